@@ -1,0 +1,93 @@
+"""What the pipeline asks of a camera, whatever its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamer.core.frame import Picture
+
+
+class Delivery(str, Enum):
+    """Which frames of a source are looked at."""
+
+    NEWEST = "newest"  # skip what is late
+    EVERY = "every"  # in order, none skipped
+
+
+class DropCause(str, Enum):
+    """Why a frame that a camera sent was not decoded or not offered."""
+
+    LATE = "late"  # the socket lagged: packets up to the next key frame were left undecoded
+    CORRUPT = "corrupt"  # the decoder refused it
+    MISSING = "missing"  # a gap in the time stamps: lost on the way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """An address and how to read it. `url` may hold a password: `repr` does not show it."""
+
+    camera: str
+    url: str
+    delivery: Delivery
+    read_timeout_s: float = 3.0
+    open_timeout_s: float = 5.0
+    transport: str = "auto"  # RTSP: auto (TCP, then UDP) | tcp | udp
+
+    def __repr__(self) -> str:
+        return f"SourceSpec(camera={self.camera!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Grab:
+    """One decoded picture and the best estimate of when its light hit the camera."""
+
+    picture: Picture
+    captured_ns: int  # monotonic
+
+
+class Source(Protocol):
+    """One open connection to one camera. Opened, read and closed by one thread; a context manager owns it."""
+
+    @property
+    def live(self) -> bool:
+        """Whether time passes on its own (a camera), or the frames wait for us (a file)."""
+
+    def read(self) -> Grab:
+        """Return the next picture.
+
+        Blocks at most about `read_timeout_s`.
+
+        Raises:
+            SourceError: the stream is lost; `reason` says why. The source can only be closed now.
+            EndOfStream: a finite source has ended, or `stopping()` became true.
+        """
+
+    def close(self) -> None:
+        """Release the connection. Idempotent; never raises."""
+
+
+class OpenSource(Protocol):
+    """The signature of `open_source`, so that tests can pass another."""
+
+    def __call__(
+        self,
+        spec: SourceSpec,
+        *,
+        stopping: Callable[[], bool],
+        dropped: Callable[[DropCause, int], None],
+    ) -> Source:
+        """Connect and return an open source.
+
+        Args:
+            spec: what to open.
+            stopping: asked between packets; once true, `read` raises EndOfStream.
+            dropped: told of each loss, with its cause and the number of frames.
+
+        Raises:
+            SourceError: it can't be opened now.
+        """

@@ -1,0 +1,79 @@
+"""What a runtime must do to be one of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamer.infer.spec import InputSpec
+
+IN_FLIGHT = 2  # tickets a backend holds at once, so that copying, computing and post-processing overlap
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """A claim on the outputs of one submitted batch. Compared by identity."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendOptions:
+    """How a backend is opened."""
+
+    precision: str  # f32 | bf16 | f16 | int8: what it must compute in, not a hint
+    latency: bool  # True: one batch as fast as possible; False: the most batches a second
+    threads: int  # CPU threads to use, 0 = all
+    on_ready: Callable[[], None]  # called from any thread whenever a ticket has become ready
+
+
+class Backend(Protocol):
+    """One compiled network. Opened and called by one thread.
+
+    Pixels go in as 8-bit (B, H, W, 3) in the input's channel order; normalising and re-ordering is the backend's own
+    work, done inside the graph where the runtime can.
+    """
+
+    kind: str  # tensorrt | openvino | onnxruntime | fake
+    precision: str
+
+    def submit(self, batch: NDArray[np.uint8]) -> Ticket:
+        """Start on a (B, H, W, 3) batch; blocks while `IN_FLIGHT` are unfinished. The batch may be reused on return.
+
+        Raises:
+            BackendError: the runtime refused or failed.
+        """
+
+    def ready(self, ticket: Ticket) -> bool:
+        """Whether `collect` would return at once."""
+
+    def collect(self, ticket: Ticket) -> tuple[NDArray[np.float32], ...]:
+        """Wait for the outputs, in the order of the spec's output names.
+
+        They are valid until the ticket's slot is used again: whoever keeps them copies them.
+
+        Raises:
+            BackendError: the runtime failed.
+        """
+
+    def close(self) -> None:
+        """Wait for what is in flight and free everything. Idempotent."""
+
+
+class OpenBackend(Protocol):
+    """The signature of every backend's opener."""
+
+    def __call__(
+        self, path: str, input_spec: InputSpec, output_names: tuple[str, ...], options: BackendOptions
+    ) -> Backend:
+        """Load and compile a model file.
+
+        Raises:
+            BackendError: this runtime can't run this model here.
+        """

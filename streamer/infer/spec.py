@@ -1,0 +1,65 @@
+"""Everything that must be known about a model to use it rightly. Passive data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Task(str, Enum):
+    """What a model answers: where and what, or what overall."""
+
+    DETECT = "detect"
+    CLASSIFY = "classify"
+
+
+class Fit(str, Enum):
+    """How a picture of any shape is brought to the network's shape."""
+
+    LETTERBOX = "letterbox"  # keep the aspect, centred, padded
+    LETTERBOX_TOPLEFT = "letterbox-topleft"  # keep the aspect, top left, padded
+    STRETCH = "stretch"
+    CROP = "crop"  # keep the aspect, short side fits, centre is kept
+
+
+class ColorOrder(str, Enum):
+    """Channel order of the network's input."""
+
+    RGB = "rgb"
+    BGR = "bgr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """From 8-bit pixels to the network's input: value = (pixel * scale - mean) / std, per channel in input order."""
+
+    name: str
+    hw: tuple[int, int]  # px
+    color: ColorOrder
+    scale: float  # 1/255 for 0..1, 1.0 for 0..255
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    fit: Fit
+    pad: int  # 0..255, all channels
+    layout: str  # nchw | nhwc
+    dtype: str  # float32 | float16 | uint8
+    max_batch: int  # 1, or more when the batch axis is dynamic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """A model file and how to use it, with the source of each decision."""
+
+    name: str
+    path: Path
+    digest: str  # sha256:<hex>
+    task: Task
+    head: str  # file name in `heads/`
+    labels: tuple[str, ...]
+    input: InputSpec
+    output_names: tuple[str, ...]
+    decided_by: str  # options | sidecar | catalogue | metadata | shapes: what chose the head

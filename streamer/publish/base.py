@@ -1,0 +1,42 @@
+"""What the pipeline asks of a receiver of events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Bytes for a topic. `topic` is relative: the sink puts its prefix before it."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    expiry_s: int | None = None  # MQTT 5 message expiry
+
+
+class Sink(Protocol):
+    """One connection to a receiver, kept alive by itself. One thread calls `send`."""
+
+    def send(self, message: Message, on_done: Callable[[str | None], None]) -> bool:
+        """Hand a message over without waiting.
+
+        Args:
+            message: what to send.
+            on_done: called once, from any thread, when the receiver has answered: None for taken, else its refusal.
+                Never called if the connection breaks first: a new connection means "send again".
+
+        Returns:
+            False when there is no connection now, or it can take no more yet; nothing was sent then.
+        """
+
+    def connection(self) -> int | None:
+        """Return the number of the present connection, counting up from 0, or None while there is none."""
+
+    def close(self) -> None:
+        """Say goodbye (a clean end) and release everything. Idempotent."""
