@@ -1,0 +1,35 @@
+"""Fixtures for every test: the shared data if it is there, and a watch over threads."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The real clips, models and pictures, which are no part of the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs ../shared/data (real clips, models and pictures)")
+    return SHARED_DATA
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left() -> Iterator[None]:
+    """Fail a test that leaves a thread of ours behind."""
+    before = set(threading.enumerate())
+    yield
+    left = [t for t in threading.enumerate() if t not in before and not t.daemon]
+    left += [t for t in threading.enumerate() if t not in before and t.daemon and t.name.startswith("streamer")]
+    for thread in left:
+        thread.join(timeout=2.0)
+    alive = [t.name for t in left if t.is_alive()]
+    assert not alive, f"threads left behind: {alive}"
