@@ -1,0 +1,186 @@
+"""The life of one camera: open, read, offer, lose, wait, open anew."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streamer.capture.base import Delivery, DropCause, Grab
+from streamer.core.clock import NS_PER_S
+from streamer.core.errors import ChannelClosed, EndOfStream, LostReason, SourceError
+from streamer.core.frame import Frame, FrameInfo
+from streamer.core.redact import redact
+
+from .messages import CameraChange, CameraState
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from streamer.capture.base import OpenSource, Source, SourceSpec
+    from streamer.core.clock import Clock
+
+    from .backoff import Backoff
+    from .cadence import Cadence
+    from .frames import FrameQueue
+
+_log = logging.getLogger(__name__)
+_BEAT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturePlan:
+    """What one capture thread needs besides its loop."""
+
+    spec: SourceSpec
+    finite: bool  # the source ends by itself, and the end is no loss
+    open_source: OpenSource
+    cadence: Cadence
+    backoff: Backoff
+    frames: FrameQueue
+    changed: Callable[[CameraChange], None]
+    count: Callable[[str, int], None]  # (cause or counter, how many)
+    seen: Callable[[Frame], None]  # told of each decoded frame, for the status table
+
+
+class Capture:
+    """One camera's thread. Owns its source; nobody else touches it."""
+
+    def __init__(self, plan: CapturePlan, *, clock: Clock, stop: threading.Event, beat: Callable[[], None]) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._stop = stop
+        self._beat = beat
+        self._connection = 0
+        self._state: CameraState | None = None
+        self._reason: LostReason | None = None
+        self._since_utc_ns = 0
+
+    def loop(self) -> None:
+        """Keep the camera open until the end.
+
+        Thread: capture-<camera>.  Ends: `stop` is set, a finite source has ended, or the frame queue is closed
+        (ChannelClosed is caught by Worker).
+        Blocks on: opening and reading (their own limits), frames.offer (take, close), the back-off (stop).
+        """
+        self._announce(CameraState.CONNECTING, None)
+        while not self._stop.is_set():
+            reason = self._connect_once()
+            if reason is None:
+                return
+            self._announce(CameraState.OFFLINE, reason)
+            self._connection += 1
+            self._rest(self._plan.backoff.next_s(reason))
+
+    def _connect_once(self) -> LostReason | None:
+        """Open and read until the source is lost; None when the camera is done for good."""
+        plan = self._plan
+        try:
+            source = plan.open_source(plan.spec, stopping=self._stop.is_set, dropped=self._dropped)
+            try:
+                self._pump(source)
+            finally:
+                source.close()
+        except EndOfStream:
+            if self._stop.is_set():
+                return None
+            if not plan.finite:
+                return LostReason.ENDED
+            self._announce(CameraState.OFFLINE, LostReason.ENDED, finite=True)
+            plan.frames.finish(plan.spec.camera)
+            return None
+        except SourceError as exc:
+            return self._lost(exc)
+        except ChannelClosed:
+            raise
+        except Exception:  # noqa: BLE001  a fault of ours stays inside its camera
+            _log.exception("camera %s: unexpected fault; it is opened anew", plan.spec.camera)
+            plan.count("fault", 1)
+            return LostReason.FAULT
+
+    def _lost(self, exc: SourceError) -> LostReason:
+        if self._state is not CameraState.OFFLINE or exc.reason is not self._reason:
+            _log.warning("camera %s: %s (%s)", self._plan.spec.camera, redact(str(exc)), exc.reason.value)
+        self._plan.count("lost_connections", 1)
+        return exc.reason
+
+    def _pump(self, source: Source) -> None:
+        """Read until EndOfStream or SourceError, and offer what the cadence chooses."""
+        plan = self._plan
+        paced = not source.live and plan.spec.delivery is Delivery.NEWEST
+        utc_offset_ns = self._clock.utc_ns() - self._clock.monotonic_ns()
+        seq = 0
+        while True:
+            grab = source.read()
+            if paced and self._ahead(grab.captured_ns):
+                raise EndOfStream
+            if source.live:  # the wall clock may have been set; a file keeps the offset it began with
+                utc_offset_ns = self._clock.utc_ns() - self._clock.monotonic_ns()
+            frame = self._frame(grab, seq, utc_offset_ns, live=source.live)
+            if seq == 0:
+                plan.backoff.reset()
+                self._online(frame)
+            seq += 1
+            plan.count("decoded", 1)
+            plan.seen(frame)
+            if plan.cadence.takes(grab.captured_ns):
+                plan.frames.offer(frame)
+            self._beat()
+
+    def _frame(self, grab: Grab, seq: int, utc_offset_ns: int, *, live: bool) -> Frame:
+        return Frame(
+            info=FrameInfo(
+                camera=self._plan.spec.camera,
+                connection=self._connection,
+                seq=seq,
+                captured_ns=grab.captured_ns,
+                utc_ns=grab.captured_ns + utc_offset_ns,
+                width=grab.picture.width,
+                height=grab.picture.height,
+                live=live,
+            ),
+            picture=grab.picture,
+        )
+
+    def _ahead(self, captured_ns: int) -> bool:
+        """Wait until a recorded frame is due; True if we were stopped meanwhile."""
+        while (wait_ns := captured_ns - self._clock.monotonic_ns()) > 0:
+            self._beat()
+            if self._clock.wait(self._stop, min(wait_ns / NS_PER_S, _BEAT_S)):
+                return True
+        return self._stop.is_set()
+
+    def _rest(self, delay_s: float) -> None:
+        """Wait for the next attempt, beating: a camera that is merely away is no fault."""
+        end_ns = self._clock.monotonic_ns() + round(delay_s * NS_PER_S)
+        while (wait_ns := end_ns - self._clock.monotonic_ns()) > 0:
+            self._beat()
+            if self._clock.wait(self._stop, min(wait_ns / NS_PER_S, _BEAT_S)):
+                return
+
+    def _online(self, frame: Frame) -> None:
+        info = frame.info
+        again = "again " if self._connection else ""
+        _log.info("camera %s: online %s(%dx%d)", info.camera, again, info.width, info.height)
+        self._announce(CameraState.ONLINE, None)
+
+    def _announce(self, state: CameraState, reason: LostReason | None, *, finite: bool = False) -> None:
+        if (state, reason) == (self._state, self._reason):
+            return
+        if state is not self._state:
+            self._since_utc_ns = self._clock.utc_ns()
+        self._state, self._reason = state, reason
+        self._plan.changed(
+            CameraChange(
+                camera=self._plan.spec.camera,
+                state=state,
+                reason=reason,
+                since_utc_ns=self._since_utc_ns,
+                connection=self._connection,
+                finite=finite,
+            )
+        )
+
+    def _dropped(self, cause: DropCause, frames: int) -> None:
+        self._plan.count(cause.value, frames)

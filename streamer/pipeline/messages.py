@@ -1,0 +1,31 @@
+"""What travels to the events thread beside results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from streamer.core.errors import LostReason
+
+
+class CameraState(str, Enum):
+    """The contract's `state` of a camera."""
+
+    ONLINE = "online"
+    CONNECTING = "connecting"
+    OFFLINE = "offline"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraChange:
+    """A camera's state has changed."""
+
+    camera: str
+    state: CameraState
+    reason: LostReason | None
+    since_utc_ns: int
+    connection: int  # the connection that began or was lost
+    finite: bool = False  # the end of a finite source: no loss, and its last results are still on the way
