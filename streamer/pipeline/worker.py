@@ -26,16 +26,19 @@ class Worker:
         self.failure: BaseException | None = None
         self._loop = loop
         self._at_end = at_end
+        self._left = False
+        self._ended: Callable[[], None] = lambda: None
         # A daemon: a thread stuck in native code must not hold up the end of the process.
         self._thread = threading.Thread(target=self._run, name=f"streamer-{name}", daemon=True)
 
-    def start(self) -> None:
-        """Start the thread."""
+    def start(self, ended: Callable[[], None] = lambda: None) -> None:
+        """Start the thread; `ended` is called in it, last of all."""
+        self._ended = ended
         self._thread.start()
 
     def alive(self) -> bool:
         """Whether the loop has not left yet."""
-        return self._thread.is_alive()
+        return self._thread.ident is not None and not self._left
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end; False if the thread is still alive after `timeout_s`."""
@@ -52,3 +55,5 @@ class Worker:
             self.failure = exc
         finally:
             self._at_end()
+            self._left = True
+            self._ended()

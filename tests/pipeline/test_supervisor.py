@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import threading
+import time
+
+from streamer.core.clock import SystemClock
+from streamer.core.errors import BackendError
+from streamer.pipeline.supervisor import Outcome, Stages, Supervisor
+from streamer.pipeline.worker import Worker
+
+
+class Rig:
+    """Stages of which each waits for the one before it, as the real ones do."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.stop = threading.Event()
+        self.captured = threading.Event()
+        self.inferred = threading.Event()
+        self.stored = threading.Event()
+        self.finished = threading.Event()
+        self.drains: list[float] = []
+        self.looked = threading.Event()
+        self.stages = Stages(
+            captures=[Worker("capture", lambda: self._wait(self.stop, "capture"), at_end=self.captured.set)],
+            inferences=[Worker("infer", lambda: self._wait(self.captured, "infer"), at_end=self.inferred.set)],
+            others=[],
+            events=Worker("events", lambda: self._wait(self.inferred, "events"), at_end=self.stored.set),
+            publish=Worker("publish", lambda: self._wait(self.finished, "publish")),
+            stop=self.stop.set,
+            close_events=self.inferred.set,
+            finish=self._finish,
+            cut=self.finished.set,
+        )
+
+    def _wait(self, event: threading.Event, name: str) -> None:
+        assert event.wait(8)
+        self.order.append(name)
+
+    def _finish(self, drain_s: float) -> None:
+        self.drains.append(drain_s)
+        self.finished.set()
+
+    def supervisor(self) -> Supervisor:
+        return Supervisor(self.stages, clock=SystemClock(), drain_s=30.0, look=self.looked.set)
+
+    def run_in_thread(self, supervisor: Supervisor) -> tuple[threading.Thread, list[Outcome]]:
+        outcomes: list[Outcome] = []
+        thread = threading.Thread(target=lambda: outcomes.append(supervisor.run()))
+        thread.start()
+        return thread, outcomes
+
+
+def test_a_run_that_ends_by_itself_drains_in_full() -> None:
+    rig = Rig()
+    thread, outcomes = rig.run_in_thread(rig.supervisor())
+    rig.stop.set()  # the source has ended
+    thread.join(5)
+    assert rig.order == ["capture", "infer", "events", "publish"]
+    assert outcomes == [Outcome(failure=None, stuck=())]
+    assert rig.drains == [30.0]
+
+
+def test_a_stop_ends_every_stage_in_order_and_drains_shortly() -> None:
+    rig = Rig()
+    supervisor = rig.supervisor()
+    thread, outcomes = rig.run_in_thread(supervisor)
+    assert rig.looked.wait(3)
+    supervisor.request_stop()
+    thread.join(5)
+    assert rig.order == ["capture", "infer", "events", "publish"]
+    assert outcomes == [Outcome(failure=None, stuck=())]
+    assert rig.drains == [2.8]
+
+
+def test_a_failed_stage_stops_all_and_is_handed_on() -> None:
+    rig = Rig()
+    failure = BackendError("the device is gone")
+
+    def fail() -> None:
+        raise failure
+
+    rig.stages = Stages(
+        captures=rig.stages.captures,
+        inferences=[Worker("infer", fail, at_end=rig.inferred.set)],
+        others=[],
+        events=rig.stages.events,
+        publish=rig.stages.publish,
+        stop=rig.stages.stop,
+        close_events=rig.stages.close_events,
+        finish=rig.stages.finish,
+        cut=rig.stages.cut,
+    )
+    outcome = rig.supervisor().run()
+    assert outcome.failure is failure
+    assert outcome.stuck == ()
+    assert sorted(rig.order) == ["capture", "events", "publish"]
+
+
+def test_a_stuck_thread_is_passed_over_and_named_within_five_seconds() -> None:
+    rig = Rig()
+    release = threading.Event()
+    rig.stages = Stages(
+        captures=[*rig.stages.captures, Worker("stuck", lambda: rig._wait(release, "stuck"))],
+        inferences=rig.stages.inferences,
+        others=[],
+        events=rig.stages.events,
+        publish=rig.stages.publish,
+        stop=rig.stages.stop,
+        close_events=rig.stages.close_events,
+        finish=rig.stages.finish,
+        cut=rig.stages.cut,
+    )
+    supervisor = rig.supervisor()
+    thread, outcomes = rig.run_in_thread(supervisor)
+    supervisor.request_stop()
+    began = time.monotonic()
+    thread.join(6)
+    assert time.monotonic() - began < 5.0
+    assert outcomes[0].stuck == ("stuck",)
+    assert "publish" in rig.order
+    release.set()
