@@ -1,0 +1,150 @@
+"""The live status table on a terminal: one row a camera, drawn from a plain snapshot."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_STATE_STYLE = {"online": "green", "connecting": "yellow", "offline": "red", "disabled": "dim"}
+_NOTHING = "–"  # noqa: RUF001  an en dash reads as "no number"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraRow:
+    """One camera, now. None: not known (yet)."""
+
+    camera: str
+    state: str  # online | connecting | offline | disabled
+    reason: str | None = None  # why it is not online
+    size: tuple[int, int] | None = None  # width, height, px
+    fps_in: float | None = None  # decoded frames a second
+    inferred_per_s: float | None = None
+    drops: int = 0  # frames, over all causes, since the start
+    age_p50_ms: float | None = None  # capture to result; None for files
+    open_events: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """One model, now."""
+
+    name: str
+    backend: str
+    precision: str
+    infer_ms: float | None = None  # of one batch, p50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerRow:
+    """The way out."""
+
+    address: str  # without secrets
+    connected: bool
+    undelivered: int  # rows in the outbox
+    parked: int = 0  # rows that the broker refused for good
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """All that the table shows."""
+
+    cameras: tuple[CameraRow, ...]
+    models: tuple[ModelRow, ...]
+    broker: BrokerRow
+
+
+def render(snapshot: Snapshot) -> Group:
+    """Return the table and two lines below it, ready for a console. Pure."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("camera", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for title in ("size", "fps in", "inferred/s", "dropped", "age p50", "open events"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in snapshot.cameras:
+        table.add_row(*_cells(row))
+    lines = [_broker_line(snapshot.broker), *(_model_line(model) for model in snapshot.models)]
+    return Group(table, *lines)
+
+
+def one_line(snapshot: Snapshot) -> str:
+    """Return the gist, for `systemctl status`."""
+    online = sum(row.state == "online" for row in snapshot.cameras)
+    wanted = sum(row.state != "disabled" for row in snapshot.cameras)
+    broker = "connected" if snapshot.broker.connected else "not connected"
+    return f"{online} of {wanted} cameras online, broker {broker}, {snapshot.broker.undelivered} messages waiting"
+
+
+class LiveStatus:
+    """The table at the bottom of a terminal; log lines scroll above it. Used by the main thread alone.
+
+    It writes to stderr only, as everything does that is no result, and starts no thread: `update` draws.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,  # the last table is stale once the run is over
+            # Results printed to a terminal must not run through the table; those printed to a pipe must stay there.
+            redirect_stdout=sys.stdout.isatty(),
+            redirect_stderr=True,
+        )
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether stderr is a terminal that can show it."""
+        return Console(stderr=True).is_terminal and not Console(stderr=True).is_dumb_terminal
+
+    def __enter__(self) -> LiveStatus:  # noqa: PYI034  typing.Self is younger than Python 3.10
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self._live.stop()
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Draw the table anew."""
+        self._live.update(render(snapshot), refresh=True)
+
+
+def _cells(row: CameraRow) -> tuple[Text, ...]:
+    state = f"{row.state}: {row.reason}" if row.reason else row.state
+    return (
+        Text(row.camera),
+        Text(state, style=_STATE_STYLE.get(row.state, "")),
+        Text(f"{row.size[0]}x{row.size[1]}" if row.size else _NOTHING),
+        Text(_number(row.fps_in, ".1f")),
+        Text(_number(row.inferred_per_s, ".1f")),
+        Text(f"{row.drops:,}"),
+        Text(f"{_number(row.age_p50_ms, '.0f')} ms" if row.age_p50_ms is not None else _NOTHING),
+        Text(str(row.open_events), style="bold" if row.open_events else ""),
+    )
+
+
+def _broker_line(row: BrokerRow) -> Text:
+    line = Text.assemble(("broker  ", "bold"), row.address, "  ")
+    line.append("connected" if row.connected else "not connected", style="green" if row.connected else "red")
+    line.append(f"  {row.undelivered:,} waiting in the outbox", style="yellow" if row.undelivered else "")
+    if row.parked:
+        line.append(f"  {row.parked:,} refused", style="red")
+    return line
+
+
+def _model_line(row: ModelRow) -> Text:
+    speed = f"  {_number(row.infer_ms, '.1f')} ms" if row.infer_ms is not None else ""
+    return Text.assemble(("model   ", "bold"), f"{row.name}  {row.backend} {row.precision}{speed}")
+
+
+def _number(value: float | None, spec: str) -> str:
+    return _NOTHING if value is None else format(value, spec)

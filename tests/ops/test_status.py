@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from streamer.ops.log import LineFormatter, StderrHandler
+from streamer.ops.status import BrokerRow, CameraRow, LiveStatus, ModelRow, Snapshot, one_line, render
+
+if TYPE_CHECKING:
+    import pytest
+
+SNAPSHOT = Snapshot(
+    cameras=(
+        CameraRow(
+            camera="porch",
+            state="online",
+            size=(1280, 720),
+            fps_in=25.04,
+            inferred_per_s=5.0,
+            drops=12_345,
+            age_p50_ms=84.2,
+            open_events=2,
+        ),
+        CameraRow(camera="yard[1]", state="offline", reason="login"),
+        CameraRow(camera="attic", state="disabled"),
+    ),
+    models=(ModelRow(name="yolox-nano", backend="openvino", precision="f32", infer_ms=7.04),),
+    broker=BrokerRow(address="localhost:1883", connected=False, undelivered=1_234, parked=1),
+)
+
+
+def drawn(snapshot: Snapshot, width: int = 110) -> list[list[str]]:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(render(snapshot))
+    assert isinstance(console.file, io.StringIO)
+    return [line.split() for line in console.file.getvalue().splitlines() if line.strip(" ─")]
+
+
+def test_every_number_is_in_its_row() -> None:
+    title, porch, yard, attic, broker, model = drawn(SNAPSHOT)
+    assert " ".join(title) == "camera state size fps in inferred/s dropped age p50 open events"
+    assert " ".join(porch) == "porch online 1280x720 25.0 5.0 12,345 84 ms 2"
+    assert yard == ["yard[1]", "offline:", "login", "–", "–", "–", "0", "–", "0"]  # noqa: RUF001  the table's dash
+    assert attic[:2] == ["attic", "disabled"]
+    assert " ".join(broker) == "broker localhost:1883 not connected 1,234 waiting in the outbox 1 refused"
+    assert " ".join(model) == "model yolox-nano openvino f32 7.0 ms"
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    console = Console(file=io.StringIO(), width=60)
+    console.print(render(SNAPSHOT))
+    assert isinstance(console.file, io.StringIO)
+    assert all(len(line) <= 60 for line in console.file.getvalue().splitlines())
+
+
+def test_one_line_for_systemctl() -> None:
+    assert one_line(SNAPSHOT) == "1 of 2 cameras online, broker not connected, 1234 messages waiting"
+
+
+def test_log_lines_scroll_above_the_live_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    console = Console(file=terminal, force_terminal=True, width=110)
+    handler = StderrHandler()
+    handler.setFormatter(LineFormatter())
+    stderr = sys.stderr
+    with LiveStatus(console) as live:
+        live.update(SNAPSHOT)
+        record = logging.LogRecord("streamer.x", logging.INFO, __file__, 1, "hello", None, None)
+        handler.handle(record)
+        live.update(SNAPSHOT)
+    assert sys.stderr is stderr
+    text = terminal.getvalue()
+    assert "hello" in text
+    assert text.index("porch") < text.index("hello") < text.rindex("porch")
+
+
+def test_results_on_a_pipe_stay_on_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    results, terminal = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", results)
+    with LiveStatus(Console(file=terminal, force_terminal=True, width=110)) as live:
+        live.update(SNAPSHOT)
+        sys.stdout.write('{"event":1}\n')
+    assert results.getvalue() == '{"event":1}\n'
+    assert '"event"' not in terminal.getvalue()
