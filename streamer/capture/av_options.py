@@ -1,0 +1,105 @@
+"""How FFmpeg is asked to open each kind of source. Pure: nothing is opened here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from streamer.core.errors import ConfigError
+
+from .address import SourceKind, kind_of
+
+if TYPE_CHECKING:
+    from .base import SourceSpec
+
+_S = 1_000_000  # FFmpeg's times are in microseconds
+_V4L2_KEYS = {"size": "video_size", "fps": "framerate", "format": "input_format"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Arguments of `av.open`. `file` may hold a password: `repr` does not show it."""
+
+    file: str
+    options: dict[str, str]
+    format: str | None = None
+    timeout_s: tuple[float, float] | None = None  # opening, each read
+
+    def __repr__(self) -> str:
+        return f"Opening(format={self.format!r}, options={sorted(self.options)})"
+
+
+def openings(spec: SourceSpec) -> tuple[Opening, ...]:
+    """Return what to try, in order; the next one is tried only when the one before can't work with this source.
+
+    Raises:
+        ConfigError: the address or the transport is wrong.
+    """
+    match kind_of(spec.url):
+        case SourceKind.RTSP:
+            return tuple(_rtsp(spec, transport) for transport in transports(spec))
+        case SourceKind.HTTP:
+            return (_http(spec),)
+        case SourceKind.V4L2:
+            return _v4l2(spec)
+        case SourceKind.FILE:
+            path = unquote(urlsplit(spec.url).path) if spec.url.startswith("file:") else spec.url
+            # The protocol is said, so that a name with a colon in it stays a name.
+            return (Opening(file=f"file:{path}", options={"protocol_whitelist": "file"}),)
+        case kind:
+            raise ConfigError(f"{kind.value}: is not opened by FFmpeg")
+
+
+def transports(spec: SourceSpec) -> tuple[str, ...]:
+    """Return the RTSP transports to try.
+
+    Raises:
+        ConfigError: the transport is none of those known.
+    """
+    match spec.transport:
+        case "auto":
+            return ("tcp", "udp")
+        case "tcp" | "udp":
+            return (spec.transport,)
+    raise ConfigError(f"transport: may be auto, tcp or udp, not {spec.transport!r}")
+
+
+def _rtsp(spec: SourceSpec, transport: str) -> Opening:
+    options = {
+        "rtsp_transport": transport,
+        # No probing: the SDP names the codec, the decoder finds the size. Saves up to 2 s, and a backlog as long.
+        "probesize": "32",
+        "analyzeduration": "0",
+        "allowed_media_types": "video",
+        # Both limits are needed: this one ends a silent socket, PyAV's own one a peer that only trickles.
+        "timeout": str(round((spec.read_timeout_s + 1) * _S)),
+    }
+    if transport == "udp":
+        options["buffer_size"] = str(2 << 20)  # a key frame comes as one burst
+    return Opening(file=spec.url, options=options, timeout_s=(spec.open_timeout_s, spec.read_timeout_s))
+
+
+def _http(spec: SourceSpec) -> Opening:
+    options = {
+        "analyzeduration": str(_S // 2),
+        "fflags": "nobuffer",
+        "timeout": str(round((spec.read_timeout_s + 1) * _S)),
+    }
+    return Opening(file=spec.url, options=options, timeout_s=(spec.open_timeout_s, spec.read_timeout_s))
+
+
+def _v4l2(spec: SourceSpec) -> tuple[Opening, ...]:
+    """Ask for MJPEG first: most cameras give their full rate only in it; then whatever the driver offers.
+
+    `usb:0?size=1280x720&fps=30&format=yuyv422` fixes what is asked.
+    """
+    device, _, query = spec.url.partition("?")
+    asked = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+    if unknown := sorted(asked.keys() - _V4L2_KEYS.keys()):
+        raise ConfigError(f"{device}: unknown option {', '.join(unknown)}; there are {', '.join(_V4L2_KEYS)}")
+    fixed = {_V4L2_KEYS[key]: value for key, value in asked.items()}
+    choices = [fixed] if "input_format" in fixed else [{**fixed, "input_format": "mjpeg"}, fixed]
+    path = device.replace("usb:", "/dev/video") if device.startswith("usb:") else device
+    limits_s = (spec.open_timeout_s, spec.read_timeout_s)
+    return tuple(Opening(file=path, format="v4l2", options=options, timeout_s=limits_s) for options in choices)

@@ -1,0 +1,169 @@
+"""Sources that PyAV decodes: packets in, pictures with capture times out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from streamer.core.clock import NS_PER_S
+from streamer.core.errors import EndOfStream, LostReason
+
+from .address import SourceKind, kind_of, shown
+from .av_faults import fault
+from .base import Delivery, DropCause, Grab
+from .capture_clock import CaptureClock, FileClock
+from .container import open_container
+from .decode import Decoder
+from .losses import GapCounter, LateGate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .base import Source, SourceSpec
+    from .packets import Coded, PacketReader
+
+_KEY_TIMEOUT_S = 12.0  # cameras that save bandwidth send a key frame every 10 s
+
+
+def open_av(spec: SourceSpec, *, stopping: Callable[[], bool], dropped: Callable[[DropCause, int], None]) -> Source:
+    """Connect and return a source decoded by PyAV.
+
+    Raises:
+        SourceError: it can't be opened now.
+        EndOfStream: the pipeline is stopping.
+    """
+    packets = open_container(spec, stopping=stopping)
+    if kind_of(spec.url) is SourceKind.FILE:
+        clock = FileClock(epoch_ns=time.monotonic_ns(), interval_ns=packets.interval_ns)
+        return FileSource(packets, clock=clock, address=shown(spec.url), stopping=stopping, dropped=dropped)
+    return LiveSource(packets, spec=spec, dropped=dropped)
+
+
+class FileSource:
+    """A recording: every picture of it, in order; its time is its own."""
+
+    live = False
+
+    def __init__(
+        self,
+        packets: PacketReader,
+        *,
+        clock: FileClock,
+        address: str,
+        stopping: Callable[[], bool],
+        dropped: Callable[[DropCause, int], None],
+    ) -> None:
+        self._packets = packets
+        self._clock = clock
+        self._address = address
+        self._stopping = stopping
+        self._dropped = dropped
+        self._decoder = Decoder(packets.codec, threads=file_threads(os.cpu_count() or 1))
+        self._ready: deque[Grab] = deque()
+        self._given = 0
+
+    def read(self) -> Grab:
+        """Return the next picture; raises EndOfStream after the last one."""
+        while not self._ready:
+            try:
+                coded = self._packets.next()
+            except EndOfStream:
+                if self._given or self._stopping():
+                    raise
+                break
+            outcome = self._decoder.decode(coded)
+            if outcome.corrupt:
+                self._dropped(DropCause.CORRUPT, outcome.corrupt)
+            self._ready.extend(
+                Grab(picture=d.picture, captured_ns=self._clock.captured_ns(d.pts_ns)) for d in outcome.pictures
+            )
+        if not self._ready:
+            raise fault(LostReason.CODEC, address=self._address, detail="no picture in it could be decoded")
+        self._given += 1
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._ready.clear()
+        self._packets.close()
+
+
+def file_threads(cpus: int) -> int:
+    """Return how many threads decode a file.
+
+    One costs the least CPU a picture and is faster than inference on the same machine; where cores are plenty, frame
+    threads let one file keep a GPU busy.
+    """
+    return 1 if cpus <= 2 else min(4, cpus // 2)
+
+
+class LiveSource:
+    """A camera: time passes on its own, so what is late is left undecoded, and what is missing is counted."""
+
+    live = True
+
+    def __init__(self, packets: PacketReader, *, spec: SourceSpec, dropped: Callable[[DropCause, int], None]) -> None:
+        self._packets = packets
+        self._address = shown(spec.url)
+        self._dropped = dropped
+        self._patience_ns = round(spec.read_timeout_s * NS_PER_S)
+        self._decoder = Decoder(packets.codec, threads=1)
+        self._clock = CaptureClock()
+        self._gate = LateGate(drop_late=spec.delivery is Delivery.NEWEST)
+        self._gaps = GapCounter()
+        self._ready: deque[Grab] = deque()
+        self._fruitless_since_ns: int | None = None  # packets come, no picture does
+        self._first_ns: int | None = None  # arrival of the first packet
+        self._started = False  # a key frame has come
+
+    def read(self) -> Grab:
+        """Return the next picture; raises SourceError when the stream is lost."""
+        while not self._ready:
+            self._take(self._packets.next())
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._ready.clear()
+        self._packets.close()
+
+    def _take(self, coded: Coded) -> None:
+        lag_ns = self._observe(coded)
+        if not self._gate.takes(key=coded.key, lag_ns=lag_ns, waited=coded.waited):
+            self._leave(coded)
+            return
+        self._started = True
+        outcome = self._decoder.decode(coded)
+        if outcome.corrupt:
+            self._dropped(DropCause.CORRUPT, outcome.corrupt)
+        if outcome.pictures:
+            self._fruitless_since_ns = None
+        elif self._fruitless_since_ns is None:
+            self._fruitless_since_ns = coded.arrived_ns
+        elif coded.arrived_ns - self._fruitless_since_ns > self._patience_ns:
+            raise fault(LostReason.CODEC, address=self._address, detail="packets come, but no picture can be decoded")
+        for decoded in outcome.pictures:
+            captured_ns = self._clock.captured_ns(decoded.pts_ns, arrived_ns=coded.arrived_ns)
+            self._ready.append(Grab(picture=decoded.picture, captured_ns=captured_ns))
+
+    def _observe(self, coded: Coded) -> int:
+        """Set the clock by the packet and count what is missing before it; return its lag, ns."""
+        if coded.lost:
+            self._gate.broken()
+        if coded.pts_ns is None:
+            return 0
+        if missing := self._gaps.observe(coded.pts_ns):
+            self._dropped(DropCause.MISSING, missing)
+        return self._clock.observe(pts_ns=coded.pts_ns, arrived_ns=coded.arrived_ns, waited=coded.waited)
+
+    def _leave(self, coded: Coded) -> None:
+        """Leave a packet undecoded: before the first key frame nothing is dropped yet, later it is counted."""
+        if self._started:
+            self._dropped(self._gate.cause, 1)
+            return
+        if self._first_ns is None:
+            self._first_ns = coded.arrived_ns
+        elif coded.arrived_ns - self._first_ns > _KEY_TIMEOUT_S * NS_PER_S:
+            raise fault(LostReason.CODEC, address=self._address, detail=f"no key frame in {_KEY_TIMEOUT_S:.0f} s")

@@ -1,0 +1,47 @@
+"""Open a source by its address: the only place that chooses an adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .address import SourceKind, is_finite, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .base import DropCause, Source, SourceSpec
+
+__all__ = ["SourceKind", "is_finite", "kind_of", "open_source"]
+
+
+def open_source(
+    spec: SourceSpec,
+    *,
+    stopping: Callable[[], bool],
+    dropped: Callable[[DropCause, int], None],
+) -> Source:
+    """Connect and return an open source; each adapter is imported only when it is chosen.
+
+    Args:
+        spec: what to open.
+        stopping: asked between packets; once true, `read` raises EndOfStream.
+        dropped: told of each loss, with its cause and the number of frames.
+
+    Raises:
+        SourceError: it can't be opened now.
+        ConfigError: the address is wrong, or needs something that is not installed.
+        EndOfStream: `stopping()` became true meanwhile.
+    """
+    match kind_of(spec.url):
+        case SourceKind.SYNTHETIC:
+            from .synthetic import open_synthetic  # noqa: PLC0415  only when chosen
+
+            return open_synthetic(spec, stopping=stopping, dropped=dropped)
+        case SourceKind.GSTREAMER | SourceKind.CSI:
+            from .gst_source import open_gstreamer  # noqa: PLC0415  only when chosen
+
+            return open_gstreamer(spec, stopping=stopping, dropped=dropped)
+        case SourceKind.RTSP | SourceKind.HTTP | SourceKind.V4L2 | SourceKind.FILE:
+            from .av_source import open_av  # noqa: PLC0415  only when chosen
+
+            return open_av(spec, stopping=stopping, dropped=dropped)

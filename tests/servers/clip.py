@@ -1,0 +1,212 @@
+"""Encoded pictures to serve: made here with a bar-coded number in each, or taken from a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+
+from servers import barcode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+RTP_HZ = 90_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AccessUnit:
+    """One coded picture: its NAL units without start codes, in decoding order."""
+
+    nals: tuple[bytes, ...]
+    key: bool
+    pts: int  # 90 kHz, from the clip's start
+    due: int  # 90 kHz, when it is sent (decoding order)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Clip:
+    """Some seconds of video, ready to be sent again and again. The first unit is a key frame."""
+
+    codec: str  # h264 | hevc
+    width: int
+    height: int
+    units: tuple[AccessUnit, ...]
+    duration: int  # 90 kHz
+    parameter_sets: tuple[bytes, ...]  # SPS and PPS, for the SDP
+
+    def __add__(self, other: Clip) -> Clip:
+        """Return this clip followed by another one, which may be of another size."""
+        moved = [replace(u, pts=u.pts + self.duration, due=u.due + self.duration) for u in other.units]
+        return replace(self, units=(*self.units, *moved), duration=self.duration + other.duration)
+
+
+def bar_coded_clip(
+    *,
+    width: int = 320,
+    height: int = 240,
+    fps: int = 25,
+    seconds: float = 2.0,
+    gop: int = 15,
+    b_frames: int = 0,
+    codec: str = "h264",
+    background: NDArray[np.uint8] | None = None,  # (H, W) luma
+) -> Clip:
+    """Encode pictures numbered from 0; parameter sets stand in front of each key frame."""
+    context = av.CodecContext.create({"h264": "libx264", "hevc": "libx265"}[codec], "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.time_base, context.framerate = Fraction(1, fps), Fraction(fps)
+    context.gop_size, context.max_b_frames = gop, b_frames
+    context.thread_count = 1
+    common = f"repeat-headers=1:annexb=1:scenecut=0:keyint={gop}:min-keyint={gop}:bframes={b_frames}"
+    context.options = {"preset": "ultrafast", f"{codec.replace('hevc', 'x265').replace('h264', 'x264')}-params": common}
+    if codec == "hevc":
+        context.options |= {"x265-params": common + ":log-level=none:pools=1:open-gop=0"}
+    elif not b_frames:
+        context.options |= {"tune": "zerolatency"}
+    packets = [p for f in _drawn(context, round(fps * seconds), background) for p in context.encode(f)]
+    packets += context.encode(None)
+    return _clip_of(packets, codec=codec, size=(width, height), step=RTP_HZ // fps)
+
+
+def _drawn(context: av.VideoCodecContext, count: int, background: NDArray[np.uint8] | None) -> Iterator[av.VideoFrame]:
+    width, height = context.width, context.height
+    still = _texture(width, height) if background is None else background
+    for number in range(count):
+        planes = np.full((height * 3 // 2, width), 128, np.uint8)
+        luma = planes[:height]
+        luma[:] = still
+        side, x = height // 5, (number * 4) % max(1, width - height // 5)
+        luma[height // 2 : height // 2 + side, x : x + side] = 200
+        barcode.draw(luma, number)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame.pts = number
+        yield frame
+
+
+def _texture(width: int, height: int) -> NDArray[np.uint8]:
+    """Return a mild, fixed noise over a gradient, (H, W)."""
+    random = np.random.default_rng(1)
+    gradient = np.linspace(60, 180, width, dtype=np.float32)[None, :]
+    return (gradient + random.normal(0, 6, (height, width))).clip(16, 235).astype(np.uint8)
+
+
+def _clip_of(packets: list[av.Packet[Any]], *, codec: str, size: tuple[int, int], step: int) -> Clip:
+    order = sorted(range(len(packets)), key=lambda i: packets[i].pts or 0)
+    shown = {i: place for place, i in enumerate(order)}
+    units = [
+        AccessUnit(nals=tuple(split_annex_b(bytes(p))), key=p.is_keyframe, pts=shown[i] * step, due=i * step)
+        for i, p in enumerate(packets)
+    ]
+    return Clip(
+        codec=codec,
+        width=size[0],
+        height=size[1],
+        units=tuple(units),
+        duration=len(units) * step,
+        parameter_sets=tuple(n for n in units[0].nals if _is_parameter_set(n, codec)),
+    )
+
+
+def _is_parameter_set(nal: bytes, codec: str) -> bool:
+    return (nal[0] & 31) in (7, 8) if codec == "h264" else (nal[0] >> 1 & 63) in (32, 33, 34)
+
+
+def split_annex_b(data: bytes) -> Iterator[bytes]:
+    """Yield the NAL units between start codes."""
+    for piece in data.split(b"\x00\x00\x01")[1:]:
+        nal = piece.rstrip(b"\x00")
+        if nal:
+            yield nal
+
+
+def clip_of_file(path: Path) -> Clip:
+    """Take the H.264 packets of a recording as they are, time stamps and all."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        if context.name != "h264" or not context.extradata or context.extradata[0] != 1:
+            raise ValueError(f"{path.name}: only H.264 in MP4 can be served, this is {context.name}")
+        head = _avcc(context.extradata)
+        packets = [p for p in container.demux(stream) if p.size]
+        scale = RTP_HZ * (stream.time_base or Fraction(1, RTP_HZ))
+        first_dts = packets[0].dts or 0
+        first_pts = min(p.pts or 0 for p in packets)
+        units = tuple(
+            AccessUnit(
+                nals=(*(head if p.is_keyframe else ()), *_length_prefixed(bytes(p), (context.extradata[4] & 3) + 1)),
+                key=p.is_keyframe,
+                pts=round(((p.pts or 0) - first_pts) * scale),
+                due=round(((p.dts or 0) - first_dts) * scale),
+            )
+            for p in packets
+        )
+        step = units[-1].due // max(1, len(units) - 1)
+        return Clip(
+            codec="h264",
+            width=context.width,
+            height=context.height,
+            units=units,
+            duration=units[-1].due + step,
+            parameter_sets=head,
+        )
+
+
+def _avcc(extradata: bytes) -> tuple[bytes, ...]:
+    """Return the parameter sets of an avcC box."""
+    sets: list[bytes] = []
+    at = 5
+    for mask in (31, 255):
+        count, at = extradata[at] & mask, at + 1
+        for _ in range(count):
+            size = int.from_bytes(extradata[at : at + 2], "big")
+            sets.append(extradata[at + 2 : at + 2 + size])
+            at += 2 + size
+    return tuple(sets)
+
+
+def _length_prefixed(data: bytes, prefix: int) -> Iterator[bytes]:
+    at = 0
+    while at + prefix < len(data):
+        size = int.from_bytes(data[at : at + prefix], "big")
+        yield data[at + prefix : at + prefix + size]
+        at += prefix + size
+
+
+def annex_b(clip: Clip) -> bytes:
+    """Return the clip as a raw elementary stream: no container, no time stamps."""
+    return b"".join(b"\x00\x00\x00\x01" + nal for unit in clip.units for nal in unit.nals)
+
+
+def write_recording(
+    path: Path,
+    *,
+    width: int = 320,
+    height: int = 240,
+    fps: int = 25,
+    frames: int = 50,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    audio: bool = False,
+) -> None:
+    """Write a file of bar-coded pictures, in any container, codec and pixel format that FFmpeg has."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=fps, options=options or {})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
+        sound = container.add_stream("pcm_s16le", rate=8000) if audio else None
+        for frame in _drawn(stream.codec_context, frames, None):
+            container.mux(stream.encode(frame.reformat(format=pix_fmt) if pix_fmt != "yuv420p" else frame))
+            if isinstance(sound, av.AudioStream):
+                quiet = av.AudioFrame.from_ndarray(np.zeros((1, 8000 // fps), np.int16), format="s16", layout="mono")
+                quiet.sample_rate, quiet.pts = 8000, (frame.pts or 0) * (8000 // fps)
+                container.mux(sound.encode(quiet))
+        container.mux(stream.encode(None))
