@@ -1,0 +1,165 @@
+"""From the store to the broker: at least once, in order for each camera, nothing forgotten before it is safe."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from streamer.core.clock import NS_PER_S
+
+from .lanes import KEPT_NS, FeedLane, RowLane, StateLane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streamer.core.clock import Clock
+    from streamer.publish.base import Message, Sink
+    from streamer.publish.states import StateBoard
+    from streamer.store.outbox import Outbox
+
+_HOUSE_NS = 1 * NS_PER_S  # between beats, deletions and countings
+_IDLE_S = 1.0
+_AWAY_S = 0.05  # how often a missing connection is looked for
+_FEED_CAPACITY = 256  # messages: 2.5 s of four cameras at 25 fps
+
+
+class Delivery:
+    """The publish thread. `run` is its loop and owns sink and outbox; the rest may be called from other threads."""
+
+    def __init__(
+        self, outbox: Outbox, sink: Sink, board: StateBoard, *, clock: Clock, feed_capacity: int = _FEED_CAPACITY
+    ) -> None:
+        self._outbox = outbox
+        self._sink = sink
+        self._clock = clock
+        self._wake = threading.Event()
+        self._ended = threading.Event()
+        self._deadline_ns: int | None = None  # of `finish`
+        self._connection: int | None = None
+        self._next_house_ns = 0
+        self._undelivered = 0
+        self._rows = RowLane(outbox, sink, clock=clock, wake=self._wake.set)
+        self._states = StateLane(board, outbox, sink, wake=self._wake.set)
+        self._feed = FeedLane(sink, capacity=feed_capacity, wake=self._wake.set)
+
+    def poke(self) -> None:
+        """Say that rows were stored or states have changed."""
+        self._rows.stored()
+        self._wake.set()
+
+    def feed(self, message: Message) -> bool:
+        """Send a message now, or drop and count it. Never waits; from one thread.
+
+        Returns:
+            Whether it was accepted.
+        """
+        return self._feed.put(message)
+
+    def undelivered(self) -> int:
+        """Return how many stored rows the broker had not taken a second ago."""
+        return self._undelivered
+
+    @property
+    def delivered(self) -> int:
+        """Messages that the broker has taken, repeats included."""
+        return self._rows.delivered
+
+    @property
+    def refused(self) -> int:
+        """Refusals of the broker."""
+        return self._rows.refused
+
+    @property
+    def parked(self) -> int:
+        """Rows of this run that were refused too often."""
+        return self._rows.parked
+
+    @property
+    def feed_sent(self) -> int:
+        """Messages of the feed that were written."""
+        return self._feed.sent
+
+    @property
+    def feed_dropped(self) -> Mapping[str, int]:
+        """Messages of the feed that were not, by cause: disconnected, full, connection_lost."""
+        return self._feed.dropped
+
+    def finish(self, timeout_s: float) -> int:
+        """Go on until all is delivered or the time is over, then end `run`. Nothing may be stored after this call.
+
+        Returns:
+            How many rows the broker has not taken.
+        """
+        self._deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
+        self.poke()
+        self._ended.wait(timeout_s + 2.0)  # the loop keeps the deadline; two seconds more for a slow disk
+        return self._undelivered
+
+    def run(self, beat: Callable[[], None]) -> None:
+        """Send what there is until `finish`.
+
+        Thread: publish.  Ends: `finish`, once all is delivered or its time is over.
+        Blocks on: the wake event (poke, feed, answers; at most 1 s), the outbox (5 s).
+        """
+        try:
+            while not self._finished():
+                self._step()
+                self._keep_house(beat)
+                self._clock.wait(self._wake, self._pause_s())
+                self._wake.clear()
+            self._end()
+        finally:
+            self._ended.set()
+            self._outbox.close()
+
+    def _step(self) -> None:
+        connection = self._sink.connection()
+        if connection != self._connection:
+            self._connection = connection
+            self._rows.start_over()
+            self._states.start_over()
+            self._feed.start_over(connected=connection is not None)
+        self._rows.take_answers()
+        self._states.take_answers()
+        if connection is not None:
+            self._feed.send()
+            self._states.send()
+            self._rows.send()
+
+    def _keep_house(self, beat: Callable[[], None]) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns < self._next_house_ns:
+            return
+        self._next_house_ns = now_ns + _HOUSE_NS
+        beat()
+        if self._holds():
+            self._rows.confirm(kept_ns=KEPT_NS)
+        self._undelivered = self._rows.undelivered()
+
+    def _pause_s(self) -> float:
+        pause_s = _AWAY_S if self._connection is None else _IDLE_S
+        if self._deadline_ns is not None:
+            pause_s = min(pause_s, max(0.0, (self._deadline_ns - self._clock.monotonic_ns()) / NS_PER_S))
+        return pause_s
+
+    def _finished(self) -> bool:
+        if self._deadline_ns is None:
+            return False
+        if self._clock.monotonic_ns() >= self._deadline_ns:
+            return True
+        self._step()
+        if self._connection is None:
+            # States can't be sent now, and the broker has our last will: no reason to wait for it.
+            return self._rows.undelivered() == 0
+        return self._rows.idle() and self._states.idle() and self._feed.idle()
+
+    def _end(self) -> None:
+        """Take out what the broker has taken, also within the last 5 s: this connection does not break, it ends."""
+        self._rows.take_answers()
+        if self._holds():
+            self._rows.confirm(kept_ns=0)
+        self._undelivered = self._rows.undelivered()
+
+    def _holds(self) -> bool:
+        """Whether the connection on which the rows were sent is there still."""
+        return self._connection is not None and self._sink.connection() == self._connection

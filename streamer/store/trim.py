@@ -1,0 +1,85 @@
+"""The store's bounds: what goes first when it grows too large or too old."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_CHUNK = 200  # rows a step; a step is far below the 5 % between the bound and the target
+_MOST_STEPS = 50  # in one transaction, so that the events thread is not held up for long; the rest goes a second later
+_TARGET = 0.95  # of the bound, so that trimming is not needed again at once
+_FOREVER_NS = 1 << 62
+
+# A delivered event is history only: it goes before anything that a receiver still waits for. Oldest first.
+_DELETE_DELIVERED = """
+DELETE FROM events WHERE id IN (
+    SELECT id FROM events AS e WHERE ended < :before AND NOT EXISTS (SELECT 1 FROM outbox WHERE event = e.id)
+    ORDER BY changed LIMIT :limit)
+"""
+_DELETE_UPDATES = """
+DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE type = 'update' ORDER BY id LIMIT :limit)
+"""
+_OLDEST_WAITING = "SELECT DISTINCT event FROM (SELECT event FROM outbox ORDER BY id LIMIT ?)"
+_AGED_WAITING = "SELECT DISTINCT event FROM outbox JOIN events ON events.id = event WHERE ended < ?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much the store keeps."""
+
+    max_bytes: int
+    max_age_s: float
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """Return the size of the pages that hold something."""
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)
+
+
+def trim_age(db: sqlite3.Connection, bounds: Bounds, *, utc_ns: int) -> Counter[str]:
+    """Drop what is too old. Runs within the caller's transaction.
+
+    Returns:
+        What was dropped, by cause: `history_age` (events that were delivered), `event_age` (undelivered messages).
+    """
+    before_ns = utc_ns - round(bounds.max_age_s * 1e9)
+    dropped: Counter[str] = Counter()
+    dropped["event_age"] = _delete_events(db, db.execute(_AGED_WAITING, (before_ns,)).fetchall())
+    dropped["history_age"] = db.execute(_DELETE_DELIVERED, {"before": before_ns, "limit": -1}).rowcount
+    return +dropped
+
+
+def trim_size(db: sqlite3.Connection, bounds: Bounds) -> Counter[str]:
+    """Drop what is too much. Runs within the caller's transaction.
+
+    Returns:
+        What was dropped, by cause: `history_size` (events that were delivered), `update_size` (undelivered update
+        messages), `event_size` (undelivered messages of whole events).
+    """
+    dropped: Counter[str] = Counter()
+    for _ in range(_MOST_STEPS):
+        if used_bytes(db) <= bounds.max_bytes * _TARGET:
+            break
+        if history := db.execute(_DELETE_DELIVERED, {"before": _FOREVER_NS, "limit": _CHUNK}).rowcount:
+            dropped["history_size"] += history
+        elif updates := db.execute(_DELETE_UPDATES, {"limit": _CHUNK}).rowcount:
+            dropped["update_size"] += updates
+        elif events := _delete_events(db, db.execute(_OLDEST_WAITING, (_CHUNK,)).fetchall()):
+            dropped["event_size"] += events
+        else:
+            break
+    return dropped
+
+
+def _delete_events(db: sqlite3.Connection, ids: list[tuple[str]]) -> int:
+    deleted = sum(db.execute("DELETE FROM outbox WHERE event = ?", row).rowcount for row in ids)
+    # An open event stays in the history: its end is still to come, and a crash must find it.
+    db.executemany("DELETE FROM events WHERE id = ? AND ended IS NOT NULL", ids)
+    return deleted
