@@ -78,7 +78,9 @@ def _cut(corners: NDArray[np.float64], axis: int, limit: float, *, keep_less: bo
     for i in range(len(corners)):
         here, there = beyond[i - 1], beyond[i]
         if (here > 0) != (there > 0):
-            kept.append(corners[i - 1] + (corners[i] - corners[i - 1]) * (here / (here - there)))
+            crossing = corners[i - 1] + (corners[i] - corners[i - 1]) * (here / (here - there))
+            crossing[axis] = limit  # not a rounding error beyond it
+            kept.append(crossing)
         if there <= 0:
             kept.append(corners[i])
     return np.array(kept).reshape(-1, 2)

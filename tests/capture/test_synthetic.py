@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from streamer.capture.base import Delivery, DropCause, Source, SourceSpec
+from streamer.capture.scenes.shapes import Scene
+from streamer.capture.synthetic import Pace, SyntheticOptions, open_synthetic, parse_synthetic
+from streamer.core.clock import NS_PER_S, FakeClock
+from streamer.core.errors import ConfigError, EndOfStream
+from streamer.core.frame import PixelFormat
+
+
+class _Losses:
+    """What the source said it lost."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[DropCause, int]] = []
+
+    def __call__(self, cause: DropCause, count: int) -> None:
+        self.told.append((cause, count))
+
+
+def _open(
+    url: str,
+    clock: FakeClock,
+    *,
+    delivery: Delivery = Delivery.NEWEST,
+    stopping: bool = False,
+    losses: _Losses | None = None,
+) -> Source:
+    spec = SourceSpec(camera="scene", url=url, delivery=delivery)
+    return open_synthetic(spec, stopping=lambda: stopping, dropped=losses or _Losses(), clock=clock)
+
+
+def _read_all(source: Source) -> list[int]:
+    captured_ns: list[int] = []
+    with pytest.raises(EndOfStream):
+        while True:
+            captured_ns.append(source.read().captured_ns)
+    return captured_ns
+
+
+def test_defaults() -> None:
+    assert parse_synthetic("synthetic:shapes") == SyntheticOptions(
+        scene="shapes", seed=0, width=640, height=360, fps=15.0, seconds=None, pace=Pace.LIVE
+    )
+
+
+def test_every_option() -> None:
+    options = parse_synthetic("synthetic:shapes?seed=3&size=1280x720&fps=25&seconds=20&pace=fast")
+    assert options == SyntheticOptions(
+        scene="shapes", seed=3, width=1280, height=720, fps=25.0, seconds=20.0, pace=Pace.FAST
+    )
+    assert options.frames == 500
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("synthetic:", "shapes"),
+        ("synthetic:cars", "shapes"),
+        ("synthetic:shapes?speed=3", "seed, size, fps, seconds, pace"),
+        ("synthetic:shapes?seed=1&seed=2", "seed is given twice"),
+        ("synthetic:shapes?seed=-1", "0 to 999999999"),
+        ("synthetic:shapes?seed=", "0 to 999999999"),
+        ("synthetic:shapes?size=641x360", "even"),
+        ("synthetic:shapes?size=0x0", "from 32 to 8192"),
+        ("synthetic:shapes?size=big", "WIDTHxHEIGHT"),
+        ("synthetic:shapes?fps=0", "1 to 240"),
+        ("synthetic:shapes?fps=nan", "1 to 240"),
+        ("synthetic:shapes?fps=ten", "1 to 240"),
+        ("synthetic:shapes?seconds=-3", "0.1 to"),
+        ("synthetic:shapes?seconds=inf", "0.1 to"),
+        ("synthetic:shapes?pace=slow", "live | fast"),
+    ],
+)
+def test_a_wrong_address_says_what_is_allowed(url: str, named: str) -> None:
+    with pytest.raises(ConfigError, match="synthetic") as caught:
+        _open(url, FakeClock())
+    assert named in str(caught.value)
+
+
+def test_fast_is_like_a_file() -> None:
+    clock = FakeClock()
+    epoch_ns = clock.monotonic_ns()
+    source = _open("synthetic:shapes?size=64x64&fps=20&seconds=1.5&pace=fast", clock)
+    assert not source.live
+    assert _read_all(source) == [epoch_ns + i * NS_PER_S // 20 for i in range(30)]
+    assert clock.monotonic_ns() == epoch_ns  # nobody waited
+
+
+def test_live_is_paced_by_the_clock() -> None:
+    clock = FakeClock()
+    epoch_ns = clock.monotonic_ns()
+    source = _open("synthetic:shapes?size=64x64&fps=10&seconds=2", clock)
+    assert source.live
+    captured_ns = _read_all(source)
+    assert captured_ns == [epoch_ns + i * NS_PER_S // 10 for i in range(20)]
+    assert clock.monotonic_ns() == captured_ns[-1]
+
+
+def test_no_picture_comes_before_its_time() -> None:
+    clock = FakeClock()
+    source = _open("synthetic:shapes?size=64x64&fps=3", clock)
+    for _ in range(7):
+        assert source.read().captured_ns <= clock.monotonic_ns()
+
+
+def test_a_late_reader_gets_the_newest_and_the_loss_is_counted() -> None:
+    clock, losses = FakeClock(), _Losses()
+    epoch_ns = clock.monotonic_ns()
+    source = _open("synthetic:shapes?size=64x64&fps=10", clock, losses=losses)
+    source.read()
+    clock.advance(1.05)
+    assert source.read().captured_ns == epoch_ns + NS_PER_S
+    assert losses.told == [(DropCause.LATE, 9)]
+
+
+def test_every_frame_is_given_to_a_late_reader_who_asks_for_it() -> None:
+    clock, losses = FakeClock(), _Losses()
+    epoch_ns = clock.monotonic_ns()
+    source = _open("synthetic:shapes?size=64x64&fps=10", clock, delivery=Delivery.EVERY, losses=losses)
+    source.read()
+    clock.advance(1.05)
+    assert source.read().captured_ns == epoch_ns + NS_PER_S // 10
+    assert losses.told == []
+
+
+def test_a_late_reader_still_gets_the_last_frame() -> None:
+    clock = FakeClock()
+    epoch_ns = clock.monotonic_ns()
+    source = _open("synthetic:shapes?size=64x64&fps=10&seconds=1", clock)
+    source.read()
+    clock.advance(60)
+    assert _read_all(source) == [epoch_ns + 9 * NS_PER_S // 10]
+
+
+def test_stopping_ends_it() -> None:
+    source = _open("synthetic:shapes?size=64x64", FakeClock(), stopping=True)
+    with pytest.raises(EndOfStream):
+        source.read()
+    source.close()
+    source.close()
+
+
+def test_stopping_ends_a_wait_for_the_next_picture() -> None:
+    clock = FakeClock()
+    stop_at_ns = clock.monotonic_ns() + NS_PER_S // 4
+    spec = SourceSpec(camera="scene", url="synthetic:shapes?size=64x64&fps=1", delivery=Delivery.NEWEST)
+    source = open_synthetic(spec, stopping=lambda: clock.monotonic_ns() >= stop_at_ns, dropped=_Losses(), clock=clock)
+    source.read()
+    with pytest.raises(EndOfStream):
+        source.read()
+    assert clock.monotonic_ns() < stop_at_ns + NS_PER_S // 5
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (98, 66)])  # 66 / 4 rows: chroma does not end with a row
+def test_the_planes_are_the_scene(width: int, height: int) -> None:
+    source = _open(f"synthetic:shapes?seed=4&size={width}x{height}&fps=1&pace=fast", FakeClock())
+    for _ in range(5):
+        picture = source.read().picture
+    assert picture.format is PixelFormat.I420
+    assert [plane.shape for plane in picture.planes] == [
+        (height, width),
+        (height // 2, width // 2),
+        (height // 2, width // 2),
+    ]
+    packed = np.concatenate([plane.ravel() for plane in picture.planes]).reshape(height * 3 // 2, width)
+    back = cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420).astype(np.int16)
+    wanted = Scene(4, width, height).at(4.0).bgr.astype(np.int16)
+    assert np.abs(back - wanted).mean() < 6  # chroma is halved, and the noise's colour with it
