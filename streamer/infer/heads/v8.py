@@ -1,0 +1,40 @@
+"""Ultralytics v8, v9, v11 and v12: [B, 4+C, A], no objectness; also transposed, [B, A, 4+C]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .nms import corners, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .base import Candidates
+
+
+class V8Head:
+    """Rows cx, cy, w, h in px of the input, then one sigmoid score for each class."""
+
+    def __init__(self, classes: int) -> None:
+        self._channels = 4 + classes
+
+    @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
+    def __call__(self, outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:
+        """Decode [B, 4+C, A] or [B, A, 4+C]."""
+        batch = outputs[0]
+        if batch.shape[1] != self._channels:
+            batch = batch.transpose(0, 2, 1)
+        return [_decode(item, floor, iou) for item in batch]
+
+
+def _decode(channels: NDArray[np.float32], floor: float, iou: float) -> Candidates:
+    """Decode (4+C, A). The maximum runs along the memory: nothing is copied or transposed before the floor."""
+    best = channels[4:].max(axis=0)
+    passed = np.flatnonzero(best >= floor)  # NaN passes no comparison
+    chosen = channels[:, passed]
+    class_ids = chosen[4:].argmax(axis=0).astype(np.int32)
+    return suppress(corners(chosen[:4].T), best[passed], class_ids, iou=iou)
