@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
@@ -113,7 +114,7 @@ def test_some_shapes_are_covered_and_some_are_cut(minute: list[SceneFrame]) -> N
 def test_boxes_are_tight_to_what_is_drawn() -> None:
     scene = Scene(5, 640, 360)
     empty = scene.at(0.0).bgr.astype(np.int16)
-    checked = 0
+    errors: list[tuple[float, float]] = []
     for t_s in np.arange(1.0, 40.0, 0.7):
         frame = scene.at(float(t_s))
         if len(frame.objects) != 1 or frame.objects[0].visible < 1:
@@ -121,21 +122,19 @@ def test_boxes_are_tight_to_what_is_drawn() -> None:
         difference = np.abs(frame.bgr.astype(np.int16) - empty).max(axis=2)
         x1, y1, *_ = frame.objects[0].box
         # The shadow falls down and right, so only left and top tell where the drawing begins.
-        assert _first(difference.max(axis=0)) == pytest.approx(x1, abs=3)
-        assert _first(difference.max(axis=1)) == pytest.approx(y1, abs=3)
-        checked += 1
-    assert checked >= 5
+        errors.append((_first(difference.max(axis=0)) - x1, _first(difference.max(axis=1)) - y1))
+    assert len(errors) >= 10
+    assert np.median(np.abs(errors)) < 1.5
+    assert np.min(errors) > -2  # nothing is drawn outside; a dark rim on a dark patch may look smaller
 
 
 def _first(profile: NDArray[np.int16]) -> int:
-    return int(np.argmax(profile > 30))  # noise stays below; the dark rim of a tip does not
+    return int(np.argmax(profile > 30))  # noise stays below
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("centre", [(0.0, 40.0), (50.0, 79.0), (-8.0, -8.0), (100.0, 20.0)])
 def test_bounds_are_those_of_the_pixels_within(kind: str, centre: tuple[float, float]) -> None:
-    import cv2  # noqa: PLC0415  only this test draws by itself
-
     corners = outline(kind, centre=centre, radius=20.0, angle=0.6)
     mask = np.zeros((8 * 140, 8 * 160), np.uint8)  # eight times as fine, and with room on all sides
     cv2.fillPoly(mask, [np.rint((corners + 30) * 8).astype(np.int32)], 255)
