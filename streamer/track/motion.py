@@ -20,6 +20,8 @@ _SPEED = 2.0  # usual speed, sizes a second: a walker does 1.3, a car or a runne
 _WANDER = 0.3  # how far an object strays from its course within a second, sizes: turns, stops, gestures
 _RESIZE = 0.2  # how much its width and height change within a second, sizes
 _BOX_NOISE = 0.05  # how far a detector's boxes jump, sizes
+_REACH_DEVIATIONS = 3.0  # how many standard deviations from its expected place an object may be ...
+_REACH = 2.5  # ... and how many sizes at most
 
 
 @lru_cache(maxsize=64)  # cameras send at few distinct steps, and each step serves every track
@@ -67,6 +69,13 @@ class CoastingEstimator(XCYCWHStateEstimator):  # type: ignore[misc]  # the libr
         """Take a new sighting in, x1 y1 x2 y2 px."""
         self.kf.measurement_noise = np.eye(4) * (_BOX_NOISE**2 * self._area())
         super().update(bbox)
+
+    def state_to_bbox(self) -> NDArray[np.float64]:
+        """Return x1 y1 x2 y2 and how far from there the centre may be, px: what `Nearness` takes."""
+        cx, cy, width, height = self.kf.state[:4, 0].tolist()
+        variance = self.kf.state_covariance[0, 0] + self.kf.state_covariance[1, 1]
+        reach = min(_REACH_DEVIATIONS * math.sqrt(variance / 2), _REACH * math.sqrt(self._area()))
+        return np.array([cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2, reach])
 
     def _area(self) -> float:
         width, height = self.kf.state[2:4, 0].tolist()

@@ -1,4 +1,4 @@
-"""How alike two boxes are, also when they do not overlap: what tracks and detections are paired by."""
+"""How alike a track and a detection are, also when their boxes do not overlap: what they are paired by."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from trackers import DIoU
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-def least_diou(step_s: float) -> float:
-    """Return the distance IoU down to which two boxes may be one object, for frames `step_s` apart.
-
-    -0.3 is a gap of one width of a standing person between the boxes, -0.6 one of four: a runner covers that within
-    half a second, a walker within two. Plain IoU would lose a walker at 1 to 3 frames a second; at 25 frames a second
-    a wide reach would hand the id of an object that is missed for a moment to its neighbour.
-    """
-    return -min(0.25 + 1.5 * step_s, 0.6)
+_SURE_IOU = 0.3  # boxes that overlap this much may be one object whatever the rest says
+_LIKE_AREA = 4.0  # else one box has at most this many times the other's area
 
 
 class Nearness(DIoU):  # type: ignore[misc]  # the library is untyped
-    """Distance IoU, scaled to 0..1, and 0 for every pair too far apart to be one object.
+    """Distance IoU scaled to 0..1 within a track's own reach, 0 beyond it.
 
-    The assignment maximises the sum over all pairs; without the floor at 0 it would trade one good pair for two bad
-    ones.
+    Plain overlap loses a walker at 1 to 3 frames a second; one fixed reach wide enough for that would hand the id of an
+    object missed for a moment to its neighbour at 25. So each track says how far it may have strayed. The assignment
+    maximises the sum over all pairs: without the 0 it would trade one good pair for two bad ones.
     """
 
-    def __init__(self) -> None:
-        self.least = least_diou(0.2)  # set anew for each frame
-
     def _compute(self, boxes_1: NDArray[np.float64], boxes_2: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (N, M) nearness of (N, 4) predicted and (M, 4) detected boxes, x1 y1 x2 y2 px."""
-        diou = np.asarray(super()._compute(boxes_1, boxes_2), np.float64)
-        return np.maximum(0.0, (diou - self.least) / (1.0 - self.least))
+        """Return (N, M) nearness.
+
+        Args:
+            boxes_1: (N, 5) predicted x1 y1 x2 y2 and reach, px, of `CoastingEstimator`.
+            boxes_2: (M, 4) detected x1 y1 x2 y2, px.
+        """
+        tracks, reach = boxes_1[:, None, :4], boxes_1[:, None, 4]
+        detected = boxes_2[None, :, :]
+        diou = np.asarray(super()._compute(boxes_1[:, :4], boxes_2), np.float64)
+        astray = (tracks[..., :2] + tracks[..., 2:] - detected[..., :2] - detected[..., 2:]) / 2
+        areas = [np.maximum((b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1]), 1.0) for b in (tracks, detected)]
+        alike = np.maximum(areas[0], areas[1]) <= _LIKE_AREA * np.minimum(areas[0], areas[1])
+        within = np.hypot(astray[..., 0], astray[..., 1]) <= reach
+        return np.where((diou >= _SURE_IOU) | (within & alike), (1.0 + diou) / 2, 0.0)

@@ -16,7 +16,7 @@ from streamer.core.clock import NS_PER_S
 from streamer.core.results import Detections, Track
 
 from .motion import FRAME_RATE, CoastingEstimator
-from .nearness import Nearness, least_diou
+from .nearness import Nearness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +48,6 @@ class ObjectTracker:
             memory_s: how long an object that is out of sight keeps its id.
         """
         self._least = least
-        self._nearness = Nearness()
         self._tracker = ByteTrackTracker(
             lost_track_buffer=math.ceil(memory_s * 30),  # the library counts it in frames of 30 Hz, whatever the rate
             frame_rate=FRAME_RATE,
@@ -57,7 +56,7 @@ class ObjectTracker:
             minimum_consecutive_frames=1,
             minimum_iou_threshold=1e-6,  # `Nearness` is 0 for what is too far
             state_estimator_class=CoastingEstimator,
-            iou=self._nearness,
+            iou=Nearness(),
         )
         self._ids = itertools.count(1)  # never restarted: ids are unique within a camera and a run
         self._tracks: dict[int, Track] = {}
@@ -105,10 +104,8 @@ class ObjectTracker:
         if self._origin_ns is None:
             self._origin_ns = self._last_ns = captured_ns
             return 0.0
-        now_ns = max(captured_ns, self._last_ns + _LEAST_STEP_NS)
-        self._nearness.least = least_diou((now_ns - self._last_ns) / NS_PER_S)
-        self._last_ns = now_ns
-        return (now_ns - self._origin_ns) / NS_PER_S
+        self._last_ns = max(captured_ns, self._last_ns + _LEAST_STEP_NS)
+        return (self._last_ns - self._origin_ns) / NS_PER_S
 
     def _associate(self, kept: Detections, starts: NDArray[np.bool_], seconds: float) -> NDArray[np.int32]:
         """Return the (N,) track id of each detection, -1 for none."""

@@ -68,8 +68,8 @@ class SceneMaker:
         steps = (1 + self.random.uniform(-irregular, irregular, round(seconds * fps))) / fps
         return [0.0, *np.cumsum(steps).tolist()]
 
-    def walker(self, fps: float, *, missed: float = 0.0, irregular: float = 0.0, speed: float = 1.4) -> list[Shot]:
-        """A person walks (speed in m/s), stops for two seconds, walks on, turns and walks back.
+    def walker(self, fps: float, *, missed: float = 0.0, irregular: float = 0.0) -> list[Shot]:
+        """A person walks at 1.4 m/s, stops for two seconds, walks on, turns and walks back.
 
         At most 1.9 s pass between two sightings.
         """
@@ -78,9 +78,13 @@ class SceneMaker:
             walked_s = min(t, 3) + max(0, min(t, 7) - 5) - max(0, t - 7)
             visible = self.random.random() >= missed or t == 0 or t + 1 / fps - seen_s > 1.9
             seen_s = t if visible else seen_s
-            seen = (Sighting(0, self.box(200 + 100 * speed * walked_s)),) if visible else ()
+            seen = (Sighting(0, self.box(200 + 140 * walked_s)),) if visible else ()
             shots.append(Shot(t, seen))
         return shots
+
+    def runner(self, fps: float) -> list[Shot]:
+        """A person runs past at 3.5 m/s."""
+        return [Shot(t, (Sighting(0, self.box(350 * t)),)) for t in self.times(fps, 4)]
 
     def crossing(self, fps: float, *, hidden: bool) -> list[Shot]:
         """Two people meet head-on and pass; `hidden`: nobody sees the one behind for as long as they overlap half."""
