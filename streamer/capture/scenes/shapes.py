@@ -73,9 +73,8 @@ class Scene:
             area_px = _claim(owner, corners, len(shown) + 1)
             shown.append((actor, box, area_px))
         self._backdrop.add_noise(bgr, round(t_s * 1_000_000))
-        counts = np.bincount(owner.ravel(), minlength=len(shown) + 1)  # index 0: the background
         objects = tuple(
-            SceneObject(kind=actor.kind, id=actor.id, box=box, visible=float(counts[i] / area_px))
+            SceneObject(kind=actor.kind, id=actor.id, box=box, visible=np.count_nonzero(owner == i) / area_px)
             for i, (actor, box, area_px) in enumerate(shown, start=1)
         )
         return SceneFrame(bgr=bgr, objects=objects)

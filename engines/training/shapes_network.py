@@ -1,0 +1,98 @@
+"""A tiny anchor-free detector with the output layout of YOLOv8: [B, 4 + C, A], boxes decoded, scores 0..1."""
+
+# ruff: noqa: INP001  a script and its parts, no package: weights are trained seldom and never at run time
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+STRIDES = (8, 16, 32)
+_WIDTH = 32  # channels of the neck and the head
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Bottleneck(nn.Module):
+    """Half the channels, a 3x3 look around, and what came in added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(channels, channels // 2, 1), _conv(channels // 2, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine (B, C, H, W)."""
+        return x + self.body(x)
+
+
+class ShapesNetwork(nn.Module):
+    """Backbone, top-down neck, and one head that all strides share."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.to8 = nn.Sequential(
+            _conv(3, 12, stride=2), _conv(12, 20, stride=2), _conv(20, 32, stride=2), Bottleneck(32), Bottleneck(32)
+        )
+        self.to16 = nn.Sequential(_conv(32, 40, stride=2), Bottleneck(40))
+        self.to32 = nn.Sequential(_conv(40, 32, stride=2), Bottleneck(32))
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, _WIDTH, 1) for channels in (32, 40, 32))
+        self.up = nn.Upsample(scale_factor=2.0, mode="nearest")
+        self.look = _conv(_WIDTH, _WIDTH)
+        self.score = nn.Sequential(_conv(_WIDTH, _WIDTH), nn.Conv2d(_WIDTH, classes, 1))
+        self.extent = nn.Conv2d(_WIDTH, 4, 1)
+        nn.init.constant_(self.score[-1].bias, -4.6)  # one cell in a hundred holds something
+        nn.init.constant_(self.extent.bias, 0.7)  # two strides to each side
+
+    def forward(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return, for each stride, class logits (B, C, h, w) and log extents l t r b in strides (B, 4, h, w)."""
+        f8 = self.to8(x)
+        f16 = self.to16(f8)
+        f32 = self.to32(f16)
+        p32 = self.lateral[2](f32)
+        p16 = self.lateral[1](f16) + self.up(p32)
+        p8 = self.lateral[0](f8) + self.up(p16)
+        looks = [self.look(p) for p in (p8, p16, p32)]
+        return [(self.score(look), self.extent(look)) for look in looks]
+
+
+def centres(hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return each cell's centre (A, 2) x y, px, and its stride (A,), px; rows of the smallest stride first."""
+    points, strides = [], []
+    for stride in STRIDES:
+        h, w = hw[0] // stride, hw[1] // stride
+        y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
+        points.append((torch.stack((x, y), -1).reshape(-1, 2) + 0.5) * stride)
+        strides.append(torch.full((h * w,), float(stride)))
+    return torch.cat(points), torch.cat(strides)
+
+
+def flat(levels: list[tuple[Tensor, Tensor]], classes: int) -> tuple[Tensor, Tensor]:
+    """Join the strides: logits (B, C, A) and log extents (B, 4, A)."""
+    logits = torch.cat([s.reshape(-1, classes, s.shape[2] * s.shape[3]) for s, _ in levels], 2)
+    extents = torch.cat([e.reshape(-1, 4, e.shape[2] * e.shape[3]) for _, e in levels], 2)
+    return logits, extents
+
+
+class Exported(nn.Module):
+    """The network as it is shipped: pixels 0..1 in, cx cy w h in px and class scores out."""
+
+    def __init__(self, network: ShapesNetwork, hw: tuple[int, int]) -> None:
+        super().__init__()
+        self.network = network
+        points, strides = centres(hw)
+        self.register_buffer("points", points.T[None])  # (1, 2, A)
+        self.register_buffer("strides", strides[None, None])  # (1, 1, A)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (B, 4 + C, A) for (B, 3, H, W)."""
+        logits, extents = flat(self.network(images), self.network.classes)
+        reach = torch.exp(extents) * self.strides
+        before, after = reach[:, :2], reach[:, 2:]
+        middle = self.points + (after - before) * 0.5
+        return torch.cat((middle, before + after, torch.sigmoid(logits)), 1)
