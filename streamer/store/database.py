@@ -19,6 +19,24 @@ _BUSY_S = 5.0  # the limit of every wait for another connection's transaction
 _CHECKED_BYTES = 64 << 20  # a file up to this size is checked at each start (0.1 s), a larger one after a crash only
 _JOURNAL_BYTES = 16 << 20  # what the journal keeps of the disk between checkpoints
 
+# Two tables of one form: `updates` has the messages of type update, the first to go when space runs short. Mixed with
+# the others, their deletion would leave holes in every page and free none.
+_OUTBOX = """
+CREATE TABLE {table} (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- rises over both tables
+    event TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    qos INTEGER NOT NULL,
+    refusals INTEGER NOT NULL DEFAULT 0,
+    reason TEXT,                           -- of the last refusal
+    parked INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX {table}_event ON {table} (event);
+CREATE INDEX {table}_parked ON {table} (id) WHERE parked;
+"""
+OUTBOX_TABLES = ("outbox", "updates")
+
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE events (
@@ -38,27 +56,15 @@ CREATE TABLE events (
 CREATE INDEX events_changed ON events (changed);
 CREATE INDEX events_started ON events (started);
 CREATE INDEX events_open ON events (id) WHERE ended IS NULL;
-CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    event TEXT NOT NULL,
-    type TEXT NOT NULL,            -- start, update or end
-    topic TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    qos INTEGER NOT NULL,
-    refusals INTEGER NOT NULL DEFAULT 0,
-    reason TEXT,                   -- of the last refusal
-    parked INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX outbox_event ON outbox (event);
-CREATE INDEX outbox_parked ON outbox (id) WHERE parked;
-CREATE INDEX outbox_update ON outbox (id) WHERE type = 'update';
+{_OUTBOX.format(table="outbox")}
+{_OUTBOX.format(table="updates")}
 CREATE TABLE retained (topic TEXT PRIMARY KEY);   -- every topic with a retained message of ours at the broker
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
 
-INSERT_OUTBOX = "INSERT OR IGNORE INTO outbox (id, event, type, topic, payload, qos) VALUES (?, ?, ?, ?, ?, ?)"
+INSERT_ROW = "INSERT OR IGNORE INTO {table} (id, event, topic, payload, qos) VALUES (?, ?, ?, ?, ?)"
 UPSERT_EVENT = """
 INSERT INTO events (id, camera, rule, class, started, ended, end_reason, seq, top_score, last_seen, payload, changed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -68,7 +74,8 @@ ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, end_reason = excluded.end
 WHERE excluded.seq > seq
 """
 _SALVAGED = {
-    "outbox": ("id", "event", "type", "topic", "payload", "qos", "refusals", "reason", "parked"),
+    "outbox": ("id", "event", "topic", "payload", "qos", "refusals", "reason", "parked"),
+    "updates": ("id", "event", "topic", "payload", "qos", "refusals", "reason", "parked"),
     "events": (
         *("id", "camera", "rule", "class", "started", "ended"),
         *("end_reason", "seq", "top_score", "last_seen", "payload", "changed"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from streamer.core.event import EventType
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,7 +37,7 @@ class HeldRecords:
             while self._nbytes > self._max_bytes and self._records:
                 victim = self._victim_locked()
                 delivered = victim in self._sent
-                update = self._records[victim].event.type is EventType.UPDATE
+                update = self._records[victim].is_update
                 self._remove_locked(victim)
                 updates += int(update and not delivered)
                 others += int(not update and not delivered)
@@ -79,7 +77,7 @@ class HeldRecords:
         if self._sent:
             return min(self._sent)
         for row_id, record in self._records.items():
-            if record.event.type is EventType.UPDATE:
+            if record.is_update:
                 return row_id
         return next(iter(self._records))
 

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from .database import connect, is_damage, is_full
+from .database import OUTBOX_TABLES, connect, is_damage, is_full
 from .rows import OutboxRow, ParkedRow
 
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 MOST_REFUSALS = 5  # the contract: a row that the broker refuses five times is parked
 
-_PENDING = "SELECT id, topic, payload, qos FROM outbox WHERE id > ? AND NOT parked ORDER BY id LIMIT ?"
+_PENDING = "SELECT id, topic, payload, qos FROM {table} WHERE id > ? AND NOT parked ORDER BY id LIMIT ?"
+_DELETE = "DELETE FROM {table} WHERE id = ?"
+_REFUSE = "UPDATE {table} SET refusals = ?, reason = ?, parked = ? WHERE id = ?"
 
 
 class Outbox:
@@ -42,15 +44,13 @@ class Outbox:
     def pending(self, after_id: int, limit: int) -> list[OutboxRow]:
         """Return the first undelivered rows behind `after_id`, in order."""
         # Memory before disk: a record that moves to the disk between the two is seen twice, never not at all.
-        held = {r.row_id: r for r in self._held.after(after_id, limit)}
-        rows = [
+        rows = {r.row_id: (r.row_id, r.topic, r.payload, r.qos) for r in self._held.after(after_id, limit)}
+        stored = self._rows(_PENDING, (after_id, limit + len(self._unconfirmed)))
+        rows.update((row[0], row) for row in stored if row[0] not in self._unconfirmed)
+        return [
             OutboxRow(id=row_id, topic=topic, payload=payload, qos=qos)
-            for row_id, topic, payload, qos in self._rows(_PENDING, (after_id, limit))
-            if row_id not in held
+            for row_id, topic, payload, qos in sorted(rows.values())[:limit]
         ]
-        rows += [OutboxRow(id=r.row_id, topic=r.topic, payload=r.payload, qos=r.qos) for r in held.values()]
-        rows = [row for row in rows if row.id not in self._unconfirmed]
-        return sorted(rows, key=lambda row: row.id)[:limit]
 
     def confirm(self, row_ids: Iterable[int]) -> None:
         """Take delivered rows out, in one transaction. A disk that refuses is asked again at the next call."""
@@ -59,7 +59,7 @@ class Outbox:
             return
         ids = sorted(self._unconfirmed)
         self._held.delivered(ids)
-        if self._write("DELETE FROM outbox WHERE id = ?", [(i,) for i in ids]):
+        if self._write(_DELETE, [(i,) for i in ids]):
             self._unconfirmed.difference_update(ids)
 
     def refuse(self, row_id: int, reason: str) -> bool:
@@ -69,26 +69,23 @@ class Outbox:
             Whether the row is parked now: it was refused too often, and the others go on without it.
         """
         if row_id not in self._refusals:
-            known = self._rows("SELECT refusals FROM outbox WHERE id = ?", (row_id,))
+            known = self._rows("SELECT refusals FROM {table} WHERE id = ?", (row_id,))
             self._refusals[row_id] = known[0][0] if known else 0
         self._refusals[row_id] += 1
         count = self._refusals[row_id]
         parked = count >= MOST_REFUSALS
-        self._write(
-            "UPDATE outbox SET refusals = ?, reason = ?, parked = ? WHERE id = ?", [(count, reason, parked, row_id)]
-        )
+        self._write(_REFUSE, [(count, reason, parked, row_id)])
         if parked:
             del self._refusals[row_id]
             self._held.delivered([row_id])
-            named = self._rows("SELECT event, topic FROM outbox WHERE id = ?", (row_id,))
+            named = self._rows("SELECT event, topic FROM {table} WHERE id = ?", (row_id,))
             event, topic = named[0] if named else ("?", "?")
             log.error("event %s parked: %s was refused %d times (%s)", event, topic, count, reason)
         return parked
 
     def undelivered(self) -> int:
         """Return how many rows wait for their delivery; parked ones do not count."""
-        stored = self._rows("SELECT count(*) FROM outbox WHERE NOT parked")
-        count = int(stored[0][0]) if stored else 0
+        count = sum(int(number) for (number,) in self._rows("SELECT count(*) FROM {table} WHERE NOT parked"))
         if self._unconfirmed:
             in_memory = {record.row_id for record in self._held.all()[0]}
             count -= len(self._unconfirmed - in_memory)
@@ -96,8 +93,8 @@ class Outbox:
 
     def parked(self) -> list[ParkedRow]:
         """Return the rows that were refused too often."""
-        rows = self._rows("SELECT id, event, topic, refusals, reason FROM outbox WHERE parked ORDER BY id")
-        return [ParkedRow(id=i, event=e, topic=t, refusals=n, reason=r) for i, e, t, n, r in rows]
+        rows = self._rows("SELECT id, event, topic, refusals, reason FROM {table} WHERE parked")
+        return [ParkedRow(id=i, event=e, topic=t, refusals=n, reason=r) for i, e, t, n, r in sorted(rows)]
 
     def retained(self) -> set[str]:
         """Return every topic under which the broker holds a retained message of ours, from this and earlier runs."""
@@ -125,21 +122,26 @@ class Outbox:
         return self._db
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run a query, on both tables if it says `{table}`."""
+        rows: list[tuple[Any, ...]] = []
         try:
-            rows = self._connection().execute(query, values).fetchall()
+            for statement in _on_both(query):
+                rows += self._connection().execute(statement, values).fetchall()
         except sqlite3.Error as exc:
             self._report("read", exc)
             return []
         return rows
 
     def _write(self, statement: str, values: list[tuple[object, ...]]) -> bool:
+        """Run a statement for each of the values in one transaction, on both tables if it says `{table}`."""
         if not values:
             return True
         try:
             db = self._connection()
             db.execute("BEGIN IMMEDIATE")
             try:
-                db.executemany(statement, values)
+                for one in _on_both(statement):
+                    db.executemany(one, values)
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
@@ -162,3 +164,9 @@ class Outbox:
         elif is_full(error):
             hint = "; asked again each second"
         log.error("the outbox can't be %s: %s%s", action, error, hint)
+
+
+def _on_both(statement: str) -> list[str]:
+    if "{table}" not in statement:
+        return [statement]
+    return [statement.format(table=table) for table in OUTBOX_TABLES]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from streamer.core.event import EventType
+
 if TYPE_CHECKING:
     from streamer.core.event import Event
 
@@ -58,9 +60,14 @@ class Record:
     payload: bytes
     event: Event
 
-    def outbox_values(self) -> tuple[object, ...]:
-        """Return the values of `INSERT_OUTBOX`."""
-        return (self.row_id, self.event.id, self.event.type.value, self.topic, self.payload, self.qos)
+    @property
+    def is_update(self) -> bool:
+        """Whether it goes into the table of the updates."""
+        return self.event.type is EventType.UPDATE
+
+    def row_values(self) -> tuple[object, ...]:
+        """Return the values of `INSERT_ROW`."""
+        return (self.row_id, self.event.id, self.topic, self.payload, self.qos)
 
     def event_values(self) -> tuple[object, ...]:
         """Return the values of `UPSERT_EVENT`."""

@@ -13,7 +13,7 @@ from streamer.core.clock import NS_PER_MS, NS_PER_S
 from streamer.core.errors import StoreError
 
 from .ballast import Ballast
-from .database import FILE_NAME, INSERT_OUTBOX, UPSERT_EVENT, is_full, mark_clean, open_database
+from .database import FILE_NAME, INSERT_ROW, UPSERT_EVENT, is_full, mark_clean, open_database
 from .held import HeldRecords
 from .lock import lock_data_dir
 from .outbox import Outbox
@@ -38,7 +38,7 @@ _BALLAST_NS = 10 * NS_PER_S  # how often given-up ballast is made anew
 _AGE_NS = 60 * NS_PER_S  # how often the whole history is looked through for what is too old
 _FIRST_COMMIT_MS = 5.0  # of an SSD; measured from the first commit on
 _LAST_ID = """
-SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0),
+SELECT max(coalesce((SELECT max(seq) FROM sqlite_sequence), 0),
            coalesce((SELECT max(changed) FROM events), 0))
 """
 MAX_BYTES = 512 << 20
@@ -176,7 +176,7 @@ class EventStore:
 
     def _end_interrupted(self, event_id: str, camera: str, payload: bytes, last_seen: int) -> None:
         row_id = self._take_id()
-        self._db.execute(INSERT_OUTBOX, (row_id, event_id, "end", f"{camera}/event", payload, self._qos))
+        self._db.execute(INSERT_ROW.format(table="outbox"), (row_id, event_id, f"{camera}/event", payload, self._qos))
         self._db.execute(
             "UPDATE events SET ended = ?, end_reason = 'interrupted', seq = seq + 1, payload = ?, changed = ?"
             " WHERE id = ?",
@@ -209,8 +209,10 @@ class EventStore:
         return row_id
 
     def _insert(self, records: Sequence[Record], *, delivered: set[int]) -> None:
-        waiting = [r.outbox_values() for r in records if r.row_id not in delivered]
-        self._db.executemany(INSERT_OUTBOX, waiting)
+        waiting = [r for r in records if r.row_id not in delivered]
+        for table, updates in (("outbox", False), ("updates", True)):
+            values = [r.row_values() for r in waiting if r.is_update is updates]
+            self._db.executemany(INSERT_ROW.format(table=table), values)
         self._db.executemany(UPSERT_EVENT, [r.event_values() for r in records])
 
     def _try_again(self, events: Sequence[Event]) -> bool:

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .database import OUTBOX_TABLES
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -17,14 +19,17 @@ _FOREVER_NS = 1 << 62
 # A delivered event is history only: it goes before anything that a receiver still waits for. Oldest first.
 _DELETE_DELIVERED = """
 DELETE FROM events WHERE id IN (
-    SELECT id FROM events AS e WHERE ended < :before AND NOT EXISTS (SELECT 1 FROM outbox WHERE event = e.id)
+    SELECT id FROM events AS e WHERE ended < :before
+        AND NOT EXISTS (SELECT 1 FROM outbox WHERE event = e.id)
+        AND NOT EXISTS (SELECT 1 FROM updates WHERE event = e.id)
     ORDER BY changed LIMIT :limit)
 """
-_DELETE_UPDATES = """
-DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE type = 'update' ORDER BY id LIMIT :limit)
-"""
+_DELETE_UPDATES = "DELETE FROM updates WHERE id IN (SELECT id FROM updates ORDER BY id LIMIT :limit)"
 _OLDEST_WAITING = "SELECT DISTINCT event FROM (SELECT event FROM outbox ORDER BY id LIMIT ?)"
-_AGED_WAITING = "SELECT DISTINCT event FROM outbox JOIN events ON events.id = event WHERE ended < ?"
+_AGED_WAITING = """
+SELECT DISTINCT event FROM (SELECT event FROM outbox UNION ALL SELECT event FROM updates)
+JOIN events ON events.id = event WHERE ended < ?
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,10 @@ def trim_size(db: sqlite3.Connection, bounds: Bounds) -> Counter[str]:
 
 
 def _delete_events(db: sqlite3.Connection, ids: list[tuple[str]]) -> int:
-    deleted = sum(db.execute("DELETE FROM outbox WHERE event = ?", row).rowcount for row in ids)
+    deleted = 0
+    for table in OUTBOX_TABLES:
+        delete = f"DELETE FROM {table} WHERE event = ?"  # noqa: S608  own names
+        deleted += sum(db.execute(delete, row).rowcount for row in ids)
     # An open event stays in the history: its end is still to come, and a crash must find it.
     db.executemany("DELETE FROM events WHERE id = ? AND ended IS NOT NULL", ids)
     return deleted
