@@ -57,7 +57,7 @@ def fault_at_opening(exc: av.FFmpegError, *, address: str, network: bool, timed_
         reason = LostReason.DNS  # FFmpeg has no other error for a name that is not known
     if isinstance(exc, av.error.InvalidDataError):
         reason = LostReason.TIMEOUT if timed_out else LostReason.CODEC
-    return fault(reason or LostReason.FAULT, address=address, detail=exc.strerror)
+    return fault(reason or LostReason.FAULT, address=address, detail=_said(exc))
 
 
 def fault_while_reading(exc: av.FFmpegError, *, address: str) -> SourceError:
@@ -70,7 +70,12 @@ def fault_while_reading(exc: av.FFmpegError, *, address: str) -> SourceError:
         reason = LostReason.CODEC
     else:
         reason = LostReason.FAULT
-    return fault(reason, address=address, detail=exc.strerror)
+    return fault(reason, address=address, detail=_said(exc))
+
+
+def _said(exc: av.FFmpegError) -> str | None:
+    """Return FFmpeg's own words, unless they are about our own time limit."""
+    return None if isinstance(exc, av.error.ExitError) else exc.strerror
 
 
 def fault(reason: LostReason, *, address: str, detail: str | None = None) -> SourceError:

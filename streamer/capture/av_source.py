@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import deque
@@ -15,8 +16,10 @@ from .av_faults import fault
 from .base import Delivery, DropCause, Grab
 from .capture_clock import CaptureClock, FileClock
 from .container import open_container
-from .decode import Decoder
+from .decode import Decoder, Outcome
 from .losses import GapCounter, LateGate
+from .rtsp_dialogue import NotUnderstoodError
+from .rtsp_packets import open_rtsp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from .base import Source, SourceSpec
     from .packets import Coded, PacketReader
 
+_log = logging.getLogger(__name__)
 _KEY_TIMEOUT_S = 12.0  # cameras that save bandwidth send a key frame every 10 s
 
 
@@ -34,11 +38,22 @@ def open_av(spec: SourceSpec, *, stopping: Callable[[], bool], dropped: Callable
         SourceError: it can't be opened now.
         EndOfStream: the pipeline is stopping.
     """
+    kind = kind_of(spec.url)
+    if kind is SourceKind.RTSP:
+        return LiveSource(_rtsp_packets(spec, stopping=stopping), spec=spec, dropped=dropped)
     packets = open_container(spec, stopping=stopping)
-    if kind_of(spec.url) is SourceKind.FILE:
+    if kind is SourceKind.FILE:
         clock = FileClock(epoch_ns=time.monotonic_ns(), interval_ns=packets.interval_ns)
         return FileSource(packets, clock=clock, address=shown(spec.url), stopping=stopping, dropped=dropped)
     return LiveSource(packets, spec=spec, dropped=dropped)
+
+
+def _rtsp_packets(spec: SourceSpec, *, stopping: Callable[[], bool]) -> PacketReader:
+    try:
+        return open_rtsp(spec, stopping=stopping)
+    except NotUnderstoodError:
+        _log.info("camera %s: it is read through FFmpeg's RTSP client, one frame interval later", spec.camera)
+    return open_container(spec, stopping=stopping)
 
 
 class FileSource:
@@ -131,22 +146,30 @@ class LiveSource:
 
     def _take(self, coded: Coded) -> None:
         lag_ns = self._observe(coded)
+        if coded.damaged:
+            self._gate.broken()
+            self._judge(Outcome(corrupt=1), coded.arrived_ns)
+            return
         if not self._gate.takes(key=coded.key, lag_ns=lag_ns, waited=coded.waited):
             self._leave(coded)
             return
         self._started = True
         outcome = self._decoder.decode(coded)
+        self._judge(outcome, coded.arrived_ns)
+        for decoded in outcome.pictures:
+            captured_ns = self._clock.captured_ns(decoded.pts_ns, arrived_ns=coded.arrived_ns)
+            self._ready.append(Grab(picture=decoded.picture, captured_ns=captured_ns))
+
+    def _judge(self, outcome: Outcome, arrived_ns: int) -> None:
+        """Count damage; end a stream whose packets have given no picture for the whole time limit."""
         if outcome.corrupt:
             self._dropped(DropCause.CORRUPT, outcome.corrupt)
         if outcome.pictures:
             self._fruitless_since_ns = None
         elif self._fruitless_since_ns is None:
-            self._fruitless_since_ns = coded.arrived_ns
-        elif coded.arrived_ns - self._fruitless_since_ns > self._patience_ns:
+            self._fruitless_since_ns = arrived_ns
+        elif arrived_ns - self._fruitless_since_ns > self._patience_ns:
             raise fault(LostReason.CODEC, address=self._address, detail="packets come, but no picture can be decoded")
-        for decoded in outcome.pictures:
-            captured_ns = self._clock.captured_ns(decoded.pts_ns, arrived_ns=coded.arrived_ns)
-            self._ready.append(Grab(picture=decoded.picture, captured_ns=captured_ns))
 
     def _observe(self, coded: Coded) -> int:
         """Set the clock by the packet and count what is missing before it; return its lag, ns."""

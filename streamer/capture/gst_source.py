@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamer.core.clock import NS_PER_MS, NS_PER_S
-from streamer.core.errors import ConfigError, EndOfStream, LostReason, SourceError
+from streamer.core.errors import EndOfStream, LostReason, SourceError
 from streamer.core.frame import ColorMatrix, ColorRange, Picture, PixelFormat
 from streamer.core.redact import redact
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _WANTED = (
     "needs GStreamer and PyGObject for this Python: on Debian and Ubuntu install python3-gi,"
-    " gir1.2-gst-plugins-base-1.0, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good, and make the environment with --system-site-packages"
+    " gir1.2-gst-plugins-base-1.0, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good,"
+    " and make the environment with --system-site-packages"
 )
 _POLL_NS = 200 * NS_PER_MS  # so often `stopping` is asked while nothing comes
 _SINK = "streamer_sink"
@@ -46,8 +47,7 @@ def open_gstreamer(
     """Start a pipeline and return it as a source.
 
     Raises:
-        ConfigError: PyGObject is not there, or the pipeline can't be parsed.
-        SourceError: it does not start.
+        SourceError: PyGObject is not there, the pipeline can't be parsed, or it does not start.
     """
     del dropped  # appsink drops what is late before we could count it; GStreamer says nothing of it
     gst = _gstreamer()
@@ -59,7 +59,7 @@ def open_gstreamer(
     except gst.glib_error as exc:
         lost = exc.message
     if lost is not None:
-        raise ConfigError(f"gst: the pipeline can't be made: {redact(lost)}")
+        raise SourceError(LostReason.FAULT, f"gst: the pipeline can't be made: {redact(lost)}")
     source = GstSource(gst, pipeline, spec=spec, stopping=stopping)
     try:
         source.start(spec.open_timeout_s)
@@ -92,10 +92,9 @@ class _Gst:
         gi = importlib.import_module("gi")
         for name in ("Gst", "GstApp", "GstVideo"):
             gi.require_version(name, "1.0")
-        repository = importlib.import_module("gi.repository")
-        self.api: Any = repository.Gst
-        self.video: Any = repository.GstVideo
-        self.glib_error: Any = repository.GLib.Error
+        self.api: Any = importlib.import_module("gi.repository.Gst")
+        self.video: Any = importlib.import_module("gi.repository.GstVideo")
+        self.glib_error: Any = importlib.import_module("gi.repository.GLib").Error
         importlib.import_module("gi.repository.GstApp")  # gives appsink its methods
         if not self.api.is_initialized():
             self.api.init(None)
@@ -110,7 +109,7 @@ def _gstreamer() -> _Gst:
         return _Gst()
     except (ImportError, ValueError) as exc:  # ValueError: the type library is not installed
         missing = str(exc)
-    raise ConfigError(f"gst: {_WANTED} ({missing})")
+    raise SourceError(LostReason.FAULT, f"gst: {_WANTED} ({missing})")
 
 
 class GstSource:

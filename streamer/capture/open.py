@@ -29,7 +29,7 @@ def open_source(
 
     Raises:
         SourceError: it can't be opened now.
-        ConfigError: the address is wrong, or needs something that is not installed.
+        ConfigError: the address is none that we know.
         EndOfStream: `stopping()` became true meanwhile.
     """
     match kind_of(spec.url):

@@ -22,6 +22,7 @@ class Coded:
     arrived_ns: int  # monotonic: when it was complete
     waited: bool  # it was waited for, so `arrived_ns` is its arrival; False: it had lain ready
     lost: bool = False  # packets between the last one and this one never came
+    damaged: bool = False  # it came, but is no picture; `packet` is empty
 
 
 class PacketReader(Protocol):
