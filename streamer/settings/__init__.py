@@ -1,0 +1,31 @@
+"""The configuration: the only reader of YAML and environment. What it gives is frozen and checked."""
+
+from .address import BrokerAddress, Source, without_secrets
+from .camera import Camera, Detect, Rule
+from .classes import check_classes
+from .load import Loaded, load, parse
+from .model import HEADS, ModelSettings
+from .problem import Problem, SettingsError
+from .schema import json_schema
+from .tree import Mqtt, Outbox, Settings
+
+__all__ = [
+    "HEADS",
+    "BrokerAddress",
+    "Camera",
+    "Detect",
+    "Loaded",
+    "ModelSettings",
+    "Mqtt",
+    "Outbox",
+    "Problem",
+    "Rule",
+    "Settings",
+    "SettingsError",
+    "Source",
+    "check_classes",
+    "json_schema",
+    "load",
+    "parse",
+    "without_secrets",
+]

@@ -1,0 +1,175 @@
+"""`cameras.<name>`: where the pictures come from, what is looked for in them, and what is told."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from . import values
+from .address import SOURCES, SourceField
+from .geometry import Point, Polygon
+from .section import Section
+
+DEFAULT_FPS = 5.0  # inferences a second, where newest frames are looked at
+
+
+def _some_classes(value: object) -> object:
+    if not isinstance(value, dict) or not value:
+        values.refuse("must be a mapping of each class to its least score, at least one: {person: 0.5, dog: 0.6}")
+    return value
+
+
+ClassScores = Annotated[
+    Mapping[values.Text, values.Share], BeforeValidator(_some_classes), Field(json_schema_extra={"minProperties": 1})
+]
+
+
+class Motion(Section):
+    """The gate before inference."""
+
+    enabled: values.Flag = Field(default=False, description="Look only where something moves (not supported yet).")
+
+
+class Detect(Section):
+    """Object detection."""
+
+    model: values.Name = Field(description="A name under `models`.")
+    fps: values.Rate | None = Field(
+        default=None,
+        description="At most so many inferences a second; 0 = each frame. Left out: 5, or 0 with frames: every.",
+    )
+    classes: ClassScores | None = Field(
+        default=None, description="Class: the least score that starts a track. Left out: every class at 0.5."
+    )
+
+
+class Of(Section):
+    """What a classification looks at: the whole frame, a zone, or each tracked object of some classes."""
+
+    zone: values.Name | None = Field(default=None, description="A name under `zones`.")
+    class_names: values.ClassNames | None = Field(
+        default=None, alias="class", description="Classes of tracked objects."
+    )
+
+
+def _of(value: object) -> object:
+    if value == "frame":
+        return Of()
+    if not isinstance(value, dict) or len(value) != 1:
+        values.refuse("must be frame, {zone: NAME} or {class: [NAME, ...]}")
+    return value
+
+
+OfField = Annotated[Of, BeforeValidator(_of)]
+
+
+class Classify(Section):
+    """One image classification."""
+
+    name: values.Name = Field(description="Its name in topics and payloads.")
+    model: values.Name = Field(description="A name under `models`.")
+    of: OfField = Field(default=Of(), description="frame, {zone: NAME} or {class: [NAME, ...]}.")
+    every_s: values.PositiveSeconds = Field(default=1.0, alias="every", description="How often, for a frame or a zone.")
+    agree: values.Times = Field(default=1, description="How many answers in a row must agree.")
+
+
+class Zone(Section):
+    """A part of the picture; an object is in it by its foot point."""
+
+    polygon: Polygon = Field(description="At least 3 points [x, y], fractions of width and height.")
+
+
+class Line(Section):
+    """A line to be crossed; `in` is from left to right as seen looking from `from` to `to`."""
+
+    start: Point = Field(alias="from", description="[x, y], fractions of width and height.")
+    end: Point = Field(alias="to", description="[x, y], fractions of width and height.")
+
+
+class Count(Section):
+    """How many objects at once make the event."""
+
+    more_than: values.Count = Field(description="The event runs while there are more than so many.")
+
+
+class Decide(Section):
+    """A factory's verdict on each item."""
+
+    deadline_s: values.PositiveSeconds = Field(alias="deadline", description="Time from capture to the verdict.")
+    otherwise: Literal["accept", "reject"] = Field(default="reject", description="The verdict when there is doubt.")
+
+
+class Rule(Section):
+    """What makes an event."""
+
+    name: values.Name = Field(description="Its name in topics and payloads.")
+    class_names: values.ClassNames = Field(alias="class", description="One class, or a list; any of them counts.")
+    zone: values.Name | None = Field(default=None, description="Only within this zone.")
+    line: values.Name | None = Field(default=None, description="When this line is crossed.")
+    direction: Literal["in", "out"] | None = Field(default=None, description="Only crossings in this direction.")
+    count: Count | None = Field(default=None, description="Only when there are many at once.")
+    decide: Decide | None = Field(default=None, description="A verdict on each item, for a factory's line.")
+    labels: Mapping[values.Name, values.ClassNames] | None = Field(
+        default=None, description="Only objects that a classification of this name has given one of these classes."
+    )
+    after_s: values.Seconds = Field(default=0.5, alias="after", description="How long it must last before it is told.")
+    end_after_s: values.Seconds = Field(default=2.0, alias="end_after", description="How long it must be gone to end.")
+    min_area: values.Share = Field(
+        default=0.0, description="Least share of the picture that the object covers, 0 to 1."
+    )
+
+
+class Clip(Section):
+    """How much of the stream is kept around an event."""
+
+    before_s: values.Seconds = Field(default=5.0, alias="before", description="From so long before its start.")
+    after_s: values.Seconds = Field(default=5.0, alias="after", description="To so long after its end.")
+
+
+class Save(Section):
+    """What is kept of an event besides its messages."""
+
+    snapshot: values.Flag = Field(default=False, description="A JPEG of the event's best view (not supported yet).")
+    clip: Clip | None = Field(default=None, description="A video of the event (not supported yet).")
+
+
+class Camera(Section):
+    """One camera."""
+
+    source: SourceField = Field(description=f"The camera's address: {SOURCES}.")
+    record: SourceField | None = Field(default=None, description="The full-size stream for clips (not supported yet).")
+    enabled: values.Flag = Field(default=True, description="Watch it; when false it is reported as disabled.")
+    transport: Literal["auto", "tcp", "udp"] = Field(default="auto", description="RTSP only; auto: TCP, then UDP.")
+    frames: Literal["newest", "every"] | None = Field(
+        default=None,
+        description="newest: skip what is late; every: in order, none skipped. Left out: newest, for files every.",
+    )
+    motion: Motion = Field(default=Motion(), description="Look only where something moves (not supported yet).")
+    detect: Detect | None = Field(default=None, description="Object detection.")
+    classify: tuple[Classify, ...] = Field(default=(), description="Image classifications (not supported yet).")
+    zones: Mapping[values.Name, Zone] = Field(
+        default_factory=dict, description="Named parts of the picture (not supported yet)."
+    )
+    lines: Mapping[values.Name, Line] = Field(default_factory=dict, description="Named lines (not supported yet).")
+    events: tuple[Rule, ...] | None = Field(
+        default=None, description="What is told. Left out: one rule for each class, named after it."
+    )
+    publish_detections: values.Flag = Field(default=False, description="Publish the detections of each inferred frame.")
+    max_age_s: values.PositiveSeconds | None = Field(
+        default=None,
+        alias="max_age",
+        description="Results older than this are dropped and counted. Left out: no limit.",
+    )
+    save: Save = Field(default=Save(), description="What is kept of an event besides its messages.")
+
+    @property
+    def delivery(self) -> Literal["newest", "every"]:
+        """Which frames are looked at, also where the file leaves it open."""
+        return self.frames or ("newest" if self.source.live else "every")
+
+    @property
+    def detect_fps(self) -> float:
+        """Most inferences a second, 0 = each frame, also where the file leaves it open."""
+        if self.detect is None or self.detect.fps is None:
+            return 0.0 if self.delivery == "every" else DEFAULT_FPS
+        return self.detect.fps

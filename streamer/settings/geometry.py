@@ -1,0 +1,39 @@
+"""Points, zones and lines, in fractions of a picture's width and height."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from .values import as_number, refuse
+
+
+def _point(value: object, which: str = "") -> tuple[float, float]:
+    numbers = [as_number(item) for item in value] if isinstance(value, (list, tuple)) else []
+    if len(numbers) != 2 or any(number is None or not 0 <= number <= 1 for number in numbers):
+        refuse(f"{which}must be [x, y], two fractions of width and height, 0 to 1")
+    return float(numbers[0] or 0.0), float(numbers[1] or 0.0)
+
+
+def _lone_point(value: object) -> tuple[float, float]:
+    return _point(value)
+
+
+def _polygon(value: object) -> tuple[tuple[float, float], ...]:
+    if not isinstance(value, (list, tuple)) or len(value) < 3:
+        refuse("must be a list of at least 3 points [x, y], fractions of width and height, 0 to 1")
+    points = [_point(item, f"point {number} ") for number, item in enumerate(value, 1)]
+    pairs = zip(points, (*points[1:], points[0]), strict=True)
+    if abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs)) < 1e-6:
+        refuse("encloses no area; give points around the zone in order")
+    return tuple(points)
+
+
+_pair = {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}
+Point = Annotated[tuple[float, float], PlainValidator(_lone_point), WithJsonSchema(_pair)]
+Polygon = Annotated[
+    tuple[tuple[float, float], ...],
+    PlainValidator(_polygon),
+    WithJsonSchema({"type": "array", "items": _pair, "minItems": 3}),
+]

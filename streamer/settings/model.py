@@ -1,0 +1,49 @@
+"""`models.<name>`: which network, on which runtime, and what its sidecar leaves open."""
+
+from typing import Literal, get_args
+
+from pydantic import Field
+
+from . import model_values as values
+from .section import Section
+from .values import Text
+
+Head = Literal["v8", "v5", "end2end", "yolox", "yolox-decoded"]  # the files of streamer/infer/heads
+HEADS: tuple[str, ...] = get_args(Head)
+
+
+class ModelSettings(Section):
+    """A model, the runtime for it, and what its sidecar leaves open."""
+
+    model: values.ModelName = Field(description="A name of the catalogue, or a path to an .onnx or a .yaml sidecar.")
+    backend: Literal["auto", "tensorrt", "openvino", "onnxruntime"] = Field(
+        default="auto", description="Which runtime computes it."
+    )
+    precision: Literal["auto", "f32", "bf16", "f16", "int8"] = Field(
+        default="auto", description="What it is computed in; auto: a faster one only after it has proved itself."
+    )
+    task: Literal["detect", "classify"] | None = Field(default=None, description="What the model answers.")
+    head: Head | None = Field(default=None, description="How its outputs are laid out.")
+    labels: values.Labels | None = Field(
+        default=None, description="Class names: a list, a file with one a line, coco80, imagenet1000."
+    )
+    size: values.InputHW | None = Field(default=None, description="Input size, px: one number or [height, width].")
+    color: Literal["rgb", "bgr"] | None = Field(default=None, description="Order of the input's channels.")
+    scale: values.Ratio | None = Field(
+        default=None, description="Factor on pixel values: 1/255 for an input of 0 to 1."
+    )
+    mean: values.PerChannel | None = Field(default=None, description="Subtracted after scaling, for each channel.")
+    std: values.Divisors | None = Field(default=None, description="Divided by after the mean, for each channel.")
+    fit: Literal["letterbox", "letterbox-topleft", "stretch", "crop"] | None = Field(
+        default=None, description="How a picture is brought to the input's shape."
+    )
+    pad: values.Byte | None = Field(default=None, description="Grey level of the letterbox's border.")
+    layout: Literal["nchw", "nhwc"] | None = Field(default=None, description="Order of the input's axes.")
+    sha256: values.Digest | None = Field(default=None, description="Checksum that the model's file must have.")
+    licence: Text | None = Field(default=None, description="Licence of the weights; for people.")
+    source: Text | None = Field(default=None, description="Where the weights came from; for people.")
+    url: Text | None = Field(default=None, description="Where the weights can be had; for people.")
+    bytes: values.Length | None = Field(default=None, description="Size of the model's file; for people.")
+    grade: Text | None = Field(default=None, description="How well the checksum is confirmed; for people.")
+    ap: values.Percent | None = Field(default=None, description="Accuracy as published, COCO AP 0 to 100; for people.")
+    notes: Text | None = Field(default=None, description="Anything else; for people.")

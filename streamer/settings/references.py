@@ -1,0 +1,148 @@
+"""Checks that look at two places of the file at once. They read the plain values, whatever else is wrong in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from streamer.core.names import canonical
+
+from .problem import KeyPath, listed, nearest, shown
+from .values import as_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .address import BrokerAddress, Source
+    from .reader import Raw
+
+Found = tuple[KeyPath, str]
+
+
+def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | None) -> Iterator[Found]:
+    """Yield the key and the sentence of each thing that does not fit another.
+
+    Args:
+        values: the file's values.
+        sources: the address of each camera whose address is right.
+        broker: the broker's address, if it is right.
+    """
+    models = list(_mapping(_at(values, "models")))
+    yield from _login(values, broker)
+    cameras = _at(values, "cameras")
+    if cameras == {}:
+        yield ("cameras",), "must name at least one camera"
+    for name, camera in _mapping(cameras).items():
+        if isinstance(camera, dict):
+            path = ("cameras", name)
+            yield from _work(camera, path)
+            yield from _models(camera, path, models)
+            yield from _rate(camera, path, sources.get(name))
+            yield from _detected(camera, path)
+            yield from _places(camera, path)
+            yield from _twice(camera, path)
+
+
+def _login(values: Raw, broker: BrokerAddress | None) -> Iterator[Found]:
+    mqtt = _at(values, "mqtt")
+    if broker and (broker.username or broker.password) and (_at(mqtt, "username") or _at(mqtt, "password")):
+        yield ("mqtt", "url"), "holds a login, and so do `username` and `password`; keep one of the two"
+
+
+def _work(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    if not _at(camera, "detect") and not _at(camera, "classify"):
+        yield path, "has nothing to do; give it `detect` (or `classify`)"
+
+
+def _models(camera: Raw, path: KeyPath, models: list[str]) -> Iterator[Found]:
+    named: list[tuple[KeyPath, Raw]] = [(("detect", "model"), _at(_at(camera, "detect"), "model"))]
+    named += [(("classify", i, "model"), _at(item, "model")) for i, item in _items(_at(camera, "classify"))]
+    for below, name in named:
+        if isinstance(name, str) and name not in models:
+            known = f"known: {listed(models)}" if models else "write it as `models: {NAME: {model: yolox-nano}}`"
+            yield (*path, *below), f"{_named(name)}is no entry of `models`{nearest(name, models)}; {known}"
+
+
+def _rate(camera: Raw, path: KeyPath, source: Source | None) -> Iterator[Found]:
+    frames = _at(camera, "frames")
+    every = frames == "every" or (frames is None and source is not None and not source.live)
+    fps = as_number(_at(_at(camera, "detect"), "fps"))
+    if every and fps:
+        why = "`frames: every`" if frames == "every" else "a file, which is read with `frames: every`"
+        yield (*path, "detect", "fps"), f"must be 0 or left out with {why}; or write `frames: newest`"
+
+
+def _detected(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    classes = _at(_at(camera, "detect"), "classes")
+    if not isinstance(classes, dict):
+        return
+    seen: dict[str, str] = {}
+    for name in classes:
+        first = seen.setdefault(canonical(name), name)
+        if first != name:
+            yield (
+                (*path, "detect", "classes", name),
+                f"is the same class as {shown(first) or 'another'}; keep one of the two",
+            )
+    for below, name in _classes_named(camera):
+        if canonical(name) not in seen:
+            near = nearest(name, classes)
+            yield (*path, *below), f"{_named(name)}is not among detect.classes{near}; allowed: {listed(classes)}"
+
+
+def _classes_named(camera: Raw) -> Iterator[tuple[KeyPath, str]]:
+    for i, rule in _items(_at(camera, "events")):
+        yield from ((("events", i, "class"), name) for name in _texts(_at(rule, "class")))
+    for i, item in _items(_at(camera, "classify")):
+        yield from ((("classify", i, "of", "class"), name) for name in _texts(_at(_at(item, "of"), "class")))
+
+
+def _places(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    named: list[tuple[KeyPath, Raw]] = [
+        (("classify", i, "of", "zone"), _at(_at(item, "of"), "zone")) for i, item in _items(_at(camera, "classify"))
+    ]
+    for i, rule in _items(_at(camera, "events")):
+        named += [(("events", i, "zone"), _at(rule, "zone")), (("events", i, "line"), _at(rule, "line"))]
+        if _at(rule, "direction") is not None and _at(rule, "line") is None:
+            yield (*path, "events", i, "direction"), "needs a `line` that is crossed"
+    for below, name in named:
+        kind = f"{below[-1]}s"
+        known = list(_mapping(_at(camera, kind)))
+        if isinstance(name, str) and name not in known:
+            allowed = f"known: {listed(known)}" if known else "there is none"
+            yield (
+                (*path, *below),
+                f"{_named(name)}is no entry of the camera's `{kind}`{nearest(name, known)}; {allowed}",
+            )
+
+
+def _twice(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    for kind in ("events", "classify"):
+        names = [(i, _at(item, "name")) for i, item in _items(_at(camera, kind))]
+        count = Counter(name for _, name in names if isinstance(name, str))
+        first = {name: i for i, name in reversed(names) if isinstance(name, str)}
+        for i, name in names:
+            if isinstance(name, str) and count[name] > 1 and first[name] != i:
+                yield (*path, kind, i, "name"), f"{_named(name)}stands twice in `{kind}`; each needs its own name"
+
+
+def _named(name: str) -> str:
+    text = shown(name)
+    return f"{text} " if text else ""
+
+
+def _at(values: Raw, key: str) -> Raw:
+    return values.get(key) if isinstance(values, dict) else None
+
+
+def _mapping(values: Raw) -> dict[str, Raw]:
+    return values if isinstance(values, dict) else {}
+
+
+def _items(values: Raw) -> Iterable[tuple[str, Raw]]:
+    return [(str(i), item) for i, item in enumerate(values)] if isinstance(values, list) else []
+
+
+def _texts(values: Raw) -> list[str]:
+    items = [values] if isinstance(values, str) else values if isinstance(values, list) else []
+    return [item for item in items if isinstance(item, str)]

@@ -1,0 +1,70 @@
+"""What the schema has and this release has not: refused when switched on. Building one deletes its row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .values import as_bool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .problem import KeyPath
+    from .reader import Raw
+
+
+def _is_true(value: Raw) -> bool:
+    return as_bool(value) is True
+
+
+def _given(value: Raw) -> bool:
+    return value is not None
+
+
+def _filled(value: Raw) -> bool:
+    return value not in (None, {}, [])
+
+
+# (path, `*` for any name or number; whether the value switches it on; what is not supported yet)
+UNBUILT: tuple[tuple[str, Callable[[Raw], bool], str], ...] = (
+    ("mqtt.home_assistant", _is_true, "announcing devices to Home Assistant is not supported yet; allowed: false"),
+    ("dashboard.enabled", _is_true, "the dashboard is not supported yet; allowed: false"),
+    ("models.*.task", lambda value: value == "classify", "classification is not supported yet; allowed: detect"),
+    (
+        "models.*.backend",
+        lambda value: value == "tensorrt",
+        "TensorRT is not supported yet; allowed: auto, openvino, onnxruntime",
+    ),
+    ("cameras.*.record", _given, "a second stream for clips is not supported yet; leave it out"),
+    ("cameras.*.motion.enabled", _is_true, "the motion gate is not supported yet; allowed: false"),
+    ("cameras.*.classify", _filled, "classification is not supported yet; leave it out"),
+    ("cameras.*.zones", _filled, "zones are not supported yet; leave them out"),
+    ("cameras.*.lines", _filled, "lines are not supported yet; leave them out"),
+    ("cameras.*.events.*.zone", _given, "rules with a zone are not supported yet; leave it out"),
+    ("cameras.*.events.*.line", _given, "rules with a line are not supported yet; leave it out"),
+    ("cameras.*.events.*.direction", _given, "rules with a direction are not supported yet; leave it out"),
+    ("cameras.*.events.*.count", _given, "rules with a count are not supported yet; leave it out"),
+    ("cameras.*.events.*.decide", _given, "decisions are not supported yet; leave it out"),
+    ("cameras.*.events.*.labels", _filled, "rules with labels are not supported yet; leave it out"),
+    ("cameras.*.save.snapshot", _is_true, "snapshots are not supported yet; allowed: false"),
+    ("cameras.*.save.clip", _given, "clips are not supported yet; leave it out"),
+)
+
+
+def not_supported(values: Raw) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the key and the sentence of each feature that is switched on but not built."""
+    for pattern, switched_on, sentence in UNBUILT:
+        for path, value in _matching(values, tuple(pattern.split(".")), ()):
+            if switched_on(value):
+                yield path, sentence
+
+
+def _matching(values: Raw, pattern: KeyPath, path: KeyPath) -> Iterator[tuple[KeyPath, Raw]]:
+    if not pattern:
+        yield path, values
+        return
+    items = {str(i): item for i, item in enumerate(values)} if isinstance(values, list) else values
+    if isinstance(items, dict):
+        for key in list(items) if pattern[0] == "*" else [pattern[0]]:
+            if key in items:
+                yield from _matching(items[key], pattern[1:], (*path, key))
