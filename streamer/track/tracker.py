@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 GOES_ON_AT = 0.8  # a running track goes on down to this share of the least score
 _CLASS_SHIFT_PX = 1e6  # boxes of different classes are moved this far apart, so that they never pair
+_LONGEST_STEP_S = 10.0  # between two frames of a camera that is slow rather than away
 _LEAST_STEP_NS = 1_000  # time must advance for the filter: frames of equal or earlier time count as this much later
 
 
@@ -48,8 +49,9 @@ class ObjectTracker:
             memory_s: how long an object that is out of sight keeps its id.
         """
         self._least = least
+        self._memory_s = memory_s
         self._tracker = ByteTrackTracker(
-            lost_track_buffer=math.ceil(memory_s * 30),  # the library counts it in frames of 30 Hz, whatever the rate
+            lost_track_buffer=math.ceil(memory_s * 30),  # in frames of 30 Hz, whatever the rate; `_advance` refines it
             frame_rate=FRAME_RATE,
             track_activation_threshold=0.5,  # scores are reduced to 1.0 (starts a track) and 0.0 (continues one)
             high_conf_det_threshold=0.5,
@@ -104,7 +106,11 @@ class ObjectTracker:
         if self._origin_ns is None:
             self._origin_ns = self._last_ns = captured_ns
             return 0.0
-        self._last_ns = max(captured_ns, self._last_ns + _LEAST_STEP_NS)
+        now_ns = max(captured_ns, self._last_ns + _LEAST_STEP_NS)
+        step_s = (now_ns - self._last_ns) / NS_PER_S
+        # What the next frame shows is never forgotten before it, however slow the camera.
+        self._tracker.maximum_time_without_update = max(self._memory_s, 1.5 * min(step_s, _LONGEST_STEP_S))
+        self._last_ns = now_ns
         return (self._last_ns - self._origin_ns) / NS_PER_S
 
     def _associate(self, kept: Detections, starts: NDArray[np.bool_], seconds: float) -> NDArray[np.int32]:

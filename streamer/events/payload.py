@@ -1,0 +1,136 @@
+"""Events and detections as the bytes of the contract. `event.schema.json` beside this file describes the events."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from streamer.core.clock import NS_PER_MS
+from streamer.core.event import EndReason, EventType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamer.core.event import Event
+    from streamer.core.frame import FrameInfo
+    from streamer.core.results import Detections
+
+SCHEMA = 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+def encode_event(event: Event, age_ms: float | None) -> bytes:
+    """Return an event's payload, fields in the order of the contract.
+
+    Args:
+        event: what happened.
+        age_ms: from its capture to the moment it was safely stored; None for a file.
+    """
+    return _json(
+        {
+            "schema": SCHEMA,
+            "id": event.id,
+            "seq": event.seq,
+            "type": event.type.value,
+            "camera": event.camera,
+            "event": event.rule,
+            "class": event.class_name,
+            "class_id": event.class_id,
+            "score": round(event.score, 4),
+            "top_score": round(event.top_score, 4),
+            "box": event.box and list(event.box),
+            "box_norm": event.box_norm and [round(v, 4) for v in event.box_norm],
+            "frame": {"width": event.frame_width, "height": event.frame_height},
+            "track": event.track,
+            "zones": list(event.zones),
+            "line": event.line,
+            "direction": event.direction,
+            "count": event.count,
+            "labels": {name: {"class": label, "score": round(s, 4)} for name, (label, s) in event.labels.items()},
+            "captured_at": rfc3339(event.captured_utc_ns),
+            "started_at": rfc3339(event.started_utc_ns),
+            "ended_at": None if event.ended_utc_ns is None else rfc3339(event.ended_utc_ns),
+            "end_reason": None if event.end_reason is None else event.end_reason.value,
+            "age_ms": None if age_ms is None else round(age_ms, 1),
+            "model": {
+                "name": event.model.name,
+                "digest": event.model.digest,
+                "backend": event.model.backend,
+                "precision": event.model.precision,
+            },
+            "snapshot": event.snapshot,
+            "clip": event.clip,
+        }
+    )
+
+
+def encode_detections(
+    info: FrameInfo,
+    detections: Detections,
+    track_ids: NDArray[np.int32],
+    *,
+    labels: Sequence[str],
+    age_ms: float | None,
+) -> bytes:
+    """Return the payload of the per-frame feed.
+
+    Args:
+        info: the frame.
+        detections: what it shows.
+        track_ids: (N,) which object each of them is, -1 for none.
+        labels: the model's class names; the index is the class id.
+        age_ms: from capture to now; None for a file.
+    """
+    return _json(
+        {
+            "captured_at": rfc3339(info.utc_ns),
+            "age_ms": None if age_ms is None else round(age_ms, 1),
+            "frame": {"width": info.width, "height": info.height, "connection": info.connection, "seq": info.seq},
+            "detections": [
+                {
+                    "class": labels[detection.class_id],
+                    "class_id": detection.class_id,
+                    "score": round(detection.score, 4),
+                    "box": [round(v) for v in detection.box],
+                    "track": track_id if track_id > 0 else None,
+                }
+                for detection, track_id in zip(detections, track_ids.tolist(), strict=True)
+            ],
+        }
+    )
+
+
+def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int) -> bytes:
+    """Return the `end` of an event that a crash left open.
+
+    Args:
+        last_payload: the event's last stored message, which says all that is still known of it.
+        last_seen_utc_ns: its last sighting, ns since 1970. Box and score stay those of the stored message.
+    """
+    last = json.loads(last_payload)
+    seen_at = max(rfc3339(last_seen_utc_ns), last["captured_at"])  # one format and zone: text sorts as time
+    return _json(
+        {
+            **last,
+            "seq": last["seq"] + 1,
+            "type": EventType.END.value,
+            "captured_at": seen_at,
+            "ended_at": seen_at,
+            "end_reason": EndReason.INTERRUPTED.value,
+            "age_ms": None,
+        }
+    )
+
+
+def rfc3339(utc_ns: int) -> str:
+    """Return a moment as RFC 3339 in UTC with milliseconds (cut off, not rounded) and `Z`."""
+    moment = _EPOCH + timedelta(milliseconds=utc_ns // NS_PER_MS)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

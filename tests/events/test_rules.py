@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from streamer.events.rules import RuleSpec, default_rules
+
+NAMES = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+def test_the_classes_asked_for_have_a_rule_each() -> None:
+    rules = default_rules(("person", "Traffic light", "dog"), [2, 1])
+    assert [(r.name, set(r.class_ids), r.listed) for r in rules] == [("traffic_light", {1}, True), ("dog", {2}, True)]
+    assert (rules[0].after_s, rules[0].end_after_s, rules[0].min_area) == (0.5, 2.0, 0.0)
+
+
+def test_every_class_has_one_that_is_listed_once_it_happens() -> None:
+    rules = default_rules(("person", "dog"), None)
+    assert [(r.name, r.listed) for r in rules] == [("person", False), ("dog", False)]
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [("hot dog", "hot_dog"), ("T-shirt", "t-shirt"), ("crème brûlée", "cr-me_br-l-e"), ("_x", "x"), ("犬", "class-0")],
+)
+def test_names_are_made_to_fit(label: str, name: str) -> None:
+    (rule,) = default_rules((label,), [0])
+    assert rule.name == name
+    assert NAMES.fullmatch(rule.name)
+
+
+def test_names_are_never_shared() -> None:
+    assert [r.name for r in default_rules(("Dog", "dog"), None)] == ["dog", "dog-1"]
+
+
+@pytest.mark.parametrize("wrong", [{"after_s": -1.0}, {"end_after_s": 0.0}, {"min_area": 1.5}])
+def test_values_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="yard: after_s >= 0"):
+        RuleSpec(name="yard", class_ids=frozenset({0}), **wrong)  # type: ignore[arg-type]
