@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 STRIDES = (8, 16, 32)
-_WIDTH = 32  # channels of the neck and the head
+_WIDTH = 32  # channels of the neck
+_TOWER = 24  # channels of each branch of the head
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -44,10 +45,10 @@ class ShapesNetwork(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(channels, _WIDTH, 1) for channels in (32, 40, 32))
         self.up = nn.Upsample(scale_factor=2.0, mode="nearest")
         self.look = _conv(_WIDTH, _WIDTH)
-        self.score = nn.Sequential(_conv(_WIDTH, _WIDTH), nn.Conv2d(_WIDTH, classes, 1))
-        self.extent = nn.Conv2d(_WIDTH, 4, 1)
+        self.score = nn.Sequential(_conv(_WIDTH, _TOWER), nn.Conv2d(_TOWER, classes, 1))
+        self.extent = nn.Sequential(_conv(_WIDTH, _TOWER), nn.Conv2d(_TOWER, 4, 1))
         nn.init.constant_(self.score[-1].bias, -4.6)  # one cell in a hundred holds something
-        nn.init.constant_(self.extent.bias, 0.7)  # two strides to each side
+        nn.init.constant_(self.extent[-1].bias, 0.7)  # two strides to each side
 
     def forward(self, x: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return, for each stride, class logits (B, C, h, w) and log extents l t r b in strides (B, 4, h, w)."""

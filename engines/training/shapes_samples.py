@@ -27,7 +27,8 @@ HELD_OUT = 1_000_000  # seeds from here on are never trained on
 _SIZES = ((640, 360),) * 4 + ((320, 180), (1280, 720), (960, 540), (640, 480), (480, 480), (360, 640))
 _PICTURES_PER_SCENE = 16
 _SCENE_LENGTH_S = 900.0
-_SURE = 0.3  # visible share from which a shape must be found
+_SURE = 0.4  # visible share from which a shape must be found
+_SLIVER = 0.2  # visible share below which it must not: nobody can tell its kind
 _WHOLE = 0.98  # share of a box that must survive a crop for its label to stay right
 
 
@@ -72,12 +73,12 @@ def _sample(rng: Generator, frame: SceneFrame) -> Sample:
     rgb, scale, left, top = fit(bgr, interpolation=interpolation)
     visible = np.array([o.visible for o in frame.objects], np.float32)
     kept = np.ones(len(boxes), np.float32) if kept is None else kept
-    in_view = kept > 0
+    in_view = visible * kept >= _SLIVER
     return Sample(
         rgb=rgb,
         boxes=(boxes * scale + np.array([left, top, left, top], np.float32))[in_view],
         class_ids=np.array([KINDS.index(o.kind) for o in frame.objects], np.int64)[in_view],
-        sure=((visible >= _SURE) & (kept >= _WHOLE))[in_view],
+        sure=((visible * kept >= _SURE) & (kept >= _WHOLE))[in_view],
     )
 
 

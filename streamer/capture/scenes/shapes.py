@@ -74,7 +74,7 @@ class Scene:
             shown.append((actor, box, area_px))
         self._backdrop.add_noise(bgr, round(t_s * 1_000_000))
         objects = tuple(
-            SceneObject(kind=actor.kind, id=actor.id, box=box, visible=np.count_nonzero(owner == i) / area_px)
+            SceneObject(kind=actor.kind, id=actor.id, box=box, visible=float(np.count_nonzero(owner == i) / area_px))
             for i, (actor, box, area_px) in enumerate(shown, start=1)
         )
         return SceneFrame(bgr=bgr, objects=objects)
