@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -31,6 +32,22 @@ class ColorOrder(str, Enum):
 
     RGB = "rgb"
     BGR = "bgr"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecOptions:
+    """What somebody says of a model beyond its file: options, a sidecar, the catalogue or metadata. None: not said."""
+
+    task: str | None = None
+    head: str | None = None
+    labels: str | Path | Sequence[str] | None = None  # the names, or `coco80`, or a file with one a line
+    size: int | tuple[int, int] | None = None  # px; two numbers are height, width
+    color: str | None = None
+    scale: float | None = None
+    mean: float | tuple[float, float, float] | None = None
+    std: float | tuple[float, float, float] | None = None
+    fit: str | None = None
+    pad: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

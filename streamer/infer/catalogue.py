@@ -1,0 +1,123 @@
+"""The model catalogue: one sidecar for each known model, and where its weights lie."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from streamer.core.errors import BackendError, ConfigError
+
+from .sidecar import Sidecar, load_sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One model of the catalogue."""
+
+    name: str
+    path: Path  # of the sidecar
+    sidecar: Sidecar
+
+    @property
+    def file_name(self) -> str:
+        """The name of its weights file."""
+        return self.sidecar.file or f"{self.name}.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The sidecars in some folders, and the folder that downloads go to."""
+
+    folders: tuple[Path, ...]
+    cache: Path
+
+    def names(self) -> list[str]:
+        """Return the names of all models, sorted."""
+        return sorted({path.stem for folder in self.folders for path in folder.glob("*.yaml")})
+
+    def entry(self, name: str) -> Entry:
+        """Return a model by its name.
+
+        Raises:
+            ConfigError: there is none; the nearest names are given. Or its sidecar is wrong.
+        """
+        for folder in self.folders:
+            path = folder / f"{name}.yaml"
+            if path.is_file():
+                return Entry(name=name, path=path, sidecar=load_sidecar(path))
+        known = self.names()
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
+        raise ConfigError(
+            f"model: {name!r} is not in the catalogue (nearest: {', '.join(near) or 'it is empty'}); "
+            "allowed are a catalogue name, or a path to an .onnx or .yaml file"
+        )
+
+    def with_digest(self, sha256: str) -> Entry | None:
+        """Return the model whose weights have this sha256 (64 hex digits), if it is known."""
+        for name in self.names():
+            entry = self.entry(name)
+            if entry.sidecar.sha256 == sha256:
+                return entry
+        return None
+
+    def weights(self, entry: Entry) -> Path:
+        """Return the path of a model's weights. Their checksum is the caller's to compare.
+
+        Raises:
+            BackendError: they are not on this machine; the message says how to get them.
+        """
+        places = (entry.path.parent / entry.file_name, self.cache / entry.file_name)
+        for path in places:
+            if path.is_file():
+                return path
+        said = entry.sidecar
+        if said.url is None:
+            raise BackendError(f"model {entry.name}: its weights {places[0]} are missing")
+        raise BackendError(
+            f"model {entry.name}: its weights are not here yet; download {said.url} to {places[-1]}"
+            f" ({_size(said)}sha256 {said.sha256}, licence {said.licence})"
+        )
+
+
+def open_catalogue(environ: Mapping[str, str] | None = None) -> Catalogue:
+    """Find the catalogue of this installation: `engines/` of a checkout, or the wheel's copy of it."""
+    return Catalogue(_folders(), cache_folder(os.environ if environ is None else environ))
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return where downloads and compiled engines live; it need not exist yet."""
+    if environ.get("STREAMER_CACHE"):
+        return Path(environ["STREAMER_CACHE"])
+    if _in_checkout():
+        return _CHECKOUT / "engines" / "cache"
+    if environ.get("CACHE_DIRECTORY"):  # systemd's `CacheDirectory=`; several are parted by colons
+        return Path(environ["CACHE_DIRECTORY"].split(":")[0])
+    return Path(platformdirs.user_cache_dir("streamer", appauthor=False))
+
+
+def _folders() -> tuple[Path, ...]:
+    if _in_checkout():
+        return (_CHECKOUT / "engines",)
+    packaged = importlib.util.find_spec("streamer.engines")
+    found: Sequence[str] = (packaged.submodule_search_locations if packaged else None) or ()
+    return tuple(Path(folder) for folder in found)
+
+
+def _in_checkout() -> bool:
+    # A folder named engines beside an installed package may be anybody's: the project's own file tells.
+    return (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "engines").is_dir()
+
+
+def _size(said: Sidecar) -> str:
+    return f"{said.bytes} bytes, " if said.bytes else ""

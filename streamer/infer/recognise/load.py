@@ -1,0 +1,138 @@
+"""Find a model's file, ask all who know something of it, and join what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamer.core.errors import BackendError, ConfigError
+from streamer.infer.catalogue import Catalogue, Entry, open_catalogue
+from streamer.infer.sidecar import load_sidecar
+from streamer.infer.spec import ModelSpec, SpecOptions, Task
+
+from .choose import choose_head
+from .inputs import input_spec, read_axes
+from .layers import Layer, Layers, options_layer
+from .metadata import read_metadata
+from .onnx_file import OnnxFacts, read_facts
+
+_NOTHING_SAID = SpecOptions()
+_MAX_NAME = 240  # bytes; a longer one is an error in every file system, and in as many ways
+_SIDECARS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A model's file, and the sidecar that tells of it."""
+
+    name: str
+    path: Path
+    source: str  # sidecar | catalogue: where `entry` comes from
+    entry: Entry | None
+
+
+def load_spec(model: str, *, options: SpecOptions = _NOTHING_SAID, catalogue: Catalogue | None = None) -> ModelSpec:
+    """Recognise a model.
+
+    Options are trusted first, then a sidecar beside the file, the catalogue (by name or checksum), the file's own
+    metadata, and its shapes where they leave no doubt.
+
+    Args:
+        model: a catalogue name, or the path of an `.onnx` file or of a `.yaml` sidecar.
+        options: what the caller knows better.
+        catalogue: where names are looked up; None: this installation's.
+
+    Raises:
+        ConfigError: there is no such model, or an option or a sidecar is wrong.
+        BackendError: the file can't be used, or it stays unclear how; the message names the candidates.
+    """
+    catalogue = catalogue or open_catalogue()
+    found = _find(model, catalogue)
+    facts = read_facts(found.path)
+    metadata = read_metadata(facts.metadata)
+    told = _told(found, facts, catalogue)
+    own = Layer("metadata", "its metadata", metadata.options)
+    layers = Layers((options_layer(options), *told, own))
+    _refuse_other_tasks(facts, layers)
+    _refuse_odd_outputs(facts)
+    axes = read_axes(facts, layers)
+    if found.entry is not None and found.entry.sidecar.layout not in (None, axes.layout):
+        raise BackendError(
+            f"{found.entry.path}: layout: {found.entry.sidecar.layout!r} is not the file's {axes.layout}"
+        )
+    choice = choose_head(facts, layers, metadata, axes.hw)
+    if choice.output.dtype not in ("float32", "float16"):
+        raise BackendError(f"{facts.path}: its output {choice.output.name} is {choice.output.dtype}, not float32")
+    return ModelSpec(
+        name=found.name,
+        path=facts.path,
+        digest=f"sha256:{facts.sha256}",
+        task=Task.DETECT,
+        head=choice.head,
+        labels=choice.labels,
+        input=input_spec(facts, axes, choice.head, layers),
+        output_names=(choice.output.name,),
+        decided_by=choice.decided_by,
+    )
+
+
+def _find(model: str, catalogue: Catalogue) -> _Found:
+    path = Path(model)
+    if not model.isprintable() or not path.parts or max(len(part.encode()) for part in path.parts) > _MAX_NAME:
+        raise ConfigError(f"model: {model[:80]!r} is no file name")
+    suffix = path.suffix.lower()
+    if suffix in _SIDECARS:
+        entry = Entry(name=path.stem, path=path, sidecar=load_sidecar(path))
+        return _Found(path.stem, catalogue.weights(entry), "sidecar", entry)
+    if suffix == ".onnx":
+        return _Found(path.stem, path, "sidecar", _beside(path))
+    if len(path.parts) > 1 or path.exists():
+        raise ConfigError(f"model: {model} is no .onnx or .yaml file; export the model to ONNX")
+    entry = catalogue.entry(model)
+    return _Found(model, catalogue.weights(entry), "catalogue", entry)
+
+
+def _beside(path: Path) -> Entry | None:
+    for suffix in _SIDECARS:
+        beside = path.with_suffix(suffix)
+        if beside.is_file():
+            entry = Entry(name=path.stem, path=beside, sidecar=load_sidecar(beside))
+            if Path(entry.file_name).name != path.name:
+                raise ConfigError(f"{beside}: file: {entry.file_name!r} is not {path.name}, which it lies beside")
+            return entry
+    return None
+
+
+def _told(found: _Found, facts: OnnxFacts, catalogue: Catalogue) -> list[Layer]:
+    """Return what sidecar and catalogue say of this very file."""
+    told = []
+    if found.entry is not None:
+        expected = found.entry.sidecar.sha256
+        if expected not in (None, facts.sha256):
+            raise BackendError(
+                f"{facts.path}: its sha256 is {facts.sha256}, {found.entry.path} says {expected}; download it anew"
+            )
+        told.append(_layer(found.source, found.entry))
+    known = catalogue.with_digest(facts.sha256) if found.source != "catalogue" else None
+    if known is not None:
+        told.append(_layer("catalogue", known))
+    return told
+
+
+def _layer(source: str, entry: Entry) -> Layer:
+    return Layer(source, str(entry.path), entry.sidecar.options(entry.path.parent))
+
+
+def _refuse_other_tasks(facts: OnnxFacts, layers: Layers) -> None:
+    task, layer = layers.first("task")
+    if task in (None, Task.DETECT.value):
+        return
+    if task == Task.CLASSIFY.value:
+        raise BackendError(f"{facts.path}: is a classifier ({layer.where}), which is not supported yet")
+    raise layer.fault(f"{facts.path}: {layer.where} says task {task!r}; allowed is detect")
+
+
+def _refuse_odd_outputs(facts: OnnxFacts) -> None:
+    for output in facts.outputs:
+        if "seq(" in output.dtype or "string" in output.dtype or "map(" in output.dtype:
+            raise BackendError(f"{facts.path}: its output {output.name} is {output.dtype}; only numbers can be used")
