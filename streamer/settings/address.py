@@ -73,7 +73,8 @@ class BrokerAddress:
     def __str__(self) -> str:
         if self.embedded:
             return "embedded"
-        return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"mqtt{'s' if self.tls else ''}://{host}:{self.port}"
 
 
 def parse_source(value: object, info: ValidationInfo) -> Source:
@@ -84,6 +85,7 @@ def parse_source(value: object, info: ValidationInfo) -> Source:
     """
     text = text_of(value, f"must be an address: {SOURCES}").strip()
     head, colon, rest = text.partition(":")
+    head = head.lower()
     if head in _SCHEMES and rest.startswith("//"):
         _check_url(text)
         return Source(_SCHEMES[head], text)

@@ -69,7 +69,9 @@ class Classify(Section):
     name: values.Name = Field(description="Its name in topics and payloads.")
     model: values.Name = Field(description="A name under `models`.")
     of: OfField = Field(default=Of(), description="frame, {zone: NAME} or {class: [NAME, ...]}.")
-    every_s: values.PositiveSeconds = Field(default=1.0, alias="every", description="How often, for a frame or a zone.")
+    every_s: values.PositiveSeconds = Field(
+        default="1s", validate_default=True, alias="every", description="How often, for a frame or a zone."
+    )
     agree: values.Times = Field(default=1, description="How many answers in a row must agree.")
 
 
@@ -112,8 +114,12 @@ class Rule(Section):
     labels: Mapping[values.Name, values.ClassNames] | None = Field(
         default=None, description="Only objects that a classification of this name has given one of these classes."
     )
-    after_s: values.Seconds = Field(default=0.5, alias="after", description="How long it must last before it is told.")
-    end_after_s: values.Seconds = Field(default=2.0, alias="end_after", description="How long it must be gone to end.")
+    after_s: values.Seconds = Field(
+        default="500ms", validate_default=True, alias="after", description="How long it must last before it is told."
+    )
+    end_after_s: values.Seconds = Field(
+        default="2s", validate_default=True, alias="end_after", description="How long it must be gone to end."
+    )
     min_area: values.Share = Field(
         default=0.0, description="Least share of the picture that the object covers, 0 to 1."
     )
@@ -122,8 +128,12 @@ class Rule(Section):
 class Clip(Section):
     """How much of the stream is kept around an event."""
 
-    before_s: values.Seconds = Field(default=5.0, alias="before", description="From so long before its start.")
-    after_s: values.Seconds = Field(default=5.0, alias="after", description="To so long after its end.")
+    before_s: values.Seconds = Field(
+        default="5s", validate_default=True, alias="before", description="From so long before its start."
+    )
+    after_s: values.Seconds = Field(
+        default="5s", validate_default=True, alias="after", description="To so long after its end."
+    )
 
 
 class Save(Section):

@@ -107,7 +107,8 @@ class _Reader:
         try:
             return self._document(loader)
         except yaml.MarkedYAMLError as exc:
-            mark = exc.problem_mark or exc.context_mark
+            unclosed = "end of stream" in str(exc.problem)  # then what matters is where it began
+            mark = (exc.context_mark if unclosed else None) or exc.problem_mark or exc.context_mark
             raise _Unreadable(mark.line + 1 if mark else 1, _syntax_sentence(exc)) from None
         except yaml.reader.ReaderError as exc:
             line = text.count("\n", 0, exc.position) + 1

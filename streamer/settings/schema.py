@@ -9,6 +9,7 @@ from .tree import Settings
 
 JsonSchema = dict[str, Any]
 
+_NOT_A_FORM = ("title", "description", "default")
 _VARIABLE: JsonSchema = {"type": "string", "pattern": r"\$\{"}  # a value may be `${NAME}`
 _EMPTY: JsonSchema = {"type": "null"}  # a key without a value counts as left out
 
@@ -32,20 +33,25 @@ def _complete(section: JsonSchema, definitions: JsonSchema) -> None:
     """Add to each key of a section its default in words, and the values that every key may have."""
     required = section.get("required", [])
     for key, value in section.get("properties", {}).items():
-        value.pop("title", None)
-        if "description" not in value:  # pydantic leaves out what the section it points to says already
-            value["description"] = definitions[value["$ref"].rpartition("/")[2]]["description"]
-        if key in required:
-            value["description"] += " Required."
-        elif "default" in value and not isinstance(value["default"], dict | list) and value["default"] is not None:
-            value["description"] += f" Default: {json.dumps(value['default'])}."
-        description = value.pop("description")
-        default = {"default": value.pop("default")} if "default" in value else {}
-        forms = value.pop("anyOf", None) or [dict(value)]
-        forms = [form for form in forms if form != _EMPTY]
-        extra = [_VARIABLE] if not _takes_text(forms) else []
-        extra += [] if key in required else [_EMPTY]
-        section["properties"][key] = {"description": description, **default, "anyOf": [*forms, *extra]}
+        # pydantic leaves out what the section that a key points to says already
+        words = value.get("description") or definitions[value["$ref"].rpartition("/")[2]]["description"]
+        default = value.get("default")
+        plain = default is not None and not isinstance(default, (dict, list))
+        words += " Required." if key in required else f" Default: {json.dumps(default)}." if plain else ""
+        forms = value.get("anyOf") or [{k: v for k, v in value.items() if k not in _NOT_A_FORM}]
+        forms = [_closed(form) for form in forms if form != _EMPTY]
+        forms += [] if _takes_text(forms) else [_VARIABLE]
+        forms += [] if key in required else [_EMPTY]
+        section["properties"][key] = {
+            "description": words,
+            **({"default": default} if plain else {}),
+            **(forms[0] if len(forms) == 1 else {"anyOf": forms}),
+        }
+
+
+def _closed(form: JsonSchema) -> JsonSchema:
+    """Refuse names that do not fit the pattern of names."""
+    return {**form, "additionalProperties": False} if "patternProperties" in form else form
 
 
 def _takes_text(forms: list[JsonSchema]) -> bool:

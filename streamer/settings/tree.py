@@ -6,12 +6,10 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, SecretStr, WithJsonSchema
 
 from . import values
-from .address import BrokerAddress, BrokerField
+from .address import BrokerField
 from .camera import Camera
 from .model import ModelSettings
 from .section import Section
-
-_broker_default = BrokerAddress("localhost", 1883, tls=False)
 
 
 def _secret(value: object) -> SecretStr | None:
@@ -26,7 +24,9 @@ class Mqtt(Section):
     """The broker and how to talk to it."""
 
     url: BrokerField = Field(
-        default=_broker_default, description="The broker: mqtt://HOST[:PORT], mqtts://HOST[:PORT] for TLS, or embedded."
+        default="mqtt://localhost:1883",
+        validate_default=True,
+        description="The broker: mqtt://HOST[:PORT], mqtts://HOST[:PORT] for TLS, or embedded.",
     )
     username: values.OptionalText = Field(default=None, description="Login name at the broker.")
     password: Password = Field(default=None, description="Password at the broker, best as ${MQTT_PASSWORD:-}.")
@@ -37,7 +37,10 @@ class Mqtt(Section):
     topic_prefix: values.Topic = Field(default="streamer", description="What every topic begins with.")
     qos: values.Qos = Field(default=1, description="Quality of service of events: 1 = at least once, 2 = exactly once.")
     drain_s: values.Seconds = Field(
-        default=30.0, alias="drain", description="How long a run whose files have all ended waits for the broker."
+        default="30s",
+        validate_default=True,
+        alias="drain",
+        description="How long a run whose files have all ended waits for the broker.",
     )
     home_assistant: values.Flag = Field(
         default=False, description="Announce devices to Home Assistant by MQTT discovery (not supported yet)."
@@ -66,10 +69,11 @@ class Outbox(Section):
     """Bounds of what is kept on disk for the broker."""
 
     max_size: values.Size = Field(
-        default=1_000_000_000, description="Most disk space for stored events, such as 500MB or 1GB."
+        default="1GB", validate_default=True, description="Most disk space for stored events, such as 500MB or 1GB."
     )
     max_age_s: values.PositiveSeconds = Field(
-        default=7 * 86400.0,
+        default="7d",
+        validate_default=True,
         alias="max_age",
         description="Undelivered messages older than this are dropped and counted.",
     )

@@ -18,8 +18,8 @@ _SIZE = r"[0-9]+(\.[0-9]+)?(kB|MB|GB|TB)"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _UNITS_B = {"kB": 1_000, "MB": 1_000_000, "GB": 1_000_000_000, "TB": 1_000_000_000_000}
 _MAX_S = 3650 * 86400.0  # ten years: longer is a slip of the pen
-_TRUE = frozenset({"true", "True", "TRUE"})
-_FALSE = frozenset({"false", "False", "FALSE"})
+_TRUE = ("true", "True", "TRUE")
+_FALSE = ("false", "False", "FALSE")
 
 
 def refuse(sentence: str) -> NoReturn:
