@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import logging
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import ConfigError, SinkError
@@ -79,12 +80,16 @@ class EmbeddedBroker:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         broker = _make_broker(self._port)
+        writers = _collect_writers(broker)
         await broker.start()
         self._port = _bound_port(broker)
         self._ready.set()
         await self._stop.wait()
-        # Its limit: amqtt waits for clients that do not answer.
+        # Its limit: amqtt waits for clients that do not answer. It leaves the connections of some open.
         await asyncio.wait_for(broker.shutdown(), _STOP_S)
+        for writer in writers:
+            writer.close()
+        await asyncio.sleep(0)  # a transport closes in the turn after
 
 
 def _make_broker(port: int) -> Broker:
@@ -92,6 +97,19 @@ def _make_broker(port: int) -> Broker:
 
     anonymous = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
     return Broker({"listeners": {"default": {"type": "tcp", "bind": f"{_HOST}:{port}"}}, "plugins": anonymous})
+
+
+def _collect_writers(broker: Broker) -> weakref.WeakSet[asyncio.StreamWriter]:
+    """Return a set that always has the writers of the connections that live."""
+    writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
+    connected = broker.stream_connected
+
+    async def collecting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str) -> None:
+        writers.add(writer)
+        await connected(reader, writer, listener_name)
+
+    broker.stream_connected = collecting
+    return writers
 
 
 def _bound_port(broker: Broker) -> int:

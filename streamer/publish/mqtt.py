@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from streamer.core.errors import ConfigError
 
@@ -201,12 +201,26 @@ def open_mqtt(options: MqttOptions, *, rng: random.Random | None = None) -> Mqtt
     Raises:
         ConfigError: `ca_file` can't be read.
     """
-    tls = None
-    if options.address.tls:
-        try:
-            tls = ssl.create_default_context(cafile=None if options.ca_file is None else str(options.ca_file))
-        except (OSError, ssl.SSLError) as exc:
-            raise ConfigError(f"mqtt.ca_file: {options.ca_file} can't be read as certificates: {exc}") from exc
+    tls = _tls(options.ca_file) if options.address.tls else None
     sink = MqttSink(options, tls=tls, rng=rng or random.Random())  # noqa: S311  jitter is no secret
     sink.start()
     return sink
+
+
+class _Context(ssl.SSLContext):
+    """Shakes hands at once: then a socket whose handshake fails is closed, which paho leaves to the collector."""
+
+    def wrap_socket(self, sock: socket.socket, *args: Any, **kwargs: Any) -> ssl.SSLSocket:  # noqa: ANN401  as ssl has it
+        return super().wrap_socket(sock, *args, **{**kwargs, "do_handshake_on_connect": True})
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if ca_file is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise ConfigError(f"mqtt.ca_file: {ca_file} can't be read as certificates: {exc}") from exc
+    return context

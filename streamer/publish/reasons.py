@@ -64,7 +64,8 @@ def unreachable(address: BrokerAddress, error: OSError | ValueError) -> BrokerEr
 
 def _why_unreachable(address: BrokerAddress, error: OSError | ValueError) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"no TLS with {address} ({error.reason or 'handshake failed'}); is it a port for mqtt:// ?"
+        why = getattr(error, "reason", None) or "handshake failed"
+        return f"no TLS with {address} ({why}); is it a port for mqtt:// ?"
     if isinstance(error, socket.gaierror):
         return f"the name {address.host} is not known"
     if isinstance(error, ConnectionRefusedError):
