@@ -71,7 +71,7 @@ def is_finite(url: str) -> bool:
 
 def shown(url: str) -> str:
     """Return the part of an address that may stand in a message: no login, path or query, all of which hold secrets."""
-    if "://" not in url or url.startswith("file:"):
+    if not re.match(r"(rtsps?|https?)://", url, re.IGNORECASE):
         prefix = url.partition(":")[0]
         return f"{prefix}:..." if prefix in {"gst", "synthetic"} else url.partition("?")[0]
     parts = urlsplit(url)

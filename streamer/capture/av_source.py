@@ -17,7 +17,7 @@ from .base import Delivery, DropCause, Grab
 from .capture_clock import CaptureClock, FileClock
 from .container import open_container
 from .decode import Decoder, Outcome
-from .losses import GapCounter, LateGate
+from .losses import GapCounter, KeyGate
 from .rtsp_dialogue import NotUnderstoodError
 from .rtsp_packets import open_rtsp
 
@@ -76,6 +76,7 @@ class FileSource:
         self._stopping = stopping
         self._dropped = dropped
         self._decoder = Decoder(packets.codec, threads=file_threads(os.cpu_count() or 1))
+        self._gate = KeyGate(drop_late=False, shut=False)
         self._ready: deque[Grab] = deque()
         self._given = 0
 
@@ -88,12 +89,7 @@ class FileSource:
                 if self._given or self._stopping():
                     raise
                 break
-            outcome = self._decoder.decode(coded)
-            if outcome.corrupt:
-                self._dropped(DropCause.CORRUPT, outcome.corrupt)
-            self._ready.extend(
-                Grab(picture=d.picture, captured_ns=self._clock.captured_ns(d.pts_ns)) for d in outcome.pictures
-            )
+            self._take(coded)
         if not self._ready:
             raise fault(LostReason.CODEC, address=self._address, detail="no picture in it could be decoded")
         self._given += 1
@@ -103,6 +99,19 @@ class FileSource:
         """Close the file."""
         self._ready.clear()
         self._packets.close()
+
+    def _take(self, coded: Coded) -> None:
+        last = coded.packet.size == 0  # the decoder gives what it still holds
+        if not self._gate.takes(key=coded.key, lag_ns=0, waited=True) and not last:
+            self._dropped(DropCause.CORRUPT, 1)
+            return
+        outcome = self._decoder.decode(coded)
+        if outcome.corrupt:
+            self._dropped(DropCause.CORRUPT, outcome.corrupt)
+            self._gate.shut(DropCause.CORRUPT)
+        self._ready.extend(
+            Grab(picture=d.picture, captured_ns=self._clock.captured_ns(d.pts_ns)) for d in outcome.pictures
+        )
 
 
 def file_threads(cpus: int) -> int:
@@ -126,7 +135,7 @@ class LiveSource:
         self._patience_ns = round(spec.read_timeout_s * NS_PER_S)
         self._decoder = Decoder(packets.codec, threads=1)
         self._clock = CaptureClock()
-        self._gate = LateGate(drop_late=spec.delivery is Delivery.NEWEST)
+        self._gate = KeyGate(drop_late=spec.delivery is Delivery.NEWEST, shut=True)
         self._gaps = GapCounter()
         self._ready: deque[Grab] = deque()
         self._fruitless_since_ns: int | None = None  # packets come, no picture does
@@ -147,7 +156,6 @@ class LiveSource:
     def _take(self, coded: Coded) -> None:
         lag_ns = self._observe(coded)
         if coded.damaged:
-            self._gate.broken()
             self._judge(Outcome(corrupt=1), coded.arrived_ns)
             return
         if not self._gate.takes(key=coded.key, lag_ns=lag_ns, waited=coded.waited):
@@ -164,6 +172,7 @@ class LiveSource:
         """Count damage; end a stream whose packets have given no picture for the whole time limit."""
         if outcome.corrupt:
             self._dropped(DropCause.CORRUPT, outcome.corrupt)
+            self._gate.shut(DropCause.CORRUPT)
         if outcome.pictures:
             self._fruitless_since_ns = None
         elif self._fruitless_since_ns is None:
@@ -174,7 +183,7 @@ class LiveSource:
     def _observe(self, coded: Coded) -> int:
         """Set the clock by the packet and count what is missing before it; return its lag, ns."""
         if coded.lost:
-            self._gate.broken()
+            self._gate.shut(DropCause.MISSING)
         if coded.pts_ns is None:
             return 0
         if missing := self._gaps.observe(coded.pts_ns):

@@ -14,17 +14,18 @@ _HISTORY = 16  # steps from which the usual one is taken
 _LONGEST_GAP_NS = 10 * NS_PER_S  # beyond, the camera has set its clock
 
 
-class LateGate:
-    """Choose what is decoded so that the age never grows.
+class KeyGate:
+    """Choose what is decoded, so that the age never grows and no picture is invented.
 
     A packet is late if it was ready before we asked for it and is older than half a second. Then nothing is decoded up
-    to the next key frame, because nothing in between can be understood alone. It is the same at the start, and after
-    packets were lost on the way: a picture that refers to them would be an invented one.
+    to the next key frame, because nothing in between can be understood alone. It is the same after packets were lost
+    or damaged: a decoder would go on, with pictures that refer to what it never had.
     """
 
-    def __init__(self, *, drop_late: bool) -> None:
+    def __init__(self, *, drop_late: bool, shut: bool) -> None:
+        """Store the policy; `shut`: the stream may begin between two key frames."""
         self._drop_late = drop_late
-        self._skipping = True
+        self._skipping = shut
         self._cause = DropCause.LATE
 
     @property
@@ -36,18 +37,15 @@ class LateGate:
         """Whether the packet is to be decoded."""
         if key:
             self._skipping = False
-        elif self._drop_late and not waited and lag_ns > _LATE_NS and not self._skipping:
-            self._skip(DropCause.LATE)
+        elif self._drop_late and not waited and lag_ns > _LATE_NS:
+            self.shut(DropCause.LATE)
         return not self._skipping
 
-    def broken(self) -> None:
-        """Packets were lost on the way."""
+    def shut(self, cause: DropCause) -> None:
+        """Wait for the next key frame; the first cause of a wait counts."""
         if not self._skipping:
-            self._skip(DropCause.MISSING)
-
-    def _skip(self, cause: DropCause) -> None:
-        self._skipping = True
-        self._cause = cause
+            self._skipping = True
+            self._cause = cause
 
 
 class GapCounter:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streamer.core.clock import NS_PER_MS
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -64,7 +62,7 @@ def parse_rtp(data: bytes) -> RtpPacket:
 class Sequence:
     """Puts packets into order and finds the lost ones. UDP may swap packets: they are waited for, but not long."""
 
-    def __init__(self, *, patience_ns: int = 50 * NS_PER_MS, limit: int = 256) -> None:
+    def __init__(self, *, patience_ns: int, limit: int = 256) -> None:
         self._patience_ns = patience_ns
         self._limit = limit
         self._next: int | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import av
 
-from streamer.core.clock import NS_PER_S
+from streamer.core.clock import NS_PER_MS, NS_PER_S
 from streamer.core.errors import LostReason, SourceError
 
 from .av_faults import fault
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .sdp import VideoMedia
 
 _KEEPALIVE_NS = 20 * NS_PER_S  # servers end a session after 60 s, some after 30
+_SWAPPED_NS = 50 * NS_PER_MS  # so long a packet may come after its followers
 _REPORT_NS = 5 * NS_PER_S
 _TEARDOWN_S = 0.2
 
@@ -118,7 +119,8 @@ class RtspPackets:
         self._media = media
         self._udp = udp
         self._patience_ns = round(spec.read_timeout_s * NS_PER_S)
-        self._sequence = Sequence()
+        # TCP keeps the order: what is missing there was left out by the camera.
+        self._sequence = Sequence(patience_ns=_SWAPPED_NS if udp is not None else 0)
         self._assembler = Assembler(media.codec)
         self._ready: deque[Coded] = deque()
         self._ssrc = secrets.randbits(32)

@@ -86,7 +86,10 @@ def _drawn(context: av.VideoCodecContext, count: int, background: NDArray[np.uin
         side, x = height // 5, (number * 4) % max(1, width - height // 5)
         luma[height // 2 : height // 2 + side, x : x + side] = 200
         barcode.draw(luma, number)
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        if width % 2 or height % 2:  # PyAV takes no odd planes
+            frame = av.VideoFrame.from_ndarray(luma, format="gray").reformat(format="yuv420p")
+        else:
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = number
         yield frame
 

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import gc
+
+import av
+import numpy as np
+import pytest
+
+from streamer.capture.pictures import picture_of
+from streamer.core.frame import ColorMatrix, ColorRange, PixelFormat
+
+WIDTH, HEIGHT = 321, 241
+
+
+def a_frame(pix_fmt: str, *, width: int = WIDTH, height: int = HEIGHT) -> av.VideoFrame:
+    luma = np.random.default_rng(1).integers(16, 235, (height, width), np.uint8)
+    return av.VideoFrame.from_ndarray(luma, format="gray").reformat(format=pix_fmt)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "pixel_format", "shapes"),
+    [
+        ("yuv420p", PixelFormat.I420, [(241, 321), (121, 161), (121, 161)]),
+        ("yuvj420p", PixelFormat.I420, [(241, 321), (121, 161), (121, 161)]),
+        ("yuv422p", PixelFormat.I422, [(241, 321), (241, 161), (241, 161)]),
+        ("yuvj444p", PixelFormat.I444, [(241, 321), (241, 321), (241, 321)]),
+        ("nv12", PixelFormat.NV12, [(241, 321), (121, 161, 2)]),
+        ("gray", PixelFormat.GRAY, [(241, 321)]),
+        ("bgr24", PixelFormat.BGR, [(241, 321, 3)]),
+        ("rgb24", PixelFormat.RGB, [(241, 321, 3)]),
+    ],
+)
+def test_known_formats_are_seen_where_they_lie(
+    pix_fmt: str, pixel_format: PixelFormat, shapes: list[tuple[int, ...]]
+) -> None:
+    frame = a_frame(pix_fmt)
+    picture = picture_of(frame)
+    assert picture.format is pixel_format
+    assert [p.shape for p in picture.planes] == shapes
+    assert (picture.width, picture.height) == (WIDTH, HEIGHT)
+    for plane, view in zip(frame.planes, picture.planes, strict=True):
+        assert plane.buffer_ptr == view.__array_interface__["data"][0]  # no copy
+        assert not view.flags.writeable
+    assert picture.range is (ColorRange.FULL if pix_fmt.startswith("yuvj") else ColorRange.LIMITED)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "pixel_format"),
+    [
+        ("yuv420p10le", PixelFormat.I420),
+        ("p010le", PixelFormat.I420),
+        ("gray10le", PixelFormat.I420),
+        ("yuyv422", PixelFormat.I422),
+        ("bgra", PixelFormat.BGR),
+        ("gbrp", PixelFormat.BGR),
+        ("rgb8", PixelFormat.BGR),
+    ],
+)
+def test_other_formats_are_converted(pix_fmt: str, pixel_format: PixelFormat) -> None:
+    frame = a_frame(pix_fmt, width=320, height=240)
+    picture = picture_of(frame)
+    assert picture.format is pixel_format
+    expected = frame.reformat(format="gray").to_ndarray()
+    mean = float(picture.planes[0].mean())
+    assert abs(mean - float(expected.mean())) < (20 if pix_fmt == "rgb8" else 10)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_ten_bits_keep_their_range(*, full: bool) -> None:
+    deep = np.full((48, 32), 1000 if full else 900, np.uint16)
+    deep[32:] = 512
+    frame = av.VideoFrame.from_ndarray(deep, format="yuv420p10le")
+    frame.color_range = 2 if full else 1
+    picture = picture_of(frame)
+    assert picture.range is (ColorRange.FULL if full else ColorRange.LIMITED)
+    assert abs(float(picture.planes[0].mean()) - (250 if full else 225)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("said", "height", "matrix"),
+    [
+        (1, 240, ColorMatrix.BT709),
+        (5, 1080, ColorMatrix.BT601),
+        (6, 1080, ColorMatrix.BT601),
+        (9, 1080, ColorMatrix.BT2020),
+        (2, 1080, ColorMatrix.BT709),
+        (2, 720, ColorMatrix.BT709),
+        (2, 576, ColorMatrix.BT601),
+    ],
+)
+def test_the_matrix_is_the_one_named_or_the_usual_one_for_the_size(said: int, height: int, matrix: ColorMatrix) -> None:
+    frame = a_frame("yuv420p", width=64, height=height)
+    frame.colorspace = said
+    assert picture_of(frame).matrix is matrix
+
+
+def test_the_views_keep_the_memory_alive() -> None:
+    picture = picture_of(a_frame("yuv420p"))
+    before = picture.planes[0].copy()
+    gc.collect()
+    others = [a_frame("yuv420p") for _ in range(20)]
+    assert np.array_equal(picture.planes[0], before)
+    del others
