@@ -1,0 +1,157 @@
+"""Tracks, events and counts on real detections of real clips, against what their README says is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from event_scenes import MODEL, NS_PER_S
+
+from streamer.core.event import EndReason, EventType
+from streamer.core.frame import FrameInfo
+from streamer.core.results import Detections
+from streamer.events.counts import ObjectCounts
+from streamer.events.ids import EventIds
+from streamer.events.life import CameraEvents
+from streamer.events.rules import default_rules
+from streamer.track.tracker import ObjectTracker
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streamer.core.event import Event
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+SIDE = 416  # px, the network's input
+PERSON, BOTTLE = 0, 39
+
+
+class Yolox:
+    """A bare loop around `yolox_nano_v8layout.onnx`, so that this test stands on nothing but its own rooms."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def detect(self, bgr: NDArray[np.uint8], least: float) -> Detections:
+        height, width = bgr.shape[:2]
+        scale = min(SIDE / width, SIDE / height)
+        w, h = round(width * scale), round(height * scale)
+        left, top = (SIDE - w) // 2, (SIDE - h) // 2
+        canvas = np.full((SIDE, SIDE, 3), 114, np.uint8)
+        canvas[top : top + h, left : left + w] = cv2.resize(bgr, (w, h))
+        batch = canvas[None, :, :, ::-1].transpose(0, 3, 1, 2).astype(np.float32) / 255
+        rows = self._session.run(None, {"images": batch})[0][0].T
+        scores, class_ids = rows[:, 4:].max(1), rows[:, 4:].argmax(1)
+        good = scores >= least
+        rows, scores, class_ids = rows[good, :4], scores[good], class_ids[good]
+        if not len(rows):
+            return Detections.empty()
+        boxes = np.concatenate([rows[:, :2] - rows[:, 2:] / 2, rows[:, :2] + rows[:, 2:] / 2], 1)
+        boxes = ((boxes - [left, top, left, top]) / scale).clip(0, [width, height, width, height])
+        xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+        kept = np.asarray(cv2.dnn.NMSBoxesBatched(xywh.tolist(), scores.tolist(), class_ids.tolist(), least, 0.5))
+        kept = kept[np.argsort(-scores[kept])]
+        return Detections(
+            boxes=boxes[kept].astype(np.float32), scores=scores[kept], class_ids=class_ids[kept].astype(np.int32)
+        )
+
+
+@dataclass(frozen=True)
+class Shot:
+    """What the network sees in one frame."""
+
+    t_s: float
+    width: int
+    height: int
+    detections: Detections
+
+
+@dataclass
+class Watched:
+    """What a run over a clip said; times in seconds of the clip."""
+
+    events: list[Event]
+    numbers: list[tuple[float, int | None]]
+
+
+def shots(shared_data: Path, clip: str, *, fps: float) -> list[Shot]:
+    """Run the network over a clip at a lower frame rate."""
+    network = Yolox(shared_data / "models/yolox_nano_v8layout.onnx")
+    seen: list[Shot] = []
+    with av.open(str(shared_data / "videos" / clip)) as container:
+        for frame in container.decode(video=0):
+            if not seen or frame.time >= seen[-1].t_s + 0.99 / fps:
+                bgr = frame.to_ndarray(format="bgr24")
+                seen.append(Shot(frame.time, frame.width, frame.height, network.detect(bgr, 0.25)))
+    return seen
+
+
+@pytest.fixture(scope="module")
+def people() -> list[Shot]:
+    return shots(_data(), "one-by-one-person-detection.mp4", fps=5)
+
+
+@pytest.fixture(scope="module")
+def bottles() -> list[Shot]:
+    return shots(_data(), "bottle-detection.mp4", fps=10)
+
+
+def _data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs ../shared/data (real clips, models and pictures)")
+    return SHARED_DATA
+
+
+def watch(seen: list[Shot], *, class_id: int, least: float) -> Watched:
+    """Run what the network saw through tracker, rules and counts."""
+    labels = (_data() / "models/coco80.txt").read_text().splitlines()
+    tracker = ObjectTracker(least={class_id: least})
+    events = CameraEvents("clip", default_rules(labels, [class_id]), labels, EventIds())
+    counts = ObjectCounts([class_id])
+    said = Watched([], [])
+    for seq, shot in enumerate(seen):
+        info = FrameInfo(
+            camera="clip",
+            connection=0,
+            seq=seq,
+            captured_ns=round((1_000 + shot.t_s) * NS_PER_S),
+            utc_ns=round(shot.t_s * NS_PER_S),
+            width=shot.width,
+            height=shot.height,
+            live=False,
+        )
+        tracks = tracker.update(shot.detections, info.captured_ns).tracks
+        said.events += events.observe(info, tracks, MODEL)
+        said.numbers += [(shot.t_s, number) for number in counts.observe(info, tracks).values()]
+    said.events += events.end_all(EndReason.SOURCE_ENDED)
+    return said
+
+
+@pytest.mark.parametrize("least", [0.4, 0.5])
+@pytest.mark.parametrize("every", [1, 2])  # 5 and 2.5 frames a second
+def test_six_people_come_and_go_one_by_one(people: list[Shot], every: int, least: float) -> None:
+    said = watch(people[::every], class_id=PERSON, least=least)
+    stays = [(6.5, 19), (23, 44.5), (51, 69), (74.5, 86.5), (92.5, 119), (123.5, 135.5)]
+    starts = [e.started_utc_ns / NS_PER_S for e in said.events if e.type is EventType.START]
+    ends = [(e.ended_utc_ns or 0) / NS_PER_S for e in said.events if e.type is EventType.END]
+    assert starts == pytest.approx([begin for begin, _ in stays], abs=1.0)
+    assert ends == pytest.approx([end for _, end in stays], abs=1.0)
+
+
+@pytest.mark.parametrize("least", [0.4, 0.45, 0.5])
+@pytest.mark.parametrize("every", [1, 2])  # 10 and 5 frames a second
+def test_bottles_are_counted_as_a_hand_takes_them_and_puts_them_back(
+    bottles: list[Shot], every: int, least: float
+) -> None:
+    said = watch(bottles[::every], class_id=BOTTLE, least=least)
+    truth = [(0, 3), (7.5, 2), (11.5, 3), (18, 1), (22.5, 2), (27.5, 3), (32, 2), (35.5, 3)]
+    assert [number for _, number in said.numbers] == [number for _, number in truth]
+    assert [t for t, _ in said.numbers] == pytest.approx([t for t, _ in truth], abs=1.5)
