@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from streamer.capture.base import Delivery, DropCause, Grab
 from streamer.core.clock import NS_PER_S
@@ -87,25 +87,33 @@ class Capture:
                 return None
             if not plan.finite:
                 return LostReason.ENDED
-            self._announce(CameraState.OFFLINE, LostReason.ENDED, finite=True)
-            plan.frames.finish(plan.spec.camera)
+            self._finish(LostReason.ENDED)
             return None
         except SourceError as exc:
-            return self._lost(exc)
+            reason = self._lost(exc)
+            if not plan.finite:
+                return reason
+            self._finish(reason)  # a file that can't be read won't mend itself
+            return None
         except ChannelClosed:
             raise
         except Exception:  # noqa: BLE001  a fault of ours stays inside its camera
-            _log.exception("camera %s: unexpected fault; it is opened anew", plan.spec.camera)
+            _log.exception("unexpected fault; the camera is opened anew", extra=self._extra())
             plan.count("fault", 1)
             return LostReason.FAULT
 
     def _lost(self, exc: SourceError) -> LostReason:
         if self._state is not CameraState.OFFLINE or exc.reason is not self._reason:
-            _log.warning("camera %s: %s (%s)", self._plan.spec.camera, redact(str(exc)), exc.reason.value)
+            _log.warning("%s (%s)", redact(str(exc)), exc.reason.value, extra=self._extra())
         self._plan.count("lost_connections", 1)
         return exc.reason
 
-    def _pump(self, source: Source) -> None:
+    def _finish(self, reason: LostReason) -> None:
+        """End a finite source: its last frames are still on the way."""
+        self._announce(CameraState.OFFLINE, reason, finite=True)
+        self._plan.frames.finish(self._plan.spec.camera)
+
+    def _pump(self, source: Source) -> NoReturn:
         """Read until EndOfStream or SourceError, and offer what the cadence chooses."""
         plan = self._plan
         paced = not source.live and plan.spec.delivery is Delivery.NEWEST
@@ -162,7 +170,7 @@ class Capture:
     def _online(self, frame: Frame) -> None:
         info = frame.info
         again = "again " if self._connection else ""
-        _log.info("camera %s: online %s(%dx%d)", info.camera, again, info.width, info.height)
+        _log.info("online %s(%dx%d)", again, info.width, info.height, extra=self._extra())
         self._announce(CameraState.ONLINE, None)
 
     def _announce(self, state: CameraState, reason: LostReason | None, *, finite: bool = False) -> None:
@@ -181,6 +189,9 @@ class Capture:
                 finite=finite,
             )
         )
+
+    def _extra(self) -> dict[str, str]:
+        return {"camera": self._plan.spec.camera}
 
     def _dropped(self, cause: DropCause, frames: int) -> None:
         self._plan.count(cause.value, frames)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from streamer.core.clock import NS_PER_MS, NS_PER_S
+from streamer.core.clock import NS_PER_MS
 from streamer.core.event import EndReason
 from streamer.core.names import topic_level
-from streamer.events.payload import encode_detections
+from streamer.events.payload import encode_detections, rfc3339
 
 from .messages import CameraChange, CameraState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from streamer.core.errors import LostReason
     from streamer.core.event import Event
     from streamer.core.results import Result
     from streamer.events.counts import ObjectCounts
@@ -46,6 +46,7 @@ class Outcome:
     events: list[Event] = field(default_factory=list)
     states: dict[str, bytes] = field(default_factory=dict)  # retained topic -> payload
     feed: list[tuple[str, bytes]] = field(default_factory=list)  # (topic, payload), QoS 0
+    age_ns: int | None = None  # from capture to now, of a live camera's result
     dropped: str | None = None  # the cause, if the result was not used
 
 
@@ -75,10 +76,11 @@ class CameraDesk:
         if age_ns is not None and plan.max_age_ns is not None and age_ns > plan.max_age_ns:
             outcome.dropped = "too_old"
             return outcome
+        outcome.age_ns = age_ns
         tracked = plan.tracker.update(result.output, info.captured_ns)
         if plan.publish_detections:
             age_ms = None if age_ns is None else age_ns / NS_PER_MS
-            payload = encode_detections(info, tracked.detections, tracked.track_ids, plan.labels, age_ms)
+            payload = encode_detections(info, tracked.detections, tracked.track_ids, labels=plan.labels, age_ms=age_ms)
             outcome.feed.append((f"{plan.camera}/detections", payload))
         outcome.events = plan.events.observe(info, tracked.tracks, result.model)
         self._say_counts(outcome, plan.counts.observe(info, tracked.tracks))
@@ -91,29 +93,22 @@ class CameraDesk:
         outcome = Outcome(states={f"{change.camera}/status": _status(change)})
         if change.state is CameraState.OFFLINE and not change.finite:
             self._lost_connection = change.connection
-            self._end(outcome, EndReason.CAMERA_LOST, change.since_utc_ns)
+            self._end(outcome, EndReason.CAMERA_LOST)
         return outcome
 
-    def source_end(self, utc_ns: int) -> Outcome:
+    def source_end(self) -> Outcome:
         """Take in that a finite source has given its last result."""
         outcome = Outcome()
-        self._end(outcome, EndReason.SOURCE_ENDED, utc_ns)
+        self._end(outcome, EndReason.SOURCE_ENDED)
         return outcome
 
     def stop(self, utc_ns: int) -> Outcome:
         """End everything: the run is over."""
         outcome = Outcome()
-        self._end(outcome, EndReason.STOPPED, utc_ns)
+        self._end(outcome, EndReason.STOPPED)
         if self._change is None or self._change.state is not CameraState.OFFLINE:
-            outcome.states[f"{self._plan.camera}/status"] = _status(
-                CameraChange(
-                    camera=self._plan.camera,
-                    state=CameraState.OFFLINE,
-                    reason=None,
-                    since_utc_ns=utc_ns,
-                    connection=0,
-                )
-            )
+            status = _status_json(CameraState.OFFLINE, None, utc_ns)
+            outcome.states[f"{self._plan.camera}/status"] = status
         return outcome
 
     def open_events(self) -> Mapping[str, int]:
@@ -124,8 +119,8 @@ class CameraDesk:
         """Return how many events are open."""
         return sum(self._plan.events.active().values())
 
-    def _end(self, outcome: Outcome, reason: EndReason, utc_ns: int) -> None:
-        outcome.events += self._plan.events.end_all(reason, utc_ns)
+    def _end(self, outcome: Outcome, reason: EndReason) -> None:
+        outcome.events += self._plan.events.end_all(reason)
         self._plan.tracker.reset()
         self._say_counts(outcome, self._plan.counts.offline())
         self._say_active(outcome)
@@ -142,13 +137,17 @@ class CameraDesk:
                 outcome.states[f"{self._plan.camera}/active/{rule}"] = b"%d" % count
 
 
+def disabled_status(utc_ns: int) -> bytes:
+    """Return the status of a camera that the configuration has switched off."""
+    return _status_json(CameraState.DISABLED, None, utc_ns)
+
+
 def _status(change: CameraChange) -> bytes:
-    since = datetime.fromtimestamp(change.since_utc_ns / NS_PER_S, tz=timezone.utc)
+    return _status_json(change.state, change.reason, change.since_utc_ns)
+
+
+def _status_json(state: CameraState, reason: LostReason | None, since_utc_ns: int) -> bytes:
     return json.dumps(
-        {
-            "state": change.state.value,
-            "reason": None if change.reason is None else change.reason.value,
-            "since": since.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        },
+        {"state": state.value, "reason": None if reason is None else reason.value, "since": rfc3339(since_utc_ns)},
         separators=(",", ":"),
     ).encode()

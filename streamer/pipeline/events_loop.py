@@ -41,6 +41,7 @@ class EventsPlan:
     states: Callable[[str, bytes], None]  # a retained topic has a new payload
     release: Callable[[str], None]  # a taken frame of this camera has been dealt with
     count: Callable[[str, str, int], None]  # (camera, cause or counter, how many)
+    aged: Callable[[str, int], None]  # (camera, ns from capture to now)
     told: Callable[[Event], None]  # an event was stored: shown to people
 
 
@@ -81,11 +82,13 @@ class Events:
                 plan.count(camera, outcome.dropped, 1)
             for topic, payload in outcome.feed:  # at once: its readers want it now, and it needs no disk
                 plan.delivery.feed(Message(topic=topic, payload=payload, qos=0, retain=False))
+            if outcome.age_ns is not None:
+                plan.aged(camera, outcome.age_ns)
             plan.release(camera)
             return outcome
         if isinstance(item, SourceEnd):
             plan.release(item.camera)
-            return plan.desks[item.camera].source_end(self._clock.utc_ns())
+            return plan.desks[item.camera].source_end()
         return plan.desks[item.camera].change(item)
 
     def _settle(self, outcomes: list[Outcome]) -> None:

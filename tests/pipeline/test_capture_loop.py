@@ -178,3 +178,11 @@ def test_it_beats_while_it_waits_for_the_next_attempt() -> None:
     rig.scripts = [SourceError(LostReason.LOGIN, "login refused")]
     rig.capture.loop()
     assert rig.beats >= 30  # 15 to 30 s of back-off, at most 0.5 s apart
+
+
+def test_a_file_that_cannot_be_read_ends_with_its_reason_and_is_not_tried_again() -> None:
+    rig = Rig(live=False, finite=True, delivery=Delivery.EVERY)
+    rig.scripts = [SourceError(LostReason.CODEC, "no video in it")]
+    rig.capture.loop()
+    assert rig.changes == [("connecting", None), ("offline", "codec")]
+    assert rig.taken() == [SourceEnd("cam")]

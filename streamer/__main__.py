@@ -1,0 +1,5 @@
+"""Lets `python -m streamer` do what `streamer` does."""
+
+from .cli import main
+
+main()

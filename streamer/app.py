@@ -1,0 +1,407 @@
+"""The only place where concrete parts are put together."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sys
+import threading
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from streamer.capture.address import is_finite
+from streamer.capture.open import open_source
+from streamer.core.clock import NS_PER_S, SystemClock
+from streamer.core.errors import ConfigError, LostReason
+from streamer.core.names import canonical
+from streamer.events.counts import ObjectCounts
+from streamer.events.ids import EventIds
+from streamer.events.life import CameraEvents
+from streamer.events.payload import encode_event, encode_interrupted
+from streamer.events.rules import RuleSpec, default_rules
+from streamer.infer.model import open_model
+from streamer.ops.health import Beats, Notifier, Watchdog
+from streamer.ops.metrics import Metrics
+from streamer.ops.status import LiveStatus, one_line
+from streamer.pipeline.backoff import Backoff
+from streamer.pipeline.cadence import Cadence
+from streamer.pipeline.capture_loop import Capture, CapturePlan
+from streamer.pipeline.channel import Channel
+from streamer.pipeline.deliver import Delivery as Deliverer
+from streamer.pipeline.desk import CameraDesk, DeskPlan, disabled_status
+from streamer.pipeline.events_loop import Events, EventsPlan, Item
+from streamer.pipeline.frames import FrameQueue, Lane, SourceEnd
+from streamer.pipeline.infer_loop import Inference, InferPlan
+from streamer.pipeline.messages import CameraState
+from streamer.pipeline.supervisor import Stages, Supervisor
+from streamer.pipeline.worker import Worker
+from streamer.publish.embedded import EmbeddedBroker
+from streamer.publish.mqtt import open_mqtt
+from streamer.publish.states import StateBoard
+from streamer.publish.url import BrokerAddress
+from streamer.settings import SettingsError, load
+from streamer.store.store import open_store
+from streamer.track.tracker import ObjectTracker
+
+from .check import examine, mqtt_options, source_spec
+from .figures import Figures
+from .report import Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from streamer.core.clock import Clock
+    from streamer.core.event import Event
+    from streamer.core.results import Result
+    from streamer.infer.model import Model
+    from streamer.infer.spec import ModelSpec
+    from streamer.pipeline.messages import CameraChange
+    from streamer.settings import Camera, Detect, Settings
+
+_log = logging.getLogger(__name__)
+
+_GOES_ON_AT = 0.8  # a running event goes on down to this share of its least score: the contract
+_LEAST_SCORE = 0.5  # of every class, where none is asked for: the contract
+_NMS_IOU = 0.5
+_INFER_NICE = 5
+_STATISTICS_EVERY = 10  # looks, one a second
+_RESULTS = 64  # droppable results of one camera that wait for the events thread
+# How long a thread may be silent before the watchdog is no longer fed.
+_CAPTURE_LIMIT_S = 30.0  # opening by TCP, then by UDP, and reading, each have limits of their own
+_MODEL_LIMIT_S = 300.0  # compiling a large model takes minutes on a small machine
+_LOOP_LIMIT_S = 30.0
+
+
+@contextmanager
+def open_run(config: Path, *, table: bool, clock: Clock | None = None) -> Iterator[Run]:
+    """Read a configuration and put the run together; nothing has started when this returns.
+
+    Args:
+        config: the file.
+        table: show a live status table where stderr is a terminal.
+        clock: for tests.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        BackendError: a model can't be used.
+        StoreError: `data_dir` is in use by another run, or can't be written.
+    """
+    loaded = load(config, os.environ)
+    found = examine(loaded)
+    if found.problems:
+        raise SettingsError(found.problems)
+    for unusable in found.unusable.values():
+        raise unusable
+    with ExitStack() as stack:
+        yield Run(loaded.settings, found.specs, stack, clock=clock or SystemClock(), table=table)
+
+
+class Run:
+    """One run of the main job. `stack` owns what was opened."""
+
+    def __init__(
+        self, settings: Settings, specs: Mapping[str, ModelSpec], stack: ExitStack, *, clock: Clock, table: bool
+    ) -> None:
+        self._settings = settings
+        self._specs = specs
+        self._clock = clock
+        self._cameras = {name: camera for name, camera in settings.cameras.items() if camera.enabled}
+        self._stop = threading.Event()
+        self._unreadable: set[str] = set()  # finite sources that ended by a fault of theirs
+        self._metrics = Metrics()
+        self._figures = Figures(list(settings.cameras), self._metrics, clock)
+        self._beats = Beats(clock)
+        self._notifier = Notifier.from_environ(os.environ, os.getpid())
+        self._watchdog = Watchdog(self._notifier, self._beats, clock)
+        self._board = StateBoard()
+        self._event_ids = EventIds()
+        self._store = open_store(
+            settings.data_dir,
+            encode=encode_event,
+            clock=clock,
+            max_bytes=settings.outbox.max_size,
+            max_age_s=settings.outbox.max_age_s,
+            qos=settings.mqtt.qos,
+        )
+        stack.callback(self._store.close)
+        left_open = self._store.interrupted(encode_interrupted)
+        if left_open:
+            _log.info("%d events that the last run left open are ended as interrupted", left_open)
+        address = _broker_address(settings, stack)
+        self._sink = open_mqtt(mqtt_options(settings.mqtt, address))
+        stack.callback(self._sink.close)
+        self._delivery = Deliverer(self._store.outbox(), self._sink, self._board, clock=clock)
+        self._desks = {name: self._desk(name, camera) for name, camera in self._cameras.items()}
+        self._queues = {model: self._queue(model) for model in specs}
+        self._inbox: Channel[Item] = Channel(
+            _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
+        )
+        self._report = Report(self._figures, self._delivery, self._store, self._sink, address=str(address))
+        self._listeners: list[Callable[[Event], None]] = []
+        self._table = stack.enter_context(LiveStatus()) if table and LiveStatus.possible() else None
+        self._looks = 0
+        self._supervisor = Supervisor(self._stages(), clock=clock, drain_s=settings.mqtt.drain_s, look=self._look)
+
+    def request_stop(self) -> None:
+        """End the run in order; safe in a signal handler."""
+        self._supervisor.request_stop()
+
+    def tell(self, told: Callable[[Event], None]) -> None:
+        """Hand every stored event to `told` as well, in the events thread."""
+        self._listeners.append(told)
+
+    def run(self) -> int:
+        """Run until stopped, or until every source has ended; return the exit code.
+
+        Raises:
+            BackendError: a model failed; what was open has been ended and sent first.
+        """
+        self._board.expect(self._configured_topics())
+        for name, camera in self._settings.cameras.items():
+            if not camera.enabled:
+                self._figures.cameras[name].state = CameraState.DISABLED.value
+                self._board.set(f"{name}/status", disabled_status(self._clock.utc_ns()))
+        self._notifier.ready()
+        outcome = self._supervisor.run()
+        self._notifier.stopping()
+        self._report.last_words()
+        if outcome.stuck:  # a thread that is stuck in native code can't be joined: leave without it
+            if outcome.failure is not None:
+                _log.error("%s", outcome.failure, exc_info=outcome.failure)
+            self._store.close()
+            logging.shutdown()
+            os._exit(self._code() or 1)
+        if outcome.failure is not None:
+            raise outcome.failure
+        return self._code()
+
+    def _code(self) -> int:
+        if self._delivery.undelivered():
+            return 4
+        return 2 if self._unreadable else 0
+
+    def _stages(self) -> Stages:
+        captures = [self._capture_worker(name, camera) for name, camera in self._cameras.items()]
+        inferences = [self._inference_worker(model) for model in self._specs]
+        events = Events(
+            EventsPlan(
+                inbox=self._inbox,
+                desks=self._desks,
+                store=self._store,
+                delivery=self._delivery,
+                states=self._board.set,
+                release=self._release,
+                count=self._figures.count,
+                aged=self._figures.aged,
+                told=self._tell_all,
+            ),
+            clock=self._clock,
+            beat=self._beats.register("events", _LOOP_LIMIT_S),
+        )
+        publish_beat = self._beats.register("publish", _LOOP_LIMIT_S)
+        return Stages(
+            captures=captures,
+            inferences=inferences,
+            others=[],
+            events=Worker("events", events.loop, at_end=lambda: self._beats.retire("events")),
+            publish=Worker(
+                "publish", lambda: self._delivery.run(publish_beat), at_end=lambda: self._beats.retire("publish")
+            ),
+            stop=self._stop_frames,
+            close_events=self._inbox.close,
+            finish=self._delivery.finish,
+            cut=self._sink.close,
+        )
+
+    def _capture_worker(self, name: str, camera: Camera) -> Worker:
+        beat_name = f"capture-{name}"
+        capture = Capture(
+            CapturePlan(
+                spec=source_spec(name, camera),
+                finite=is_finite(camera.source.reveal()),
+                open_source=open_source,
+                cadence=Cadence(camera.detect_fps),
+                backoff=Backoff(random.Random()),  # noqa: S311  jitter is no secret
+                frames=self._queues[_detect(camera).model],
+                changed=self._changed,
+                count=lambda counter, n: self._figures.count(name, counter, n),
+                seen=self._figures.saw,
+            ),
+            clock=self._clock,
+            stop=self._stop,
+            beat=self._beats.register(beat_name, _CAPTURE_LIMIT_S),
+        )
+
+        def at_end() -> None:
+            self._beats.retire(beat_name)
+            self._inbox.leave()
+
+        return Worker(beat_name, capture.loop, at_end=at_end)
+
+    def _inference_worker(self, model: str) -> Worker:
+        beat_name = f"infer-{model}"
+        ages_ns = {
+            name: None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S)
+            for name, camera in self._cameras.items()
+        }
+        inference = Inference(
+            InferPlan(
+                open_model=lambda: self._open_model(model),
+                frames=self._queues[model],
+                passed=self._passed,
+                count=self._figures.count,
+                measured=self._figures.measured(model),
+                max_age_ns=ages_ns.__getitem__,
+                swapper=None,
+            ),
+            clock=self._clock,
+            beat=self._beats.register(beat_name, _MODEL_LIMIT_S),
+        )
+
+        def at_end() -> None:
+            self._queues[model].close()  # the captures must not wait for a model that is gone
+            self._beats.retire(beat_name)
+            self._inbox.leave()
+
+        return Worker(beat_name, inference.loop, at_end=at_end)
+
+    def _open_model(self, name: str) -> Model:
+        """Open a model in its inference thread."""
+        cameras = [camera for camera in self._cameras.values() if _detect(camera).model == name]
+        settings = self._settings.models[name]
+        # Decoding comes first: a frame not decoded in time is lost, one not inferred is replaced by a newer one. The
+        # runtime's own threads inherit this one's niceness; only on Linux is it a thread's and not the process's.
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _INFER_NICE)
+        floor = min(
+            _GOES_ON_AT * score
+            for camera in cameras
+            for score in ((_detect(camera).classes or {}).values() or [_LEAST_SCORE])
+        )
+        model = open_model(
+            self._specs[name],
+            backend=settings.backend,
+            precision=settings.precision,
+            latency=len(cameras) == 1 and cameras[0].delivery == "newest",
+            floor=floor,
+            iou=_NMS_IOU,
+            on_ready=self._queues[name].wake,
+        )
+        self._figures.models[name] = model.ref
+        _log.info("model %s: %s on %s %s", name, model.ref.name, model.ref.backend, model.ref.precision)
+        return model
+
+    def _queue(self, model: str) -> FrameQueue:
+        def lane(camera: Camera) -> Lane:
+            if camera.delivery == "newest":
+                return Lane.NEWEST
+            return Lane.BUFFER if camera.source.live else Lane.WAIT
+
+        lanes = {name: lane(camera) for name, camera in self._cameras.items() if _detect(camera).model == model}
+        return FrameQueue(lanes, lost=lambda camera, cause: self._figures.count(camera, cause, 1))
+
+    def _desk(self, name: str, camera: Camera) -> CameraDesk:
+        detect = _detect(camera)
+        labels = self._specs[detect.model].labels
+        least: dict[int, float] | float = _LEAST_SCORE
+        if detect.classes is not None:
+            least = {class_id(labels, wanted): score for wanted, score in detect.classes.items()}
+        rules = self._rules(camera, labels, None if isinstance(least, float) else least)
+        memory_s = max([2.0, *(rule.end_after_s for rule in rules)])
+        return CameraDesk(
+            DeskPlan(
+                camera=name,
+                tracker=ObjectTracker(least=least, memory_s=memory_s),
+                events=CameraEvents(name, rules, labels, self._event_ids),
+                counts=ObjectCounts(() if isinstance(least, float) else least),
+                labels=labels,
+                publish_detections=camera.publish_detections,
+                max_age_ns=None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S),
+            )
+        )
+
+    def _rules(self, camera: Camera, labels: Sequence[str], least: Mapping[int, float] | None) -> Sequence[RuleSpec]:
+        if camera.events is None:
+            return default_rules(labels, None if least is None else least.keys())
+        return [
+            RuleSpec(
+                name=rule.name,
+                class_ids=frozenset(class_id(labels, wanted) for wanted in rule.class_names),
+                after_s=rule.after_s,
+                end_after_s=rule.end_after_s,
+                min_area=rule.min_area,
+            )
+            for rule in camera.events
+        ]
+
+    def _configured_topics(self) -> list[str]:
+        """Return the retained topics of this configuration; those of earlier runs beside them are cleared."""
+        return ["status", *(f"{name}/status" for name in self._settings.cameras)]
+
+    def _passed(self, item: Result | SourceEnd) -> None:
+        """Hand a result to the events thread; those of a waiting camera are bounded by its queue and never dropped."""
+        if isinstance(item, SourceEnd):
+            self._inbox.put(item.camera, item, keep=True)
+        else:
+            camera = item.info.camera
+            self._inbox.put(camera, item, keep=self._cameras[camera].delivery == "every")
+
+    def _changed(self, change: CameraChange) -> None:
+        self._figures.changed(change)
+        if change.finite and change.reason is not LostReason.ENDED:
+            self._unreadable.add(change.camera)
+        self._inbox.put(change.camera, change, keep=True)
+
+    def _tell_all(self, event: Event) -> None:
+        for told in self._listeners:
+            told(event)
+
+    def _overflowed(self, camera: str, _item: Item) -> None:
+        self._figures.count(camera, "overflow", 1)
+
+    def _release(self, camera: str) -> None:
+        self._queues[self._model_of(camera)].release(camera)
+
+    def _model_of(self, camera: str) -> str:
+        return _detect(self._cameras[camera]).model
+
+    def _stop_frames(self) -> None:
+        self._stop.set()
+        for queue in self._queues.values():
+            queue.close()
+
+    def _look(self) -> None:
+        """Once a second, in the main thread."""
+        self._watchdog.check()
+        snapshot = self._report.snapshot(self._desks)
+        if self._table is not None:
+            self._table.update(snapshot)
+        if self._looks % _STATISTICS_EVERY == 0:
+            self._notifier.status(one_line(snapshot))
+            self._delivery.feed(self._report.statistics())
+        self._looks += 1
+
+
+def class_id(labels: Sequence[str], wanted: str) -> int:
+    """Return the id of a class by any of its spellings; `examine` has made sure that it exists."""
+    return next(i for i, label in enumerate(labels) if canonical(label) == canonical(wanted))
+
+
+def _detect(camera: Camera) -> Detect:
+    """Return the detection of a camera; the settings refuse one that looks for nothing."""
+    if camera.detect is None:
+        raise ConfigError("a camera needs `detect`")
+    return camera.detect
+
+
+def _broker_address(settings: Settings, stack: ExitStack) -> BrokerAddress:
+    """Return where the broker is, after starting it if it is to be inside this process."""
+    url = settings.mqtt.url
+    if not url.embedded:
+        return BrokerAddress(host=url.host, port=url.port, tls=url.tls)
+    broker = EmbeddedBroker(url.port)
+    address = broker.start()
+    stack.callback(broker.stop)
+    return address

@@ -1,0 +1,220 @@
+"""`streamer check`, and what `run` checks before it starts: the configuration against models, files and cameras."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from streamer.capture.base import Delivery, DropCause, SourceSpec
+from streamer.capture.open import open_source
+from streamer.core.errors import BackendError, ConfigError, EndOfStream, SourceError, StreamerError
+from streamer.core.redact import redact
+from streamer.infer.catalogue import open_catalogue
+from streamer.infer.recognise import SpecOptions, load_spec
+from streamer.publish.mqtt import MqttOptions, open_mqtt
+from streamer.publish.url import BrokerAddress
+from streamer.settings import SettingsError, check_classes, json_schema, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamer.infer.spec import ModelSpec
+    from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem
+
+_PROBE_S = 10.0  # for the broker
+
+
+@dataclass(slots=True)
+class Examined:
+    """What a configuration's models and files turned out to be."""
+
+    specs: dict[str, ModelSpec] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)  # the configuration is wrong
+    unusable: dict[str, BackendError] = field(default_factory=dict)  # it is right, but a model can't work here (yet)
+
+
+def examine(loaded: Loaded) -> Examined:
+    """Recognise the models that cameras use, and compare classes and files with what is there."""
+    found = Examined()
+    settings = loaded.settings
+    used = {camera.detect.model for camera in settings.cameras.values() if camera.detect and camera.enabled}
+    labels: dict[str, tuple[str, ...]] = {}
+    for name in sorted(used):
+        model = settings.models[name]
+        try:
+            found.specs[name] = load_spec(model.model, options=spec_options(model))
+            labels[name] = found.specs[name].labels
+        except ConfigError as exc:
+            found.problems.append(loaded.problem(("models", name, "model"), str(exc)))
+        except BackendError as exc:
+            found.unusable[name] = exc
+            if known := _catalogue_labels(model.model):
+                labels[name] = known
+    found.problems += check_classes(loaded, labels)
+    for name, camera in settings.cameras.items():
+        if camera.source.kind == "file" and not Path(camera.source.reveal()).is_file():
+            found.problems.append(loaded.problem(("cameras", name, "source"), f"no such file: {camera.source}"))
+    found.problems.sort()
+    return found
+
+
+def spec_options(model: ModelSettings) -> SpecOptions:
+    """Return what the configuration says of a model beyond its file."""
+    return SpecOptions(
+        task=model.task,
+        head=model.head,
+        labels=model.labels,
+        size=model.size,
+        color=model.color,
+        scale=model.scale,
+        mean=model.mean,
+        std=model.std,
+        fit=model.fit,
+        pad=model.pad,
+    )
+
+
+def mqtt_options(mqtt: Mqtt, address: BrokerAddress) -> MqttOptions:
+    """Return how a configuration talks to its broker."""
+    password = mqtt.login_password
+    return MqttOptions(
+        address=address,
+        topic_prefix=mqtt.topic_prefix,
+        username=mqtt.login_name,
+        password=None if password is None else password.get_secret_value(),
+        ca_file=mqtt.ca_file,
+        client_id=mqtt.client_id,
+    )
+
+
+def source_spec(name: str, camera: Camera) -> SourceSpec:
+    """Return how a camera is opened."""
+    return SourceSpec(
+        camera=name, url=camera.source.reveal(), delivery=Delivery(camera.delivery), transport=camera.transport
+    )
+
+
+def print_schema(out: TextIO) -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    out.write(f"{json.dumps(json_schema(), indent=2)}\n")
+
+
+def check(config: Path, *, probe: bool, out: TextIO) -> int:
+    """Print each problem on a line of its own; return the exit code.
+
+    Args:
+        config: the file.
+        probe: also open each model, each camera and the broker.
+        out: for the problems, and for what the probe found.
+    """
+    try:
+        loaded = load(config, os.environ)
+    except SettingsError as exc:
+        out.write(f"{exc}\n")
+        return 2
+    found = examine(loaded)
+    out.writelines(f"{problem}\n" for problem in found.problems)
+    for unusable in found.unusable.values():
+        sys.stderr.write(f"note: {redact(str(unusable))}\n")
+    code = 2 if found.problems else 0
+    if probe and not found.problems:
+        code = _probe(loaded, found, out)
+    if code == 0:
+        sys.stderr.write(f"{config}: no problems\n")
+    return code
+
+
+def _probe(loaded: Loaded, found: Examined, out: TextIO) -> int:
+    """Open everything once; 3 if a model can't work, 2 if a camera or the broker can't be reached, else 0."""
+    code = 3 if found.unusable else 0
+    for name, spec in found.specs.items():
+        if not _tried(f"model {name}", partial(_open_model, loaded, name, spec), out):
+            code = 3
+    for name, camera in loaded.settings.cameras.items():
+        if camera.enabled and not _tried(f"camera {name}", partial(_first_picture, name, camera), out):
+            code = code or 2
+    mqtt = loaded.settings.mqtt
+    if not mqtt.url.embedded and not _tried("broker", partial(_connect, mqtt), out):
+        code = code or 2
+    return code
+
+
+def _tried(what: str, attempt: Callable[[], str], out: TextIO) -> bool:
+    try:
+        out.write(f"{what}: {attempt()}\n")
+    except StreamerError as exc:
+        out.write(f"{what}: {redact(str(exc))}\n")
+        return False
+    return True
+
+
+def _open_model(loaded: Loaded, name: str, spec: ModelSpec) -> str:
+    from streamer.infer.model import open_model  # noqa: PLC0415  a runtime takes a second to load
+
+    settings = loaded.settings.models[name]
+    model = open_model(
+        spec,
+        backend=settings.backend,
+        precision=settings.precision,
+        latency=True,
+        floor=0.5,
+        iou=0.5,
+        on_ready=lambda: None,
+    )
+    with ExitStack() as stack:
+        stack.callback(model.close)
+        ref = model.ref
+    height, width = spec.input.hw
+    return f"{ref.name} on {ref.backend} {ref.precision}, {width}x{height}, {len(spec.labels)} classes"
+
+
+def _first_picture(name: str, camera: Camera) -> str:
+    began = time.monotonic()
+    deadline = began + source_spec(name, camera).open_timeout_s * 2
+
+    def dropped(_cause: DropCause, _frames: int) -> None:
+        """Of no interest: one picture is asked for."""
+
+    try:
+        source = open_source(source_spec(name, camera), stopping=lambda: time.monotonic() > deadline, dropped=dropped)
+        with ExitStack() as stack:
+            stack.callback(source.close)
+            picture = source.read().picture
+    except EndOfStream:
+        raise ConfigError("it opens, and gives no picture") from None
+    except SourceError as exc:
+        raise ConfigError(f"{exc} ({exc.reason.value})") from exc
+    return f"{picture.width}x{picture.height}, first picture after {time.monotonic() - began:.1f} s"
+
+
+def _connect(mqtt: Mqtt) -> str:
+    url = mqtt.url
+    sink = open_mqtt(mqtt_options(mqtt, BrokerAddress(host=url.host, port=url.port, tls=url.tls)))
+    pause = threading.Event()
+    try:
+        deadline = time.monotonic() + _PROBE_S
+        while sink.connection() is None and sink.trouble() is None and time.monotonic() < deadline:
+            pause.wait(0.05)
+        if sink.connection() is None:
+            raise ConfigError(sink.trouble() or f"{url}: no answer within {_PROBE_S:.0f} s")
+    finally:
+        sink.close()
+    return f"{url}: connected"
+
+
+def _catalogue_labels(model: str) -> tuple[str, ...] | None:
+    """Return the classes of a catalogue model whose weights are not here yet."""
+    catalogue = open_catalogue()
+    if model not in catalogue.names():
+        return None
+    entry = catalogue.entry(model)
+    labels = entry.sidecar.options(entry.path.parent).labels
+    return tuple(labels) if isinstance(labels, tuple) else None

@@ -1,0 +1,121 @@
+"""`streamer events`: what happened, from the local store, also while a run is writing to it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import closing
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from streamer.core.clock import NS_PER_S
+from streamer.core.errors import ConfigError
+from streamer.settings import load
+from streamer.store.history import open_history
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from streamer.store.history import History
+    from streamer.store.rows import EventRow
+
+_STEP = 500
+_FOLLOW_S = 0.5  # how often a followed store is looked at
+_AGO = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def show_events(
+    config: Path, *, follow: bool, camera: str | None, since: str | None, as_json: bool, out: TextIO
+) -> int:
+    """Print the events of a configuration's store, in the order of their last message; return the exit code.
+
+    Raises:
+        ConfigError: the configuration, the camera or the time is wrong.
+        StoreError: there is no store yet, or it can't be read.
+    """
+    settings = load(config, os.environ).settings
+    if camera is not None and camera not in settings.cameras:
+        raise ConfigError(f"{config} has no camera {camera}; it has {', '.join(settings.cameras)}")
+    since_utc_ns = 0 if since is None else _utc_ns(since, time.time_ns())
+    with closing(open_history(settings.data_dir)) as history:
+        after = 0
+        if not follow and not as_json:
+            _table(list(_steps(history, camera, since_utc_ns)), out)
+            return 0
+        while True:
+            for row in history.query(camera=camera, since_utc_ns=since_utc_ns, after=after, limit=_STEP):
+                after = row.changed
+                out.write(f"{row.payload.decode() if as_json else _line(row)}\n")
+            out.flush()
+            if follow:
+                time.sleep(_FOLLOW_S)
+            elif not history.query(camera=camera, since_utc_ns=since_utc_ns, after=after, limit=1):
+                return 0
+
+
+def _steps(history: History, camera: str | None, since_utc_ns: int) -> Iterator[EventRow]:
+    after = 0
+    while rows := history.query(camera=camera, since_utc_ns=since_utc_ns, after=after, limit=_STEP):
+        yield from rows
+        after = rows[-1].changed
+
+
+def _table(rows: list[EventRow], out: TextIO) -> None:
+    if not rows:
+        out.write("no events in that time\n")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("began", "camera", "event", "class"):
+        table.add_column(title, no_wrap=True)
+    for title in ("top score", "lasted"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("ended", no_wrap=True)
+    for row in sorted(rows, key=lambda row: row.started_utc_ns):
+        table.add_row(
+            _local(row.started_utc_ns), row.camera, row.rule, row.class_name, f"{row.top_score:.2f}", _lasted(row),
+            row.end_reason or "going on",
+        )  # fmt: skip
+    console = Console(file=out)
+    # A pipe has no width of its own: whole lines are worth more there than eighty columns.
+    console.print(table, width=None if console.is_terminal else 160)
+
+
+def _line(row: EventRow) -> str:
+    what = f"ended ({row.end_reason})" if row.ended_utc_ns is not None else "began" if row.seq == 0 else "goes on"
+    when_ns = row.last_seen_utc_ns if row.seq else row.started_utc_ns
+    return f"{_local(when_ns)}  {row.camera}  {row.rule}  {row.class_name} {row.top_score:.2f}  {what}, {_lasted(row)}"
+
+
+def _lasted(row: EventRow) -> str:
+    end_ns = row.last_seen_utc_ns if row.ended_utc_ns is None else row.ended_utc_ns
+    seconds = max(0, end_ns - row.started_utc_ns) / NS_PER_S
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d} min"
+
+
+def _local(utc_ns: int) -> str:
+    return datetime.fromtimestamp(utc_ns / NS_PER_S, tz=timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _utc_ns(text: str, now_utc_ns: int) -> int:
+    """Read `--since`: so long ago (`90s`, `10m`, `2h`, `3d`), or a time (`2026-11-21T10:15`, local unless it says)."""
+    if ago := _AGO.fullmatch(text.strip()):
+        return now_utc_ns - round(float(ago[1]) * _UNITS_S[ago[2]] * NS_PER_S)
+    try:
+        # Python 3.10 does not read the Z that our own payloads carry.
+        moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise ConfigError(
+            f"--since {text}: say how long ago (90s, 10m, 2h, 3d) or when (2026-11-21T10:15, 2026-11-21T09:15Z)"
+        ) from None
+    return round(moment.timestamp() * NS_PER_S)

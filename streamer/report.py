@@ -1,0 +1,102 @@
+"""How a run is doing, for people and machines: the status table, the statistics topic, the last words."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from streamer.ops.status import BrokerRow, CameraRow, ModelRow, Snapshot
+from streamer.publish.base import Message
+
+if TYPE_CHECKING:
+    from streamer.pipeline.deliver import Delivery
+    from streamer.pipeline.desk import CameraDesk
+    from streamer.publish.mqtt import MqttSink
+    from streamer.store.store import EventStore
+
+    from .figures import Figures
+
+_log = logging.getLogger(__name__)
+
+
+class Report:
+    """Reads the figures of a run; owns nothing. Main thread."""
+
+    def __init__(
+        self, figures: Figures, delivery: Delivery, store: EventStore, sink: MqttSink, *, address: str
+    ) -> None:
+        self._figures = figures
+        self._delivery = delivery
+        self._store = store
+        self._sink = sink
+        self._address = address
+
+    def snapshot(self, desks: dict[str, CameraDesk]) -> Snapshot:
+        """Return everything the status table shows."""
+        figures = self._figures
+        cameras = tuple(
+            CameraRow(
+                camera=name,
+                state=camera.state,
+                reason=camera.reason,
+                size=camera.size,
+                fps_in=figures.rate(name, "decoded"),
+                inferred_per_s=figures.rate(name, "inferred"),
+                drops=sum(figures.drops(name).values()),
+                age_p50_ms=camera.age_p50_ms(),
+                open_events=desks[name].active() if name in desks else 0,
+            )
+            for name, camera in figures.cameras.items()
+        )
+        models = tuple(
+            ModelRow(name=name, backend=ref.backend, precision=ref.precision, infer_ms=figures.infer_ms(name))
+            for name, ref in sorted(figures.models.items())
+        )
+        broker = BrokerRow(
+            address=self._address,
+            connected=self._sink.connection() is not None,
+            undelivered=self._delivery.undelivered(),
+            parked=self._delivery.parked,
+        )
+        return Snapshot(cameras=cameras, models=models, broker=broker)
+
+    def statistics(self) -> Message:
+        """Return the numbers since the start as a message on `stats`: frames, drops by cause, delivery."""
+        figures = self._figures
+        cameras = {
+            name: {
+                "state": camera.state,
+                "decoded": figures.value(name, "decoded"),
+                "inferred": figures.value(name, "inferred"),
+                "dropped": figures.drops(name),
+                "lost_connections": figures.value(name, "lost_connections"),
+                "age_p50_ms": None if (age_ms := camera.age_p50_ms()) is None else round(age_ms, 1),
+            }
+            for name, camera in figures.cameras.items()
+        }
+        delivery = self._delivery
+        outbox = {
+            "delivered": delivery.delivered,
+            "undelivered": delivery.undelivered(),
+            "parked": delivery.parked,
+            "not_durable": self._store.not_durable,
+            "dropped": dict(self._store.dropped),
+            "feed_sent": delivery.feed_sent,
+            "feed_dropped": dict(delivery.feed_dropped),
+        }
+        payload = json.dumps({"cameras": cameras, "outbox": outbox}, separators=(",", ":")).encode()
+        return Message(topic="stats", payload=payload, qos=0, retain=False)
+
+    def last_words(self) -> None:
+        """Log what each camera gave and lost, and what has not been delivered."""
+        figures = self._figures
+        for name in figures.cameras:
+            drops = ", ".join(f"{n} {cause}" for cause, n in figures.drops(name).items()) or "none"
+            decoded, inferred = figures.value(name, "decoded"), figures.value(name, "inferred")
+            _log.info("%d frames decoded, %d inferred; dropped: %s", decoded, inferred, drops, extra={"camera": name})
+        left = self._delivery.undelivered()
+        if left:
+            _log.warning("%d messages are not delivered; the next run sends them first", left)
+        if self._store.not_durable:
+            _log.warning("%d messages could not be put on the disk before they were sent", self._store.not_durable)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from streamer.core.errors import LostReason
+from streamer.core.event import EndReason, EventType
+from streamer.core.frame import FrameInfo
+from streamer.core.results import Detections, ModelRef, Result, Timing
+from streamer.events.counts import ObjectCounts
+from streamer.events.ids import EventIds
+from streamer.events.life import CameraEvents
+from streamer.events.rules import default_rules
+from streamer.pipeline.desk import CameraDesk, DeskPlan, Outcome
+from streamer.pipeline.messages import CameraChange, CameraState
+from streamer.track.tracker import ObjectTracker
+
+LABELS = ("person", "traffic light")
+MODEL = ModelRef(name="fake", digest="sha256:0", backend="fake", precision="f32")
+S = 1_000_000_000
+
+
+def desk(*, max_age_ns: int | None = None) -> CameraDesk:
+    return CameraDesk(
+        DeskPlan(
+            camera="yard",
+            tracker=ObjectTracker(least={0: 0.5, 1: 0.5}),
+            events=CameraEvents("yard", default_rules(LABELS, [0, 1]), LABELS, EventIds()),
+            counts=ObjectCounts([0, 1]),
+            labels=LABELS,
+            publish_detections=True,
+            max_age_ns=max_age_ns,
+        )
+    )
+
+
+def seen(at_s: float, *, people: int = 1, connection: int = 0) -> Result:
+    boxes = np.array([[10 + 200 * i, 20, 60 + 200 * i, 220] for i in range(people)], np.float32).reshape(-1, 4)
+    output = Detections(boxes=boxes, scores=np.full(people, 0.9, np.float32), class_ids=np.zeros(people, np.int32))
+    info = FrameInfo(
+        camera="yard", connection=connection, seq=0, captured_ns=round(at_s * S), utc_ns=round(at_s * S), width=640,
+        height=360, live=True,
+    )  # fmt: skip
+    timing = Timing(captured_ns=info.captured_ns, taken_ns=info.captured_ns, inferred_ns=info.captured_ns)
+    return Result(info=info, output=output, timing=timing, model=MODEL)
+
+
+def watch(desk: CameraDesk, until_s: float, *, connection: int = 0, begin_s: float = 100.0) -> Outcome:
+    """Show one person at 5 frames a second; return everything that was said."""
+    said = Outcome()
+    for step in range(round((until_s - begin_s) * 5) + 1):
+        at_s = begin_s + step / 5
+        outcome = desk.result(seen(at_s, connection=connection), now_ns=round((at_s + 0.05) * S))
+        said.events += outcome.events
+        said.states |= outcome.states
+        said.feed += outcome.feed
+    return said
+
+
+def change(state: CameraState, reason: LostReason | None, *, connection: int = 0, finite: bool = False) -> CameraChange:
+    return CameraChange(
+        camera="yard", state=state, reason=reason, since_utc_ns=105 * S, connection=connection, finite=finite
+    )
+
+
+def test_before_anything_is_seen_counts_are_null_and_no_rule_is_active() -> None:
+    assert desk().begin().states == {
+        "yard/objects/person": b"null",
+        "yard/objects/traffic_light": b"null",
+        "yard/active/person": b"0",
+        "yard/active/traffic_light": b"0",
+    }
+
+
+def test_a_person_makes_an_event_a_count_and_a_feed() -> None:
+    said = watch(desk(), 101)
+    assert [event.type for event in said.events] == [EventType.START]
+    assert said.states["yard/active/person"] == b"1"
+    assert said.states["yard/objects/person"] == b"1"
+    assert said.states["yard/objects/traffic_light"] == b"0"
+    topic, payload = said.feed[-1]
+    assert topic == "yard/detections"
+    feed = json.loads(payload)
+    assert feed["detections"][0]["class"] == "person"
+    assert feed["detections"][0]["track"] == 1
+    assert feed["age_ms"] == 50.0
+
+
+def test_a_lost_camera_ends_its_events_and_its_counts_are_null() -> None:
+    it = desk()
+    watch(it, 101)
+    said = it.change(change(CameraState.OFFLINE, LostReason.FROZEN))
+    assert [event.end_reason for event in said.events] == [EndReason.CAMERA_LOST]
+    assert said.states["yard/objects/person"] == b"null"
+    assert said.states["yard/active/person"] == b"0"
+    assert json.loads(said.states["yard/status"]) == {
+        "state": "offline", "reason": "frozen", "since": "1970-01-01T00:01:45.000Z",
+    }  # fmt: skip
+
+
+def test_a_result_of_a_lost_connection_begins_nothing() -> None:
+    it = desk()
+    watch(it, 101)
+    it.change(change(CameraState.OFFLINE, LostReason.FROZEN))
+    assert it.result(seen(101.2), now_ns=102 * S).dropped == "camera_lost"
+    again = watch(it, 111, connection=1, begin_s=110)
+    assert [event.type for event in again.events] == [EventType.START]
+    assert again.events[0].track == 2
+
+
+def test_the_end_of_a_file_waits_for_its_last_results() -> None:
+    it = desk()
+    watch(it, 101)
+    assert it.change(change(CameraState.OFFLINE, LostReason.ENDED, finite=True)).events == []
+    assert it.result(seen(101.2), now_ns=102 * S).dropped is None
+    assert [event.end_reason for event in it.source_end().events] == [EndReason.SOURCE_ENDED]
+
+
+def test_a_stop_ends_what_is_open_and_says_that_the_camera_is_no_longer_watched() -> None:
+    it = desk()
+    it.change(change(CameraState.ONLINE, None))
+    watch(it, 101)
+    said = it.stop(utc_ns=110 * S)
+    assert [event.end_reason for event in said.events] == [EndReason.STOPPED]
+    assert json.loads(said.states["yard/status"])["state"] == "offline"
+    assert said.states["yard/objects/person"] == b"null"
+
+
+def test_a_stop_leaves_the_reason_of_a_camera_that_is_lost_already() -> None:
+    it = desk()
+    it.change(change(CameraState.OFFLINE, LostReason.LOGIN))
+    assert "yard/status" not in it.stop(utc_ns=110 * S).states
+
+
+def test_a_result_that_is_too_old_is_not_used() -> None:
+    it = desk(max_age_ns=S // 10)
+    assert it.result(seen(100), now_ns=round(100.2 * S)).dropped == "too_old"
+    assert it.result(seen(100.3), now_ns=round(100.35 * S)).dropped is None

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from streamer.core.clock import FakeClock
+from streamer.core.errors import BackendError, ChannelClosed
+from streamer.core.frame import Frame, FrameInfo, Picture, PixelFormat
+from streamer.core.results import Detections, ModelRef, Result
+from streamer.pipeline.frames import FrameQueue, Lane, SourceEnd
+from streamer.pipeline.infer_loop import Inference, InferPlan
+
+PIXELS = np.zeros((4, 4), np.uint8)
+
+
+def frame(camera: str, seq: int, *, captured_ns: int = 0) -> Frame:
+    picture = Picture(format=PixelFormat.GRAY, planes=(PIXELS,), width=4, height=4)
+    info = FrameInfo(
+        camera=camera, connection=0, seq=seq, captured_ns=captured_ns, utc_ns=0, width=4, height=4, live=True
+    )
+    return Frame(info=info, picture=picture)
+
+
+class RecordingModel:
+    """Answers in order, and notes how many were in flight; `fail_at` breaks one submission."""
+
+    spec = SimpleNamespace(input=SimpleNamespace(max_batch=1))
+    ref = ModelRef(name="fake", digest="sha256:0", backend="fake", precision="f32")
+
+    def __init__(self, *, fail_at: int | None = None) -> None:
+        self.in_flight: deque[int] = deque()
+        self.most = 0
+        self.submitted = 0
+        self.closed = False
+        self._fail_at = fail_at
+
+    def submit(self, pictures: list[Picture]) -> int:
+        assert len(pictures) == 1
+        if self.submitted == self._fail_at:
+            raise BackendError("the device is gone")
+        self.submitted += 1
+        self.in_flight.append(self.submitted)
+        self.most = max(self.most, len(self.in_flight))
+        return self.submitted
+
+    def ready(self, _ticket: int) -> bool:
+        return False
+
+    def collect(self, ticket: int) -> list[Detections]:
+        assert self.in_flight.popleft() == ticket
+        return [Detections.empty()]
+
+    def close(self) -> None:
+        assert not self.in_flight
+        self.closed = True
+
+
+class Rig:
+    def __init__(self, lanes: dict[str, Lane], model: RecordingModel, **changes: Any) -> None:  # noqa: ANN401
+        self.clock = FakeClock()
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.frames = FrameQueue(lanes, lambda camera, cause: self.counts.update([(camera, cause)]))
+        self.results: list[Result | SourceEnd] = []
+        self.model = model
+        plan: dict[str, Any] = {
+            "open_model": lambda: model,
+            "frames": self.frames,
+            "passed": self._pass,
+            "count": lambda camera, name, n: self.counts.update({(camera, name): n}),
+            "measured": lambda _ns: None,
+            "max_age_ns": lambda _camera: None,
+            "swapper": None,
+        }
+        self.inference = Inference(
+            cast("InferPlan", SimpleNamespace(**plan | changes)), clock=self.clock, beat=lambda: None
+        )
+
+    def _pass(self, item: Result | SourceEnd) -> None:
+        self.results.append(item)
+        self.frames.release(item.camera if isinstance(item, SourceEnd) else item.info.camera)
+
+
+def test_two_are_in_flight_results_come_in_order_and_the_end_comes_last() -> None:
+    rig = Rig({"f": Lane.WAIT}, RecordingModel())
+
+    def read() -> None:
+        for seq in range(20):
+            rig.frames.offer(frame("f", seq))
+        rig.frames.finish("f")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with pytest.raises(ChannelClosed):
+        rig.inference.loop()
+    reader.join(2)
+    seqs = [item.info.seq for item in rig.results if isinstance(item, Result)]
+    assert seqs == list(range(20))
+    assert rig.results[-1] == SourceEnd("f")
+    assert rig.model.most == 2
+    assert rig.model.closed
+    assert rig.counts["f", "inferred"] == 20
+
+
+def test_what_is_in_flight_is_collected_when_the_queue_is_closed() -> None:
+    rig = Rig({"a": Lane.NEWEST}, RecordingModel())
+    rig.frames.offer(frame("a", 0))
+    taken = threading.Event()
+    original = rig.model.submit
+
+    def submit(pictures: list[Picture]) -> int:
+        taken.set()
+        return original(pictures)
+
+    rig.model.submit = submit  # type: ignore[method-assign]
+
+    def close() -> None:
+        assert taken.wait(5)
+        rig.frames.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    with pytest.raises(ChannelClosed):
+        rig.inference.loop()
+    closer.join(2)
+    assert len(rig.results) == 1
+    assert rig.model.closed
+
+
+def test_a_failing_backend_reaches_the_supervisor_and_the_model_is_closed() -> None:
+    model = RecordingModel(fail_at=0)
+    rig = Rig({"a": Lane.NEWEST}, model)
+    rig.frames.offer(frame("a", 0))
+    with pytest.raises(BackendError):
+        rig.inference.loop()
+    assert model.closed
+
+
+def test_a_frame_older_than_max_age_is_not_inferred_and_is_counted() -> None:
+    model = RecordingModel()
+    rig = Rig({"a": Lane.NEWEST, "b": Lane.NEWEST}, model, max_age_ns={"a": 1_000_000, "b": None}.__getitem__)
+    now_ns = rig.clock.monotonic_ns()
+    rig.frames.offer(frame("a", 0, captured_ns=now_ns - 2_000_000))
+    rig.frames.offer(frame("b", 0, captured_ns=now_ns - 2_000_000))
+    rig.frames.finish("a")
+    rig.frames.finish("b")
+    with pytest.raises(ChannelClosed):
+        rig.inference.loop()
+    assert [item.info.camera for item in rig.results if isinstance(item, Result)] == ["b"]
+    assert rig.counts["a", "too_old"] == 1
+
+
+def test_a_swap_happens_with_nothing_in_flight() -> None:
+    swaps: list[int] = []
+
+    class Swapper:
+        def due(self) -> bool:
+            return model.submitted == 3 and not swaps
+
+        def swap(self, swapped: RecordingModel) -> None:
+            assert swapped is model
+            swaps.append(len(model.in_flight))
+
+    model = RecordingModel()
+    rig = Rig({"a": Lane.BUFFER}, model, swapper=Swapper())
+    for seq in range(6):
+        rig.frames.offer(frame("a", seq))
+    rig.frames.finish("a")
+    with pytest.raises(ChannelClosed):
+        rig.inference.loop()
+    assert swaps == [0]
+    assert [item.info.seq for item in rig.results if isinstance(item, Result)] == list(range(6))
