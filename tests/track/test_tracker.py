@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from track_scenes import NS_PER_S, SceneMaker, Shot
 
 from streamer.core.results import Detections
@@ -173,6 +175,37 @@ class TestIdentity:
         (track,) = tracker.update(frame((beside, 0.9, 0)), step_ns).tracks
         assert track.id == 2
         assert tracker.update(frame((BOX, 0.9, 0), (beside, 0.9, 0)), 2 * step_ns).track_ids.tolist() == [1, 2]
+
+
+ROWS = st.lists(
+    st.tuples(
+        st.tuples(st.floats(0, 1280, width=32), st.floats(0, 720, width=32), st.floats(0, 300), st.floats(0, 300)).map(
+            lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+        ),
+        st.floats(0, 1, width=32),
+        st.integers(0, 999),
+    ),
+    max_size=8,
+).map(lambda rows: sorted(rows, key=lambda row: -row[1]))
+
+
+@given(shots=st.lists(st.tuples(st.floats(-1, 20), ROWS), max_size=12))
+def test_whatever_comes_the_rows_belong_together(
+    shots: list[tuple[float, list[tuple[tuple[float, float, float, float], float, int]]]],
+) -> None:
+    tracker, now_ns, known = ObjectTracker(least=0.5), 0, dict[int, int]()
+    for step_s, rows in shots:
+        now_ns += round(step_s * NS_PER_S)
+        tracked = tracker.update(frame(*rows), now_ns)
+        ids = tracked.track_ids.tolist()
+        assert len(set(ids)) == len(ids)
+        assert [(t.id, t.box, t.score, t.class_id, t.last_ns) for t in tracked.tracks] == [
+            (i, *row, now_ns) for i, row in zip(ids, tracked.detections, strict=True)
+        ]
+        assert sum(score >= 0.5 for _, score, _ in rows) <= len(ids)
+        new = [i for i in ids if i not in known]
+        assert all(i > max(known, default=0) for i in new)
+        assert all(known.setdefault(t.id, t.class_id) == t.class_id for t in tracked.tracks)
 
 
 def test_cost_is_a_fraction_of_a_millisecond() -> None:
