@@ -90,13 +90,13 @@ def parse_source(value: object, info: ValidationInfo) -> Source:
         _check_url(text)
         return Source(_SCHEMES[head], text)
     if head in {"usb", "csi"} and colon:
-        if not re.fullmatch(r"[0-9]{1,3}", rest):
+        if not re.fullmatch(r"[0-9]{1,3}(\?\S*)?", rest):
             refuse(f"must be {head}: and the camera's number, such as {head}:0")
-        return Source(head, text)
+        return Source(head, f"{head}:{rest}")
     if head in {"gst", "synthetic"} and colon:
         if not rest.strip():
             refuse("needs a pipeline after gst:" if head == "gst" else "needs a scene after synthetic:, such as shapes")
-        return Source(head, text)
+        return Source(head, f"{head}:{rest}")
     if text.startswith("/dev/"):
         return Source("v4l2", text)
     if not text or "\n" in text or "://" in text or (colon and _MISSPELT.match(text)):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field, PlainValidator, SecretStr, WithJsonSchema
+from pydantic import Field, PlainSerializer, PlainValidator, SecretStr, WithJsonSchema
 
 from . import values
 from .address import BrokerField
@@ -17,7 +17,16 @@ def _secret(value: object) -> SecretStr | None:
     return SecretStr(text) if text else None
 
 
-Password = Annotated[SecretStr | None, PlainValidator(_secret), WithJsonSchema({"type": "string"})]
+def _hidden(secret: SecretStr | None) -> str | None:
+    return None if secret is None else str(secret)
+
+
+Password = Annotated[
+    SecretStr | None,
+    PlainValidator(_secret),
+    PlainSerializer(_hidden, when_used="json"),
+    WithJsonSchema({"type": "string"}),
+]
 
 
 class Mqtt(Section):

@@ -140,5 +140,5 @@ def test_a_login_in_the_brokers_address_is_decoded_and_hidden() -> None:
     ["", "localhost", "mqtt:", "mqtt://", "http://b", "mqtt://b/x", "mqtt://b?x", "mqtt://b:0", "Embedded", None],
 )
 def test_what_is_no_broker_is_refused(text: object) -> None:
-    with pytest.raises(ValidationError, match="must|needs"):
+    with pytest.raises(ValidationError, match=r"must|needs"):
         BROKER.validate_python(text)
