@@ -36,6 +36,3 @@ class EventIds:
                 self._unix_ms, self._tail = self._unix_ms + 1, self._random_bits(_RANDOM_BITS - 1)
         high, low = self._tail >> 62, self._tail & ((1 << 62) - 1)
         return str(UUID(int=self._unix_ms << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low))
-
-
-new_id = EventIds()  # the process's own; used by the events thread

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.events.ids import EventIds, new_id
+from streamer.events.ids import EventIds
 
 
 def test_it_is_the_uuid_of_the_rfc() -> None:
@@ -25,7 +25,3 @@ def test_ids_rise_strictly_whatever_the_wall_clock_does(moments_ms: list[int], t
 def test_the_time_can_be_read_from_it() -> None:
     ms = 1_764_000_000_123
     assert UUID(EventIds()(ms * 1_000_000 + 999_999)).int >> 80 == ms
-
-
-def test_the_process_has_its_own() -> None:
-    assert new_id(10**18) < new_id(10**18)
