@@ -1,0 +1,77 @@
+"""Where a runtime is chosen. Each is imported only when it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+from typing import TYPE_CHECKING
+
+from streamer.core.errors import BackendError
+
+if TYPE_CHECKING:
+    from streamer.infer.spec import InputSpec
+
+    from .base import Backend, BackendOptions, OpenBackend
+
+KINDS = ("auto", "tensorrt", "openvino", "onnxruntime")
+_X86 = ("x86_64", "amd64", "i686", "i386")
+
+
+def choose(kind: str) -> str:
+    """Return the runtime that `auto` means here: OpenVINO on x86 where it is installed, else ONNX Runtime."""
+    if kind != "auto":
+        return kind
+    on_x86 = platform.machine().lower() in _X86
+    return "openvino" if on_x86 and importlib.util.find_spec("openvino") is not None else "onnxruntime"
+
+
+def open_backend(
+    kind: str, path: str, *, input_spec: InputSpec, output_names: tuple[str, ...], options: BackendOptions
+) -> Backend:
+    """Load a model into a runtime.
+
+    Args:
+        kind: one of `KINDS`, or `fake` (tests and measurements: `path` is then a script).
+        path: the model file.
+        input_spec: how it is fed.
+        output_names: what it answers, in the order that its head wants.
+        options: precision, latency or throughput, threads.
+
+    Raises:
+        BackendError: that runtime can't run that model here; one sentence says why.
+    """
+    opener: OpenBackend
+    match choose(kind):
+        case "onnxruntime":
+            from .onnxruntime import open_onnxruntime as opener  # noqa: PLC0415  only when chosen
+        case "openvino":
+            from .openvino import open_openvino as opener  # noqa: PLC0415  only when chosen
+        case "fake":
+            from .fake import open_fake as opener  # noqa: PLC0415  only when chosen
+        case "tensorrt":
+            raise BackendError("backend: tensorrt is not supported yet; use auto, openvino or onnxruntime")
+        case other:
+            raise BackendError(f"backend: {other!r} is not known; allowed are {', '.join(KINDS)}")
+    return opener(path, input_spec, output_names, options)
+
+
+def faster_precision(kind: str) -> str | None:
+    """Return the precision that may be used once it has been proved on real frames, or None.
+
+    Raises:
+        BackendError: the runtime can't be loaded.
+    """
+    if choose(kind) != "openvino":
+        return None
+    from .openvino import has_bf16  # noqa: PLC0415  only when chosen
+
+    return "bf16" if has_bf16() else None
+
+
+def runtime_version(kind: str) -> str:
+    """Return the installed version of a runtime, or `none`."""
+    try:
+        return importlib.metadata.version(choose(kind))
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

@@ -1,0 +1,195 @@
+"""OpenVINO on the CPU: normalising inside the graph, two requests in flight, and bf16 only where it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streamer.core.errors import BackendError
+
+from .base import IN_FLIGHT, Backend, BackendOptions, Ticket
+from .batch import ANSWER_LIMIT_S, check_batch, check_input, is_identity
+from .pool import Outputs, Pool
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from streamer.infer.spec import InputSpec
+
+PRECISIONS = ("f32", "bf16")
+_TELEMETRY = "openvino_telemetry"
+
+
+def load_runtime() -> ModuleType:
+    """Import OpenVINO without its telemetry, which would send to Google Analytics from a forked process at import.
+
+    Raises:
+        BackendError: it is not installed, or can't be loaded on this machine.
+    """
+    blocked = _TELEMETRY not in sys.modules
+    if blocked:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # its import fails: OpenVINO then takes its stub
+    try:
+        import openvino  # noqa: PLC0415  late: only where it is chosen
+    except ModuleNotFoundError as exc:
+        raise BackendError('backend: openvino is not installed; pip install "streamer[openvino]"') from exc
+    except ImportError as exc:
+        raise BackendError(f"backend: openvino can't be loaded here: {exc}") from exc
+    finally:
+        if blocked:
+            del sys.modules[_TELEMETRY]
+    loaded: ModuleType = openvino
+    return loaded
+
+
+def has_bf16() -> bool:
+    """Whether this CPU has units for bf16: without them it would only be slower and less exact.
+
+    Raises:
+        BackendError: OpenVINO can't be loaded.
+    """
+    capabilities = load_runtime().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in capabilities
+
+
+class OpenVinoBackend:
+    """Two infer requests, used in turn, and a thread for each that waits for it.
+
+    OpenVINO's own completion callbacks are not used: they need the interpreter's lock after the request already counts
+    as done, and freeing the request in that moment waits for them while holding it: a deadlock, seen in tests.
+    """
+
+    kind = "openvino"
+
+    def __init__(
+        self,
+        compiled: Any,  # noqa: ANN401  openvino.CompiledModel: optional, so it can't be named here
+        *,
+        model_name: str,
+        input_spec: InputSpec,
+        output_names: tuple[str, ...],
+        options: BackendOptions,
+    ) -> None:
+        self.precision = options.precision
+        self._model_name = model_name
+        self._input = input_spec
+        self._ports = [compiled.output(name) for name in output_names]
+        self._requests = [compiled.create_infer_request() for _ in range(IN_FLIGHT)]
+        self._pool = Pool(name="openvino", threads=IN_FLIGHT, run=self._run, on_ready=options.on_ready)
+
+    def submit(self, batch: NDArray[np.uint8]) -> Ticket:
+        """Start on a batch."""
+        check_batch(batch, self._input)
+        return self._pool.submit(batch)
+
+    def ready(self, ticket: Ticket) -> bool:
+        """Whether `collect` would return at once."""
+        return self._pool.ready(ticket)
+
+    def collect(self, ticket: Ticket) -> tuple[NDArray[np.float32], ...]:
+        """Wait for the outputs, which lie in the request's own memory."""
+        return self._pool.collect(ticket)
+
+    def close(self) -> None:
+        """Wait for what is in flight, then let the runtime free everything."""
+        self._pool.close()
+        self._requests, self._ports = [], []
+
+    def _run(self, slot: int, batch: NDArray[np.uint8]) -> Outputs:
+        """Run one batch.
+
+        Thread: streamer-openvino_<n>, of the pool.  Ends: when the request is done, or after the limit.
+        Blocks on: the request.
+        """
+        request = self._requests[slot]
+        try:
+            tensor = request.get_input_tensor()
+            tensor.shape = batch.shape
+            np.copyto(tensor.data, batch)
+            request.start_async()
+            done = request.wait_for(round(ANSWER_LIMIT_S * 1000))
+            outputs = [request.get_tensor(port).data for port in self._ports]
+        except Exception as exc:
+            raise BackendError(f"{self._model_name}: OpenVINO failed: {_last_line(exc)}") from exc
+        if not done:
+            raise BackendError(f"{self._model_name}: no answer from OpenVINO within {ANSWER_LIMIT_S:g} s")
+        return tuple(np.asarray(output, np.float32) for output in outputs)
+
+
+def open_openvino(path: str, input_spec: InputSpec, output_names: tuple[str, ...], options: BackendOptions) -> Backend:
+    """Load and compile a model for the CPU.
+
+    Raises:
+        BackendError: the runtime is missing, the file can't be compiled, or the precision is not to be had here.
+    """
+    runtime = load_runtime()
+    name = Path(path).name
+    if options.precision not in PRECISIONS:
+        raise BackendError(f"precision: openvino computes in {' or '.join(PRECISIONS)}, not {options.precision}")
+    if options.precision == "bf16" and not has_bf16():
+        raise BackendError("precision: this CPU has no units for bf16; use f32 or auto")
+    check_input(input_spec)
+    try:
+        core = runtime.Core()
+        model = core.read_model(path)
+        _check_names(model, name, input_spec, output_names)
+        compiled = core.compile_model(_prepared(runtime, model, input_spec), "CPU", _properties(options))
+        actual = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
+    except BackendError:
+        raise
+    except Exception as exc:
+        raise BackendError(f"{name}: OpenVINO can't load it: {_last_line(exc)}") from exc
+    if actual != options.precision:
+        raise BackendError(f"{name}: asked for {options.precision}, OpenVINO would compute in {actual}")
+    return OpenVinoBackend(compiled, model_name=name, input_spec=input_spec, output_names=output_names, options=options)
+
+
+def _check_names(model: Any, name: str, input_spec: InputSpec, output_names: tuple[str, ...]) -> None:  # noqa: ANN401  openvino.Model
+    inputs = [port.any_name for port in model.inputs]
+    if inputs != [input_spec.name]:
+        raise BackendError(f"{name}: expected the one input {input_spec.name!r}, it has {', '.join(inputs)}")
+    missing = set(output_names) - {n for port in model.outputs for n in port.names}
+    if missing:
+        raise BackendError(f"{name}: it has no output {', '.join(sorted(missing))}")
+
+
+def _prepared(runtime: ModuleType, model: Any, spec: InputSpec) -> Any:  # noqa: ANN401  openvino.Model
+    """Fix the shape, and put conversion, normalising and layout into the graph."""
+    h, w = spec.hw
+    batch = runtime.Dimension(1, spec.max_batch) if spec.max_batch > 1 else 1
+    shape = [batch, h, w, 3] if spec.layout == "nhwc" else [batch, 3, h, w]
+    model.reshape({spec.name: runtime.PartialShape(shape)})
+    preparing = runtime.preprocess.PrePostProcessor(model)
+    entry = preparing.input(spec.name)
+    entry.tensor().set_element_type(runtime.Type.u8).set_layout(runtime.Layout("NHWC"))
+    entry.model().set_layout(runtime.Layout(spec.layout.upper()))
+    if spec.dtype != "uint8":
+        steps = entry.preprocess()
+        steps.convert_element_type(runtime.Type.f32)
+        if not is_identity(spec):  # (p * scale - mean) / std, as one subtraction and one division
+            steps.mean([mean / spec.scale for mean in spec.mean])
+            steps.scale([std / spec.scale for std in spec.std])
+        if spec.dtype == "float16":
+            steps.convert_element_type(runtime.Type.f16)
+    return preparing.build()
+
+
+def _properties(options: BackendOptions) -> dict[str, str]:
+    properties = {
+        "INFERENCE_PRECISION_HINT": options.precision,  # never left to the runtime: it takes bf16 silently
+        "NUM_STREAMS": "1" if options.latency else str(IN_FLIGHT),
+    }
+    if options.threads:
+        properties["INFERENCE_NUM_THREADS"] = str(options.threads)
+    return properties
+
+
+def _last_line(exc: Exception) -> str:
+    """Return what OpenVINO says last: before it come file names and line numbers of its own sources."""
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    return lines[-1] if lines else type(exc).__name__
