@@ -114,13 +114,15 @@ class Delivery:
 
     def _step(self) -> None:
         connection = self._sink.connection()
+        # Before the change of connection is dealt with: some brokers refuse a message and hang up. If its refusal were
+        # forgotten with the rest, it would be sent, and would break the connection, for ever.
+        self._rows.take_answers()
+        self._states.take_answers()
         if connection != self._connection:
             self._connection = connection
             self._rows.start_over()
             self._states.start_over()
             self._feed.start_over(connected=connection is not None)
-        self._rows.take_answers()
-        self._states.take_answers()
         if connection is not None:
             self._feed.send()
             self._states.send()

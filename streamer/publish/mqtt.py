@@ -29,7 +29,7 @@ WINDOW = 100  # messages without an answer; the broker may ask for fewer
 _CONNECT_S = 5.0  # for the connection, the TLS handshake and the answer to CONNECT together at most twice this
 _GOODBYE_S = 1.0  # for the answer to the last `offline`
 _CLOSE_S = 2.0  # longer only when the thread is stuck in a connect: then it is left to its own limit
-_LASTED_NS = 10_000_000_000  # a connection that held this long was a good one: the back-off begins anew
+_LASTED_NS = 2_000_000_000  # a connection that held this long was a good one: the back-off begins anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,9 +36,8 @@ def at(port: int, *, tls: bool = False) -> BrokerAddress:
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     if mosquitto_program() is None:
         pytest.skip("needs mosquitto")
-    broker = Mosquitto(tmp_path / "broker").start()
-    yield broker
-    broker.stop()
+    with Mosquitto(tmp_path / "broker") as broker:
+        yield broker
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> No
 class Mosquitto:
     """A broker on a port of its own, with its memory on disk."""
 
-    def __init__(self, folder: Path, *, extra: str = "", anonymous: bool = True) -> None:
+    def __init__(self, folder: Path, *, extra: str = "", anonymous: bool = True, queued: int = 1_000_000) -> None:
         self.folder = folder
         self.port = free_port()
         self._config = folder / "mosquitto.conf"
@@ -60,13 +60,21 @@ class Mosquitto:
             "persistence true",
             f"persistence_location {folder}/",
             "autosave_interval 1",  # what is acknowledged is on disk a second later, not half an hour
-            "max_queued_messages 0",  # else it silently drops what a subscriber has not taken
+            # The default of 1000 silently drops what a subscriber has not taken. With 0 (no bound) 2.0.11 also hangs up
+            # on whoever sends a message that it refuses.
+            f"max_queued_messages {queued}",
             "log_dest none",
             extra,
         ]
         if os.geteuid() == 0:
             lines.append("user root")  # else it gives up root and can't write here
         self._config.write_text("\n".join(lines) + "\n")
+
+    def __enter__(self) -> Mosquitto:  # noqa: PYI034  typing.Self is of Python 3.11
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> Mosquitto:
         program = mosquitto_program()

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from servers.made_events import encode, make_event
+
+from streamer.core.clock import SystemClock
+from streamer.pipeline.deliver import Delivery
+from streamer.pipeline.worker import Worker
+from streamer.publish.base import Message
+from streamer.publish.memory import MemorySink
+from streamer.publish.states import StateBoard
+from streamer.store.store import EventStore, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class Rig:
+    """A running delivery over a real store and a sink in memory."""
+
+    def __init__(self, data_dir: Path, sink: MemorySink) -> None:
+        self.sink = sink
+        self.board = StateBoard()
+        self.store: EventStore = open_store(data_dir, encode=encode, clock=SystemClock())
+        self.delivery = Delivery(self.store.outbox(), sink, self.board, clock=SystemClock())
+        self.beats = 0
+        self._arrived = threading.Condition()
+        send = sink.send
+
+        def seen(message: Message, on_done: Callable[[str | None], None]) -> bool:
+            taken = send(message, on_done)
+            with self._arrived:
+                self._arrived.notify_all()
+            return taken
+
+        sink.send = seen  # type: ignore[method-assign]
+        self.worker = Worker("publish", lambda: self.delivery.run(self._beat))
+        self.worker.start()
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        with self._arrived:
+            assert self._arrived.wait_for(condition, 5.0)
+
+    def ids(self) -> list[str]:
+        return [json.loads(m.payload)["id"] for m in self.sink.sent if m.topic.endswith("/event")]
+
+    def store_events(self, *ids: str) -> None:
+        self.store.append([make_event(i) for i in ids])
+        self.delivery.poke()
+
+    def end(self, timeout_s: float = 5.0) -> int:
+        left = self.delivery.finish(timeout_s)
+        assert self.worker.join(5.0)
+        assert self.worker.failure is None
+        self.store.close()
+        return left
+
+    def _beat(self) -> None:
+        self.beats += 1
+
+
+@pytest.fixture
+def rigs(tmp_path: Path) -> Iterator[Callable[[MemorySink], Rig]]:
+    made: list[Rig] = []
+
+    def make(sink: MemorySink) -> Rig:
+        made.append(Rig(tmp_path, sink))
+        return made[-1]
+
+    yield make
+    for rig in made:
+        rig.end(0.0)
+
+
+def test_events_states_and_the_feed_go_out_and_nothing_is_left(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink())
+    rig.board.set("porch/status", b"online")
+    rig.store_events("a", "b")
+    rig.until(lambda: rig.ids() == ["a", "b"] and any(m.retain for m in rig.sink.sent))
+    assert rig.delivery.feed(Message(topic="porch/detections", payload=b"{}", qos=0, retain=False))
+    rig.until(lambda: rig.sink.sent[-1].topic == "porch/detections")
+    assert rig.end() == 0
+    assert rig.delivery.delivered == 2
+    assert rig.delivery.feed_sent == 1
+    assert rig.beats >= 1
+
+
+def test_what_was_taken_within_5_s_of_a_clean_end_is_not_sent_by_the_next_run(
+    rigs: Callable[[MemorySink], Rig],
+) -> None:
+    first = rigs(MemorySink())
+    first.store_events("a")
+    first.until(lambda: first.ids() == ["a"])
+    assert first.end() == 0
+    second = rigs(MemorySink())
+    second.store_events("b")
+    second.until(lambda: second.ids() != [])
+    assert second.ids() == ["b"]
+
+
+def test_what_a_run_could_not_deliver_is_counted_and_the_next_run_sends_it_first(
+    rigs: Callable[[MemorySink], Rig],
+) -> None:
+    away = MemorySink()
+    away.lose()
+    first = rigs(away)
+    first.store_events("a", "b")
+    assert not first.delivery.feed(Message(topic="porch/detections", payload=b"{}", qos=0, retain=False))
+    assert first.delivery.feed_dropped["disconnected"] == 1
+    assert first.end(0.2) == 2
+    second = rigs(MemorySink())
+    second.store_events("c")
+    second.until(lambda: len(second.ids()) == 3)
+    assert second.ids() == ["a", "b", "c"]
+
+
+def test_finish_waits_for_the_answers(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink(answers=False))
+    rig.store_events("a")
+    rig.until(lambda: rig.ids() == ["a"])
+    left: list[int] = []
+    finishing = threading.Thread(target=lambda: left.append(rig.delivery.finish(5.0)))
+    finishing.start()
+    rig.sink.answer()
+    finishing.join(5.0)
+    assert left == [0]
+
+
+def test_finish_keeps_its_deadline_when_nobody_answers(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink(answers=False))
+    rig.store_events("a")
+    rig.until(lambda: rig.ids() == ["a"])
+    assert rig.end(0.3) == 1
+
+
+def test_without_a_broker_and_without_events_nothing_is_waited_for(rigs: Callable[[MemorySink], Rig]) -> None:
+    sink = MemorySink()
+    sink.lose()
+    rig = rigs(sink)
+    rig.board.set("porch/status", b"online")
+    began_ns = SystemClock().monotonic_ns()
+    assert rig.end(5.0) == 0
+    assert SystemClock().monotonic_ns() - began_ns < 2_000_000_000
+
+
+def test_a_new_connection_gets_everything_that_is_not_safe_yet(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink())
+    rig.board.set("porch/status", b"online")
+    rig.store_events("a")
+    rig.until(lambda: len(rig.sink.sent) == 2)
+    rig.sink.lose()
+    rig.store_events("b")
+    rig.sink.connect()
+    rig.until(lambda: len(rig.sink.sent) >= 5)
+    assert rig.ids() == ["a", "a", "b"]
+    assert [m.topic for m in rig.sink.sent].count("porch/status") == 2
+
+
+def test_a_fault_in_the_loop_reaches_the_supervisor_and_finish_does_not_hang(tmp_path: Path) -> None:
+    sink = MemorySink()
+
+    def broken(*_: object) -> bool:
+        raise RuntimeError("a fault of ours")
+
+    sink.send = broken  # type: ignore[assignment, method-assign]
+    store = open_store(tmp_path, encode=encode, clock=SystemClock())
+    store.append([make_event("a")])
+    delivery = Delivery(store.outbox(), sink, StateBoard(), clock=SystemClock())
+    worker = Worker("publish", lambda: delivery.run(lambda: None))
+    worker.start()
+    assert worker.join(5.0)
+    assert isinstance(worker.failure, RuntimeError)
+    delivery.finish(5.0)
+    store.close()
