@@ -315,7 +315,7 @@ class Run:
                 camera=name,
                 tracker=ObjectTracker(least=least, memory_s=memory_s),
                 events=CameraEvents(name, rules, labels, self._event_ids),
-                counts=ObjectCounts(() if isinstance(least, float) else least),
+                counts=ObjectCounts(None if isinstance(least, float) else least),
                 labels=labels,
                 publish_detections=camera.publish_detections,
                 max_age_ns=None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S),

@@ -36,7 +36,7 @@ class Stages:
     publish: Worker
     stop: Callable[[], None]  # frees every capture and inference thread; no new frame is taken
     close_events: Callable[[], None]  # forces the events thread to its end, should a writer be stuck
-    finish: Callable[[float], None]  # tells the publish thread to drain for so many seconds, and leave
+    finish: Callable[[float], object]  # tells the publish thread to drain for so many seconds, and waits for its end
     cut: Callable[[], None]  # closes the sink under a publish thread that does not leave
 
 
