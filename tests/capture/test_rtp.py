@@ -26,7 +26,7 @@ def packets_of(clip: Clip, *, stamp: int = 0xFFFF0000) -> list[bytes]:
     made: list[bytes] = []
     for unit in clip.units:
         timestamp = (stamp + unit.pts) & 0xFFFFFFFF
-        made += sender.packets(unit, codec=clip.codec, timestamp=timestamp, sequence=65_000 + len(made), ssrc=1)
+        made += sender.packets(unit, timestamp=timestamp, sequence=65_000 + len(made), ssrc=1)
     return made
 
 

@@ -28,6 +28,7 @@ class AccessUnit:
     key: bool
     pts: int  # 90 kHz, from the clip's start
     due: int  # 90 kHz, when it is sent (decoding order)
+    codec: str = "h264"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,7 +43,7 @@ class Clip:
     parameter_sets: tuple[bytes, ...]  # SPS and PPS, for the SDP
 
     def __add__(self, other: Clip) -> Clip:
-        """Return this clip followed by another one, which may be of another size."""
+        """Return this clip followed by another one, which may be of another size or codec."""
         moved = [replace(u, pts=u.pts + self.duration, due=u.due + self.duration) for u in other.units]
         return replace(self, units=(*self.units, *moved), duration=self.duration + other.duration)
 
@@ -105,7 +106,9 @@ def _clip_of(packets: list[av.Packet[Any]], *, codec: str, size: tuple[int, int]
     order = sorted(range(len(packets)), key=lambda i: packets[i].pts or 0)
     shown = {i: place for place, i in enumerate(order)}
     units = [
-        AccessUnit(nals=tuple(split_annex_b(bytes(p))), key=p.is_keyframe, pts=shown[i] * step, due=i * step)
+        AccessUnit(
+            nals=tuple(split_annex_b(bytes(p))), key=p.is_keyframe, pts=shown[i] * step, due=i * step, codec=codec
+        )
         for i, p in enumerate(packets)
     ]
     return Clip(

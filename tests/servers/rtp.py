@@ -18,9 +18,9 @@ AUDIO_TYPE = 0  # PCMU
 _NTP_EPOCH_S = 2_208_988_800
 
 
-def packets(unit: AccessUnit, *, codec: str, timestamp: int, sequence: int, ssrc: int) -> Iterator[bytes]:
+def packets(unit: AccessUnit, *, timestamp: int, sequence: int, ssrc: int) -> Iterator[bytes]:
     """Yield the RTP packets of a unit; the last one has the marker bit."""
-    payloads = [p for nal in unit.nals for p in _payloads(nal, codec)]
+    payloads = [p for nal in unit.nals for p in _payloads(nal, unit.codec)]
     for i, payload in enumerate(payloads):
         marker = 0x80 if i == len(payloads) - 1 else 0
         yield header(VIDEO_TYPE | marker, sequence + i, timestamp, ssrc) + payload

@@ -232,9 +232,7 @@ class _Sender:
         if time.monotonic_ns() - self._reported_ns > _REPORT_EVERY_NS:
             self._reported_ns = time.monotonic_ns()
             self._session.send(1, [rtp.sender_report(self._ssrc, timestamp)])
-        made = list(
-            rtp.packets(unit, codec=mount.clip.codec, timestamp=timestamp, sequence=self._sequence, ssrc=self._ssrc)
-        )
+        made = list(rtp.packets(unit, timestamp=timestamp, sequence=self._sequence, ssrc=self._ssrc))
         self._sequence += len(made)
         if mount.garbage:
             made = [rtp.garbled(p, self._chance) for p in made]
