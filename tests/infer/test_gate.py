@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from streamer.core.clock import FakeClock
+from streamer.core.errors import BackendError
+from streamer.infer.backends.fake import FakeBackend, Faults
+from streamer.infer.gate import BATCH, Decision, PrecisionGate
+from streamer.infer.heads import Candidates
+from streamer.infer.spec import ColorOrder, Fit, InputSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SPEC = InputSpec(
+    name="images",
+    hw=(16, 16),
+    color=ColorOrder.RGB,
+    scale=1.0,
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    fit=Fit.STRETCH,
+    pad=0,
+    layout="nchw",
+    dtype="float32",
+    max_batch=1,
+)
+NOTHING = Candidates.empty()
+CLOCK = FakeClock()
+
+
+def rows_head(outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:
+    """A head whose network answers (B, N, 6) rows: box, score, class."""
+    del iou
+    found = []
+    for rows in outputs[0]:
+        kept = rows[rows[:, 4] >= floor]
+        found.append(Candidates(boxes=kept[:, :4], scores=kept[:, 4], class_ids=kept[:, 5].astype(np.int32)))
+    return found
+
+
+def three_boxes(batch: NDArray[np.uint8], *, moved: float = 0.0, score: float = 0.9) -> tuple[NDArray[np.float32], ...]:
+    """Three boxes on a bright canvas, none on a dark one."""
+    first = float(batch[0, 0, 0, 0])
+    rows = [[x + moved, 0, x + 10 + moved, 10, score, 0] for x in (0, 20, 40)] if first else []
+    return (np.array(rows, np.float32).reshape(1, -1, 6),)
+
+
+Answer = Callable[["NDArray[np.uint8]"], tuple["NDArray[np.float32]", ...]]
+
+
+class Opener:
+    """Opens fake backends that take `took_s` of the fake clock for an answer, and keeps them."""
+
+    def __init__(self, answer: Answer = three_boxes, *, took_s: float = 0.01, failing: str = "") -> None:
+        self.answer = answer
+        self.took_s = took_s
+        self.faults = Faults(failing=failing)
+        self.opened: list[FakeBackend] = []
+
+    def __call__(self) -> FakeBackend:
+        def answer(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+            CLOCK.advance(self.took_s)
+            return self.answer(batch)
+
+        backend = FakeBackend(answer, input_spec=SPEC, on_ready=lambda: None, faults=self.faults, limit_s=5.0)
+        self.opened.append(backend)
+        return backend
+
+    def all_closed(self) -> bool:
+        return bool(self.opened) and all(b._pool._closed for b in self.opened)
+
+
+def gate_with_frames(*, bright: bool = True) -> PrecisionGate:
+    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    offer_until_due(gate, bright=bright)
+    return gate
+
+
+def offer_until_due(gate: PrecisionGate, *, bright: bool = True, most: int = 1000) -> int:
+    canvas = np.full((16, 16, 3), 200 if bright else 0, np.uint8)
+    found = rows_head(three_boxes(canvas[None]), 0.5, 0.5)[0]
+    for offered in range(most):
+        if gate.due():
+            return offered
+        gate.offer(canvas, found)
+    return most
+
+
+def run(
+    gate: PrecisionGate,
+    candidate: Opener,
+    *,
+    reference: Opener | None = None,
+    stopping: Callable[[], bool] | None = None,
+) -> Decision:
+    reference = reference or Opener(took_s=0.03)
+    try:
+        return gate.run(reference, candidate, beat=lambda: None, stopping=stopping or (lambda: False)).decision
+    finally:
+        assert reference.all_closed()
+
+
+def decide(candidate: Opener, reference: Opener | None = None) -> PrecisionGate:
+    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    for _ in range(3):
+        offer_until_due(gate)
+        run(gate, candidate, reference=reference)
+    return gate
+
+
+def test_the_same_answer_sooner_is_used_once_there_is_evidence() -> None:
+    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    candidate = Opener()
+    assert gate.verdict().decision is Decision.UNDECIDED
+    offer_until_due(gate)
+    assert run(gate, candidate) is Decision.UNDECIDED  # 16 frames are too few
+    assert not gate.due()
+    offer_until_due(gate)
+    assert run(gate, candidate) is Decision.USE
+    assert candidate.all_closed()
+    verdict = gate.verdict()
+    assert verdict.agreement.frames == 2 * BATCH
+    assert verdict.gain == pytest.approx(3.0)
+    assert "100.0% of 192 boxes in 32 frames agree" in str(verdict)
+
+
+def test_boxes_that_move_are_refused() -> None:
+    gate = decide(Opener(lambda batch: three_boxes(batch, moved=1.0)))
+    assert gate.verdict().decision is Decision.REFUSE
+    assert gate.verdict().agreement.share == 0.0
+
+
+def test_scores_that_sink_are_refused() -> None:
+    gate = decide(Opener(lambda batch: three_boxes(batch, score=0.84)))
+    assert gate.verdict().decision is Decision.REFUSE
+    assert gate.verdict().agreement.share == 1.0
+
+
+def test_one_that_is_not_faster_is_refused() -> None:
+    gate = decide(Opener(took_s=0.028))
+    assert gate.verdict().agreement.passed
+    assert gate.verdict().decision is Decision.REFUSE
+
+
+def test_forgetting_begins_anew() -> None:
+    gate = decide(Opener(lambda batch: three_boxes(batch, moved=1.0)))
+    gate.forget()
+    assert gate.verdict().decision is Decision.UNDECIDED
+
+
+def test_a_candidate_that_fails_is_closed_and_so_is_the_reference() -> None:
+    gate = gate_with_frames()
+    candidate = Opener(failing="fake: out of memory")
+    with pytest.raises(BackendError, match="out of memory"):
+        run(gate, candidate)
+    assert candidate.all_closed()
+    assert not gate.due()
+
+
+def test_a_candidate_that_can_not_be_opened_leaves_the_reference_closed() -> None:
+    def refuse() -> FakeBackend:
+        raise BackendError("no units for bf16")
+
+    gate, reference = gate_with_frames(), Opener()
+    with pytest.raises(BackendError, match="no units"):
+        gate.run(reference, refuse, beat=lambda: None, stopping=lambda: False)
+    assert reference.all_closed()
+
+
+def test_a_stop_is_noticed_between_two_canvases() -> None:
+    gate, beats = gate_with_frames(), []
+    candidate = Opener()
+    asked = iter([False, False, True])
+    reference = Opener()
+    gate.run(reference, candidate, beat=lambda: beats.append(1), stopping=lambda: next(asked))
+    assert gate.verdict().agreement.frames == 2
+    assert len(beats) == 2
+    assert candidate.all_closed()
+
+
+def test_frames_are_spread_and_the_canvas_is_copied() -> None:
+    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    canvas = np.full((16, 16, 3), 9, np.uint8)
+    found = rows_head(three_boxes(canvas[None]), 0.5, 0.5)[0]
+    gate.offer(canvas, found)
+    canvas[:] = 0
+    for _ in range(9):
+        gate.offer(canvas, found)
+    assert len(gate._kept) == 1
+    assert (gate._kept[0] == 9).all()
+    gate.offer(canvas, found)
+    assert len(gate._kept) == 1  # ten frames lie between two that are kept
+    gate.offer(canvas, found)
+    assert len(gate._kept) == 2
+
+
+def test_empty_frames_do_not_fill_the_batch() -> None:
+    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    canvas = np.zeros((16, 16, 3), np.uint8)
+    for _ in range(1000):
+        gate.offer(canvas, NOTHING)
+    assert len(gate._kept) == BATCH // 4
+    assert not gate.due()
+    assert offer_until_due(gate) < 200
+
+
+def test_what_is_kept_is_bounded() -> None:
+    gate = gate_with_frames()
+    assert offer_until_due(gate) == 0
+    canvas = np.full((16, 16, 3), 200, np.uint8)
+    found = rows_head(three_boxes(canvas[None]), 0.5, 0.5)[0]
+    for _ in range(100):
+        gate.offer(canvas, found)
+    assert len(gate._kept) == BATCH
