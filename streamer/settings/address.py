@@ -23,13 +23,15 @@ _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(%25[\w.-]+)?\]|[^\[\]:@/?#\s
 _SECRET_OPTION = re.compile(
     r"(?i)\b([\w-]*(?:pass|pwd|pw|token|secret|auth|key|sig|credential)[\w-]*\s*=\s*)(\"[^\"]*\"|'[^']*'|[^&\s!;]+)"
 )
+_LOGIN = re.compile(r":(?!//)(?!\*\*\*@)[^\s\"'@/]*@")  # a URL whose beginning is misspelt passes for a file
 _RAW_AT = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'@]*@(?P<rest>[^\s\"']*@)?")
 
 
 def without_secrets(text: str) -> str:
     """Return an address as it may be shown: without passwords in its user part, its query or its pipeline."""
     shown = _SECRET_OPTION.sub(r"\1***", redact(text))
-    return _RAW_AT.sub(lambda m: m[0] if _is_redacted(m[0]) else f"{m['scheme']}***@", shown)
+    shown = _RAW_AT.sub(lambda m: m[0] if _is_redacted(m[0]) else f"{m['scheme']}***@", shown)
+    return _LOGIN.sub(":***@", shown)
 
 
 def _is_redacted(user_part: str) -> bool:

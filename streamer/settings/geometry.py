@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, WithJsonSchema
 
 from .values import as_number, refuse
 
@@ -31,9 +31,9 @@ def _polygon(value: object) -> tuple[tuple[float, float], ...]:
 
 
 _pair = {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}
-Point = Annotated[tuple[float, float], PlainValidator(_lone_point), WithJsonSchema(_pair)]
+Point = Annotated[tuple[float, float], BeforeValidator(_lone_point), WithJsonSchema(_pair)]
 Polygon = Annotated[
     tuple[tuple[float, float], ...],
-    PlainValidator(_polygon),
+    BeforeValidator(_polygon),
     WithJsonSchema({"type": "array", "items": _pair, "minItems": 3}),
 ]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from .values import as_number, filled, names_of, of_schema, refuse, resolve_path, whole
@@ -66,6 +66,10 @@ def _divisors(value: tuple[float, float, float]) -> tuple[float, float, float]:
     return value
 
 
+def _labels_out(labels: tuple[str, ...] | Path | str) -> list[str] | str:
+    return list(labels) if isinstance(labels, tuple) else str(labels)
+
+
 def _byte(value: object) -> int:
     return whole(value, 0, 255)
 
@@ -97,11 +101,12 @@ ModelName = Annotated[str, PlainValidator(_model), of_schema("string", minLength
 Labels = Annotated[
     tuple[str, ...] | Path | str,
     PlainValidator(_labels),
+    PlainSerializer(_labels_out, when_used="json"),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
 InputHW = Annotated[
     tuple[int, int],
-    PlainValidator(_input_hw),
+    BeforeValidator(_input_hw),
     WithJsonSchema({"anyOf": [_pixels, {"type": "array", "items": _pixels, "minItems": 2, "maxItems": 2}]}),
 ]
 Ratio = Annotated[
@@ -109,10 +114,10 @@ Ratio = Annotated[
     PlainValidator(_ratio),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^[0-9.]+/[0-9.]+$"}]}),
 ]
-PerChannel = Annotated[tuple[float, float, float], PlainValidator(_per_channel), _of_three({"type": "number"})]
+PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_per_channel), _of_three({"type": "number"})]
 Divisors = Annotated[
     tuple[float, float, float],
-    PlainValidator(_per_channel),
+    BeforeValidator(_per_channel),
     AfterValidator(_divisors),
     _of_three({"type": "number", "exclusiveMinimum": 0}),
 ]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from streamer.core.errors import ConfigError
 
+from .substitute import FromEnvironment
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -49,9 +51,13 @@ def dotted(path: KeyPath) -> str:
 def shown(value: object) -> str | None:
     """Return a value as it may be repeated in a message, or None if it may not.
 
-    Only short plain words and numbers are repeated: an address, or whatever might hold a password, is not.
+    Only short plain words and numbers are repeated: no address, and nothing from the environment.
     """
-    if isinstance(value, str) and (value == "" or _PLAIN_WITH_SPACES.fullmatch(value)):
+    if (
+        isinstance(value, str)
+        and not isinstance(value, FromEnvironment)
+        and (value == "" or _PLAIN_WITH_SPACES.fullmatch(value))
+    ):
         return f"'{value}'"
     return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Union
 
 import yaml
 
-from .substitute import substitute
+from .substitute import FromEnvironment, substitute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,6 @@ class Document:
 
     values: Raw
     lines: Mapping[KeyPath, int]  # of each key and item
-    substituted: frozenset[KeyPath]  # values that came, wholly or in part, from the environment
     wrong: tuple[Wrong, ...]
 
 
@@ -74,10 +73,10 @@ def read(data: bytes, environ: Mapping[str, str]) -> Document:
     try:
         node = reader.document(_text(data))
     except _Unreadable as exc:
-        return Document(None, {}, frozenset(), (*reader.wrong, Wrong(exc.line, (), exc.sentence)))
+        return Document(None, {}, (*reader.wrong, Wrong(exc.line, (), exc.sentence)))
     spread = _Spread(environ)
     values = spread.plain(node, (), node.line)
-    return Document(values, spread.lines, frozenset(spread.substituted), (*reader.wrong, *spread.wrong))
+    return Document(values, spread.lines, (*reader.wrong, *spread.wrong))
 
 
 def _text(data: bytes) -> str:
@@ -103,16 +102,17 @@ class _Reader:
 
     def document(self, text: str) -> _Node:
         """Return the document's top mapping."""
-        loader = yaml.SafeLoader(text)
+        try:
+            loader = yaml.SafeLoader(text)
+        except yaml.reader.ReaderError as exc:
+            line = text.count("\n", 0, exc.position) + 1
+            raise _Unreadable(line, "holds a character that YAML does not allow") from None
         try:
             return self._document(loader)
         except yaml.MarkedYAMLError as exc:
             unclosed = "end of stream" in str(exc.problem)  # then what matters is where it began
             mark = (exc.context_mark if unclosed else None) or exc.problem_mark or exc.context_mark
             raise _Unreadable(mark.line + 1 if mark else 1, _syntax_sentence(exc)) from None
-        except yaml.reader.ReaderError as exc:
-            line = text.count("\n", 0, exc.position) + 1
-            raise _Unreadable(line, "holds a character that YAML does not allow") from None
         except (ValueError, OverflowError):  # PyYAML lets chr() and int() fail on absurd escapes and versions
             raise _Unreadable(loader.line + 1, "is not YAML: an escape or a number that does not exist") from None
         finally:
@@ -206,7 +206,6 @@ class _Spread:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.lines: dict[KeyPath, int] = {}
-        self.substituted: set[KeyPath] = set()
         self.wrong: list[Wrong] = []
         self._environ = environ
 
@@ -222,12 +221,10 @@ class _Spread:
 
     def _scalar(self, text: str, path: KeyPath, line: int) -> str:
         value, wrong = substitute(text, self._environ, in_address=_is_address(path))
-        if "${" in text:
-            self.substituted.add(path)
         self.wrong += [Wrong(line, path, sentence) for sentence in wrong]
         if _CONTROL.search(value):
             self.wrong.append(Wrong(line, path, "holds a control character"))
-        return value
+        return FromEnvironment(value) if "${" in text else value
 
 
 def _is_address(path: KeyPath) -> bool:

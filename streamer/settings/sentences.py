@@ -48,22 +48,21 @@ def _sentence(details: ErrorDetails, document: Document) -> tuple[KeyPath, str]:
         case "literal_error":
             allowed = re.findall(r"'([^']+)'", str(context["expected"]))
             near = nearest(value, allowed) if isinstance(value, str) else ""
-            sentence = f"{_said(path, value, document)}must be one of {listed(allowed)}{near}"
+            sentence = f"{_said(path, value)}must be one of {listed(allowed)}{near}"
         case "model_type" | "dict_type" | "mapping_type":
             sentence = f"must be a mapping{_of_keys(path)}, not {kind_of(value)}"
         case "tuple_type" | "list_type":
             sentence = f"must be a list, not {kind_of(value)}"
         case "refused":
-            sentence = f"{_said(path, value, document)}{context['sentence']}"
+            sentence = f"{_said(path, value)}{context['sentence']}"
         case _:
             sentence = f"is not allowed here; {_meaning(path)}"
     return path, sentence
 
 
-def _said(path: KeyPath, value: Raw, document: Document) -> str:
-    """Repeat a value that can be no secret: nothing of the broker's section, nothing from the environment."""
-    hidden = path[:1] == ("mqtt",) or path in document.substituted
-    text = None if hidden else shown(value)
+def _said(path: KeyPath, value: Raw) -> str:
+    """Repeat a value that can be no secret; of the broker's section, which has a login, nothing."""
+    text = None if path[:1] == ("mqtt",) else shown(value)
     return f"{text} is not allowed; it " if text else ""
 
 

@@ -14,6 +14,12 @@ _WORD_END = re.compile(r"[\s\"']")
 _AUTHORITY_END = re.compile(r"[/?#\s\"']")
 
 
+class FromEnvironment(str):
+    """Text that came, wholly or in part, from the environment: it may be a secret, so no message repeats it."""
+
+    __slots__ = ()
+
+
 def substitute(text: str, environ: Mapping[str, str], *, in_address: bool) -> tuple[str, tuple[str, ...]]:
     """Replace the variables in `text`; as in a shell, the default also stands in for an empty variable.
 

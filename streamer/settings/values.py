@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _INT = re.compile(r"[-+]?[0-9]{1,15}")
@@ -235,8 +235,8 @@ Times = Annotated[int, PlainValidator(_times), of_schema("integer", minimum=1, m
 Port = Annotated[int, PlainValidator(_port), of_schema("integer", minimum=1, maximum=65535)]
 FilePath = Annotated[Path, PlainValidator(_path), PlainSerializer(str, when_used="json"), of_schema("string")]
 ClassNames = Annotated[
-    tuple[str, ...],
-    PlainValidator(names_of),
+    tuple[Annotated[str, PlainValidator(text_of)], ...],  # not plain `str`: it would forget what is FromEnvironment
+    BeforeValidator(names_of),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
 Qos = Annotated[int, PlainValidator(_qos), of_schema("integer", enum=[1, 2])]

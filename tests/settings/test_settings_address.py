@@ -88,6 +88,7 @@ def test_what_is_no_address_is_refused_without_repeating_it(text: object) -> Non
         "rtsp://user:hun/ter2@h/hunter2@x",
         "rtsp://user:a@hunter2@h/x",
         "rtsp://:hunter2@h/x",
+        "tsp//user:hunter2@h/x",
         "http://h/v?user=a&pwd=hunter2&ch=1",
         "http://h/v?token=hunter2",
         "gst:rtspsrc location=rtsp://u:hunter2@h user-id=a user-pw=hunter2 ! decodebin",

@@ -7,7 +7,7 @@ from streamer.settings import Loaded, check_classes, parse
 COCO = ["person", "bicycle", "car", "motorcycle", "airplane", "potted plant", "dog"]
 
 
-def loaded(classes: str, rule: str = "person") -> Loaded:
+def loaded(classes: str, rule: str = "person", **environ: str) -> Loaded:
     text = f"""
 models: {{coco: {{model: yolox-nano}}}}
 cameras:
@@ -20,7 +20,7 @@ cameras:
       - name: x
         class: {rule}
 """
-    return parse(text.encode(), file=Path("/c.yaml"), environ={})
+    return parse(text.encode(), file=Path("/c.yaml"), environ=environ)
 
 
 def test_spellings_of_one_class_are_equal() -> None:
@@ -44,6 +44,15 @@ def test_a_rules_class_is_looked_at_when_every_class_is_detected() -> None:
 
     assert (problem.line, problem.key) == (11, "cameras.a.events.0.class")
     assert "'parcel' is no class of the model" in problem.message
+
+
+def test_a_class_from_the_environment_is_not_repeated() -> None:
+    config = loaded("null", "[person, '${SECRET}']", SECRET="hunter2")  # noqa: S106  what must not be shown
+
+    (problem,) = check_classes(config, {"coco": COCO})
+
+    assert "this is no class of the model" in problem.message
+    assert "hunter2" not in str(problem)
 
 
 def test_models_that_could_not_be_read_are_left_out() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamer.settings.reader import MAX_BYTES, read
+from streamer.settings.substitute import FromEnvironment
 
 if TYPE_CHECKING:
     from streamer.settings.reader import Document, Raw
@@ -149,11 +150,13 @@ def test_faults_of_syntax_repeat_nothing_of_the_line(text: str) -> None:
     assert "hunter2" not in str([wrong.sentence for wrong in document.wrong])
 
 
-def test_variables_are_noted() -> None:
+def test_values_with_variables_are_marked() -> None:
     document = reading("a: ${X}\nb: [1, 'x${X}']\nc: $X\n", X="5")
 
     assert document.values == {"a": "5", "b": ["1", "x5"], "c": "$X"}
-    assert document.substituted == {("a",), ("b", "1")}
+    assert isinstance(document.values, dict)
+    values = [document.values["a"], *(document.values["b"] or ()), document.values["c"]]
+    assert [isinstance(value, FromEnvironment) for value in values] == [True, False, True, False]
 
 
 def test_an_unset_variable_has_its_line() -> None:
