@@ -72,7 +72,7 @@ class FakeBackend:
         return self._pool.collect(ticket)
 
     def close(self) -> None:
-        """End the thread; what hangs is let go of once the limit has passed."""
+        """End the thread: slowness ends at once, a hang is reported after the limit."""
         self._closing.set()
         self._pool.close()
 

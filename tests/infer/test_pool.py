@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from streamer.core.errors import BackendError
+from streamer.infer.backends.pool import Outputs, Pool
+
+BATCH = np.zeros((1, 2, 2, 3), np.uint8)
+LIMIT_S = 0.05  # for what is meant to hang
+
+
+def answer(slot: int, batch: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Outputs:
+    del slot
+    return (batch.astype(np.float32),)
+
+
+def test_no_thread_before_the_first_batch_and_none_after_close() -> None:
+    before = threading.active_count()
+    pool = Pool(name="x", threads=2, run=answer, on_ready=lambda: None)
+    assert threading.active_count() == before
+    pool.collect(pool.submit(BATCH))
+    assert any(t.name.startswith("streamer-x") for t in threading.enumerate())
+    pool.close()
+    assert threading.active_count() == before
+
+
+def test_slots_run_at_once() -> None:
+    both = threading.Barrier(2)
+
+    def meet(slot: int, batch: object) -> Outputs:
+        del slot, batch
+        both.wait(5)
+        return ()
+
+    pool = Pool(name="x", threads=2, run=meet, on_ready=lambda: None)
+    tickets = [pool.submit(BATCH), pool.submit(BATCH)]
+    assert [pool.collect(t) for t in tickets] == [(), ()]
+    pool.close()
+
+
+def test_a_hang_is_an_error_of_collect_submit_and_close() -> None:
+    go = threading.Event()
+
+    def hang(slot: int, batch: object) -> Outputs:
+        del slot, batch
+        assert go.wait(8)
+        return ()
+
+    pool = Pool(name="x", threads=1, run=hang, on_ready=lambda: None, limit_s=LIMIT_S)
+    tickets = [pool.submit(BATCH), pool.submit(BATCH)]
+    with pytest.raises(BackendError, match=r"x: no answer within 0\.05 s"):
+        pool.collect(tickets[0])
+    assert not pool.ready(tickets[0])
+    with pytest.raises(BackendError, match="no answer"):
+        pool.submit(BATCH)
+    with pytest.raises(BackendError, match=r"could not be closed within 0\.05 s"):
+        pool.close()
+    pool.close()
+    go.set()
+
+
+def test_what_run_raises_is_raised_by_collect_each_time() -> None:
+    def fail(slot: int, batch: object) -> Outputs:
+        del batch
+        raise BackendError(f"slot {slot}")
+
+    ready = threading.Semaphore(0)
+    pool = Pool(name="x", threads=1, run=fail, on_ready=ready.release)
+    ticket = pool.submit(BATCH)
+    assert ready.acquire(timeout=5)
+    for _ in range(2):
+        assert pool.ready(ticket)
+        with pytest.raises(BackendError, match="slot 0"):
+            pool.collect(ticket)
+    pool.close()
+
+
+def test_a_failure_that_nobody_collected_is_not_lost() -> None:
+    def fail(slot: int, batch: object) -> Outputs:
+        del batch
+        raise BackendError(f"slot {slot}")
+
+    pool = Pool(name="x", threads=1, run=fail, on_ready=lambda: None)
+    pool.submit(BATCH)
+    pool.submit(BATCH)
+    with pytest.raises(BackendError, match="slot 0"):
+        pool.submit(BATCH)
+    pool.close()
+
+
+def test_batches_of_changing_size() -> None:
+    pool = Pool(name="x", threads=2, run=answer, on_ready=lambda: None)
+    for count in (1, 4, 2, 4):
+        batch = np.full((count, 2, 2, 3), count, np.uint8)
+        (output,) = pool.collect(pool.submit(batch))
+        np.testing.assert_array_equal(output, batch)
+    pool.close()
