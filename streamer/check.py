@@ -52,6 +52,9 @@ def examine(loaded: Loaded) -> Examined:
         try:
             found.specs[name] = load_spec(model.model, options=spec_options(model))
             labels[name] = found.specs[name].labels
+            if model.sha256 is not None and found.specs[name].digest != f"sha256:{model.sha256}":
+                said = f"its file has {found.specs[name].digest.removeprefix('sha256:')}; it is not what was meant"
+                found.problems.append(loaded.problem(("models", name, "sha256"), said))
         except ConfigError as exc:
             found.problems.append(loaded.problem(("models", name, "model"), str(exc)))
         except BackendError as exc:

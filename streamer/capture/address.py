@@ -46,7 +46,7 @@ def kind_of(url: str) -> SourceKind:
         if (kind := _SCHEMES.get(scheme[1].lower())) is None:
             raise ConfigError(f"a source may begin with {', '.join(f'{s}://' for s in _SCHEMES)}, not {scheme[1]}://")
         return kind
-    if re.match(r"/dev/video\d+(\?|$)", url):
+    if url.startswith("/dev/"):  # /dev/video0, /dev/v4l/by-id/...
         return SourceKind.V4L2
     prefix, colon, rest = url.partition(":")
     kind = _PREFIXES.get(prefix, SourceKind.FILE) if colon else SourceKind.FILE

@@ -1,6 +1,6 @@
 """The configuration: the only reader of YAML and environment. What it gives is frozen and checked."""
 
-from .address import BrokerAddress, Source, without_secrets
+from .address import BrokerAddress, Source
 from .camera import Camera, Detect, Rule
 from .classes import check_classes
 from .load import Loaded, load, parse
@@ -27,5 +27,4 @@ __all__ = [
     "json_schema",
     "load",
     "parse",
-    "without_secrets",
 ]

@@ -20,22 +20,6 @@ SOURCES = "rtsp://, rtsps://, http://, https://, a file, /dev/video0, usb:0, csi
 _SCHEMES = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http"}
 _MISSPELT = re.compile(r"(rtsps?|https?|mqtts?|usb|csi|gst|synthetic|file)\b|[A-Za-z][A-Za-z0-9+.-]*:/")
 _HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+(%25[\w.-]+)?\]|[^\[\]:@/?#\s]+)(:(?P<port>[0-9]{1,5}))?")
-_SECRET_OPTION = re.compile(
-    r"(?i)\b([\w-]*(?:pass|pwd|pw|token|secret|auth|key|sig|credential)[\w-]*\s*=\s*)(\"[^\"]*\"|'[^']*'|[^&\s!;]+)"
-)
-_LOGIN = re.compile(r":(?!//)(?!\*\*\*@)[^\s\"'@/]*@")  # a URL whose beginning is misspelt passes for a file
-_RAW_AT = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^\s\"'@]*@(?P<rest>[^\s\"']*@)?")
-
-
-def without_secrets(text: str) -> str:
-    """Return an address as it may be shown: without passwords in its user part, its query or its pipeline."""
-    shown = _SECRET_OPTION.sub(r"\1***", redact(text))
-    shown = _RAW_AT.sub(lambda m: m[0] if _is_redacted(m[0]) else f"{m['scheme']}***@", shown)
-    return _LOGIN.sub(":***@", shown)
-
-
-def _is_redacted(user_part: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9+.-]+://[^/\s@:]*(:\*\*\*)?@", user_part) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +39,7 @@ class Source:
         return self.kind != "file" and not (self.kind == "synthetic" and "pace=fast" in self._text)
 
     def __str__(self) -> str:
-        return without_secrets(self._text)
+        return redact(self._text)
 
     def __repr__(self) -> str:
         return f"Source({self.kind}, {self!s})"

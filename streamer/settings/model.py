@@ -38,7 +38,6 @@ class ModelSettings(Section):
         default=None, description="How a picture is brought to the input's shape."
     )
     pad: values.Byte | None = Field(default=None, description="Grey level of the letterbox's border.")
-    layout: Literal["nchw", "nhwc"] | None = Field(default=None, description="Order of the input's axes.")
     sha256: values.Digest | None = Field(default=None, description="Checksum that the model's file must have.")
     licence: Text | None = Field(default=None, description="Licence of the weights; for people.")
     source: Text | None = Field(default=None, description="Where the weights came from; for people.")

@@ -1,6 +1,6 @@
 """`objects/bottle` follows 3-2-3-1-2-3-2-3 of `bottle-detection.mp4`, served as a live camera at 1x.
 
-    python tests/measure/bottles.py [--model FILE] [--score 0.45]
+python tests/measure/bottles.py [--model FILE] [--score 0.45]
 """
 
 from __future__ import annotations

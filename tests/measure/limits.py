@@ -1,8 +1,8 @@
 """The things a pipeline is measured against, each in a process of its own; prints {"fps": ...}.
 
-    python tests/measure/limits.py make --model net.onnx --clip clip.mp4
-    python tests/measure/limits.py bare --model net.onnx --precision bf16
-    python tests/measure/limits.py plain --model net.onnx --clip clip.mp4 --port 1883
+python tests/measure/limits.py make --model net.onnx --clip clip.mp4
+python tests/measure/limits.py bare --model net.onnx --precision bf16
+python tests/measure/limits.py plain --model net.onnx --clip clip.mp4 --port 1883
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ def make(args: argparse.Namespace) -> None:
     """A network of YOLO11n's cost with random weights, and a 1920x1080 H.264 clip with movement and noise."""
     import av  # noqa: PLC0415
     import cv2  # noqa: PLC0415
-
     from infer.randomnet import make_random_yolo  # noqa: PLC0415
 
     make_random_yolo(Path(args.model), size=640)

@@ -1,6 +1,6 @@
 """One event for each stay of a person in `one-by-one-person-detection.mp4`, as a file and as a live camera.
 
-    python tests/measure/people.py file|live [--model FILE] [--precision f32]
+python tests/measure/people.py file|live [--model FILE] [--precision f32]
 """
 
 from __future__ import annotations
@@ -60,7 +60,12 @@ def run(folder: Path, port: int, source: str, args: argparse.Namespace) -> float
     live = source.startswith("rtsp")
     config.write_text(
         CONFIG.format(
-            port=port, folder=folder, model=args.model, precision=args.precision, source=source, fps="" if live else ", fps: 0"
+            port=port,
+            folder=folder,
+            model=args.model,
+            precision=args.precision,
+            source=source,
+            fps="" if live else ", fps: 0",
         )
     )
     with streamer(config, log=folder / "log") as child:
@@ -96,7 +101,9 @@ def report(events: list[dict], origin_s: float) -> int:  # type: ignore[type-arg
         inside = any(a - 1 <= start_s <= b for a, b in STAYS)
         first_of_stay = abs(nearest[0] - start_s)
         worst = max(worst, first_of_stay if inside else 99)
-        print(f"  {start_s:7.2f} .. {end_s:7.2f}  {reason}  {score:.2f}  truth {nearest[0]} .. {nearest[1]}  off {start_s - nearest[0]:+.2f} s")
+        print(
+            f"  {start_s:7.2f} .. {end_s:7.2f}  {reason}  {score:.2f}  truth {nearest[0]} .. {nearest[1]}  off {start_s - nearest[0]:+.2f} s"
+        )
     print(f"worst start: {worst:.2f} s")
     return 0
 

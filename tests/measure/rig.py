@@ -21,7 +21,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from servers.broker import Mosquitto, Subscriber, wait_until  # noqa: E402  found through the line above
+from servers.broker import Mosquitto, Subscriber, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -168,8 +168,13 @@ def environment() -> str:
         versions["openvino"] = openvino.__version__.split("-")[0]
     except ImportError:
         pass
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
-    return f"{cpu}, {os.cpu_count()} cores, numpy {np.__version__}, " + ", ".join(f"{k} {v}" for k, v in versions.items())
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "?",
+    )
+    return f"{cpu}, {os.cpu_count()} cores, numpy {np.__version__}, " + ", ".join(
+        f"{k} {v}" for k, v in versions.items()
+    )
 
 
 __all__ = [

@@ -38,7 +38,14 @@ cameras:
 def pipeline(folder: Path, port: int, args: argparse.Namespace, number: int, precision: str) -> float:
     config = folder / f"config{number}.yaml"
     config.write_text(
-        CONFIG.format(port=port, folder=folder, round=f"{number}{precision}", model=args.model, clip=args.clip, precision=precision)
+        CONFIG.format(
+            port=port,
+            folder=folder,
+            round=f"{number}{precision}",
+            model=args.model,
+            clip=args.clip,
+            precision=precision,
+        )
     )
     with listening(port) as heard:
         child = Streamer(config, log=folder / "log")

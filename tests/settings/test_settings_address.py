@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from streamer.settings.address import BrokerAddress, BrokerField, Source, SourceField, without_secrets
+from streamer.core.redact import redact
+from streamer.settings.address import BrokerAddress, BrokerField, Source, SourceField
 
 SOURCE: TypeAdapter[Source] = TypeAdapter(SourceField)
 BROKER: TypeAdapter[BrokerAddress] = TypeAdapter(BrokerField)
@@ -96,7 +97,7 @@ def test_what_is_no_address_is_refused_without_repeating_it(text: object) -> Non
     ],
 )
 def test_secrets_are_not_shown(text: str) -> None:
-    shown = without_secrets(text)
+    shown = redact(text)
 
     assert "hunter2" not in shown
     assert "ter2" not in shown
@@ -106,8 +107,8 @@ def test_secrets_are_not_shown(text: str) -> None:
 
 def test_what_is_no_secret_is_shown() -> None:
     for text in ("rtsp://h:554/x?channel=1&subtype=0", "/dev/video0", "gst:videotestsrc ! x", "rtsp://user@h/x"):
-        assert without_secrets(text) == text
-    assert without_secrets("rtsp://user:hunter2@h/x?channel=1") == "rtsp://user:***@h/x?channel=1"
+        assert redact(text) == text
+    assert redact("rtsp://user:hunter2@h/x?channel=1") == "rtsp://user:***@h/x?channel=1"
 
 
 @pytest.mark.parametrize(
