@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
 from streamer.core.errors import ConfigError
@@ -67,6 +68,17 @@ def is_finite(url: str) -> bool:
     if kind is SourceKind.SYNTHETIC:
         return "seconds" in parse_qs(url.partition("?")[2])
     return kind is SourceKind.FILE
+
+
+def has_host_name(url: str) -> bool:
+    """Tell whether the address has a host that is a name, not a number."""
+    if kind_of(url) not in (SourceKind.RTSP, SourceKind.HTTP):
+        return False
+    try:
+        ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return True
+    return False
 
 
 def shown(url: str) -> str:

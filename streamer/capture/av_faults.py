@@ -43,17 +43,17 @@ _SENTENCES = {
 }
 
 
-def fault_at_opening(exc: av.FFmpegError, *, address: str, network: bool, timed_out: bool) -> SourceError:
+def fault_at_opening(exc: av.FFmpegError, *, address: str, named: bool, timed_out: bool) -> SourceError:
     """Return what kept a source from opening.
 
     Args:
         exc: what PyAV raised.
         address: what may be shown, see `address.shown`.
-        network: whether the address names a host.
+        named: whether the address has a host by name, which may be unknown.
         timed_out: whether the whole time limit had passed; a silent peer looks like invalid data then.
     """
     reason = next((r for kind, r in _BY_TYPE if isinstance(exc, kind)), None) or _BY_ERRNO.get(exc.errno or 0)
-    if reason is None and network and exc.errno == errno.EIO:
+    if reason is None and named and exc.errno == errno.EIO:
         reason = LostReason.DNS  # FFmpeg has no other error for a name that is not known
     if isinstance(exc, av.error.InvalidDataError):
         reason = LostReason.TIMEOUT if timed_out else LostReason.CODEC

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .base import SourceSpec
 
 _S = 1_000_000  # FFmpeg's times are in microseconds
+_ANY_CERTIFICATE = {"tls_verify": "0"}  # cameras sign their own; FFmpeg 9 refuses that unless told
 _V4L2_KEYS = {"size": "video_size", "fps": "framerate", "format": "input_format"}
 
 
@@ -75,6 +76,8 @@ def _rtsp(spec: SourceSpec, transport: str) -> Opening:
         # Both limits are needed: this one ends a silent socket, PyAV's own one a peer that only trickles.
         "timeout": str(round((spec.read_timeout_s + 1) * _S)),
     }
+    if spec.url.lower().startswith("rtsps:"):
+        options |= _ANY_CERTIFICATE
     if transport == "udp":
         options["buffer_size"] = str(2 << 20)  # a key frame comes as one burst
     return Opening(file=spec.url, options=options, timeout_s=(spec.open_timeout_s, spec.read_timeout_s))
@@ -86,6 +89,8 @@ def _http(spec: SourceSpec) -> Opening:
         "fflags": "nobuffer",
         "timeout": str(round((spec.read_timeout_s + 1) * _S)),
     }
+    if spec.url.lower().startswith("https:"):
+        options |= _ANY_CERTIFICATE
     return Opening(file=spec.url, options=options, timeout_s=(spec.open_timeout_s, spec.read_timeout_s))
 
 

@@ -17,7 +17,7 @@ import av.error
 from streamer.core.clock import NS_PER_MS, NS_PER_S
 from streamer.core.errors import EndOfStream, LostReason
 
-from .address import SourceKind, kind_of, shown
+from .address import SourceKind, has_host_name, kind_of, shown
 from .av_faults import fault, fault_at_opening, fault_while_reading
 from .av_options import openings
 from .packets import Coded
@@ -52,9 +52,8 @@ def open_container(spec: SourceSpec, *, stopping: Callable[[], bool]) -> Contain
             container = av.open(opening.file, format=opening.format, options=opening.options, timeout=opening.timeout_s)
         except av.FFmpegError as exc:
             waited_s = (time.monotonic_ns() - began_ns) / NS_PER_S
-            network = kind in (SourceKind.RTSP, SourceKind.HTTP)
-            timed_out = network and waited_s >= 0.9 * spec.open_timeout_s
-            lost = fault_at_opening(exc, address=address, network=network, timed_out=timed_out)
+            timed_out = kind in (SourceKind.RTSP, SourceKind.HTTP) and waited_s >= 0.9 * spec.open_timeout_s
+            lost = fault_at_opening(exc, address=address, named=has_host_name(spec.url), timed_out=timed_out)
             again = exc.errno in (_OTHER_TRANSPORT if kind is SourceKind.RTSP else _OTHER_FORMAT)
         else:
             return _with_video(container, spec=spec, opening=opening, stopping=stopping)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _START = b"\x00\x00\x00\x01"
 _WRAP = 1 << 32
 _SEQ = 1 << 16
+_LARGEST = 32 << 20  # bytes of one compressed picture
 _H264_VCL = range(1, 6)
 _H264_HEADS = (6, 7, 8, 9)  # SEI, SPS, PPS, delimiter: they stand before the first slice
 _HEVC_VCL = range(32)
@@ -140,6 +141,11 @@ class Assembler:
         self._timestamp = packet.timestamp
         for nal in nals:
             self._add(nal)
+        self._bytes += len(packet.payload)
+        if self._bytes > _LARGEST:  # a camera that never ends its picture
+            self._damaged = True
+            self._parts.clear()
+            self._fragment.clear()
         complete = self._vcl or self._damaged or self._broken
         if packet.marker and not self._marker_lies and complete and not self._fragment:
             yield from self._finish()
@@ -147,6 +153,7 @@ class Assembler:
     def _clear(self) -> None:
         self._parts: list[bytes] = []
         self._fragment: list[bytes] = []
+        self._bytes = 0
         self._vcl = self._key = self._broken = self._damaged = False
 
     @property

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _POLL_S = 0.2  # so often `stopping` is asked while nothing comes
 _CHUNK = 1 << 18
 _LONGEST_HEAD = 1 << 16
+_LONGEST_BODY = 1 << 20
 _PORTS = {"rtsp": 554, "rtsps": 322}
 
 
@@ -254,7 +255,7 @@ def _answer(data: bytearray, at: int) -> tuple[Answer | None, int]:
     fields = dict(pairs)
     words = first.split(" ", 2)
     size = fields.get("content-length", "0")
-    if len(words) < 2 or not size.isdigit():
+    if len(words) < 2 or not size.isdigit() or int(size) > _LONGEST_BODY:
         raise NotUnderstoodError
     end = head_end + 4 + int(size)
     if end > len(data):

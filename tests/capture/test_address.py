@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamer.capture.address import SourceKind, is_finite, kind_of, shown
+from streamer.capture.address import SourceKind, has_host_name, is_finite, kind_of, shown
 from streamer.core.errors import ConfigError
 
 
@@ -34,6 +34,13 @@ def test_an_address_says_its_kind_and_whether_it_ends(url: str, kind: SourceKind
 def test_a_wrong_address_is_refused_in_a_sentence(url: str) -> None:
     with pytest.raises(ConfigError, match=r"may begin with|needs"):
         kind_of(url)
+
+
+def test_a_host_is_a_name_or_a_number() -> None:
+    assert has_host_name("rtsp://u:p@camera.local/x")
+    assert not has_host_name("rtsp://u:p@192.0.2.1:554/x")
+    assert not has_host_name("rtsp://[2001:db8::1]/x")
+    assert not has_host_name("clip.mp4")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from servers import barcode
-from servers.clip import Clip, bar_coded_clip
+from servers.clip import Clip, bar_coded_clip, clip_of_file
 from servers.rtsp import Mount, RtspServer
 
 from streamer.capture import av_source, rtsp_packets
@@ -450,3 +450,16 @@ def test_an_unsuitable_codec_goes_through_ffmpeg(clip: Clip, monkeypatch: pytest
     monkeypatch.setattr(rtsp_packets, "video_of", lambda *_, **__: None)
     with RtspServer({"/cam": Mount(clip=clip)}) as server, opened(server.url()) as source:
         assert source.read().picture.format is PixelFormat.I420
+
+
+@pytest.mark.parametrize("name", ["one-by-one-person-detection.mp4", "bottle-detection.mp4"])
+def test_real_recordings_are_read_as_from_a_camera(shared_data: Path, name: str) -> None:
+    drops: Counter[DropCause] = Counter()
+    mount = Mount(clip=clip_of_file(shared_data / "videos" / name))
+    with RtspServer({"/cam": mount}) as server, opened(server.url(), drops) as source:
+        times = [source.read().captured_ns for _ in range(25)]
+    steps_ms = [(b - a) / MS for a, b in pairwise(times)]
+    usual_ms = mount.clip.duration / 90 / len(mount.clip.units)
+    assert all(abs(step - usual_ms) < 20 for step in steps_ms[5:])  # in order, B-frames and all
+    assert abs(times[-1] - mount.started_ns() - 24 * usual_ms * MS) < 50 * MS  # the clip's own time
+    assert not drops

@@ -27,7 +27,7 @@ class AccessUnit:
     nals: tuple[bytes, ...]
     key: bool
     pts: int  # 90 kHz, from the clip's start
-    due: int  # 90 kHz, when it is sent (decoding order)
+    due: int  # 90 kHz, when it is sent (decoding order): never before it was taken, so never less than `pts`
     codec: str = "h264"
 
 
@@ -58,6 +58,7 @@ def bar_coded_clip(
     b_frames: int = 0,
     codec: str = "h264",
     background: NDArray[np.uint8] | None = None,  # (H, W) luma
+    noise: float = 0.0,  # standard deviation, grey levels: what a sensor adds, and what makes decoding cost
 ) -> Clip:
     """Encode pictures numbered from 0; parameter sets stand in front of each key frame."""
     context = av.CodecContext.create({"h264": "libx264", "hevc": "libx265"}[codec], "w")
@@ -72,18 +73,24 @@ def bar_coded_clip(
         context.options |= {"x265-params": common + ":log-level=none:pools=1:open-gop=0"}
     elif not b_frames:
         context.options |= {"tune": "zerolatency"}
-    packets = [p for f in _drawn(context, round(fps * seconds), background) for p in context.encode(f)]
+    packets = [p for f in _drawn(context, round(fps * seconds), background, noise) for p in context.encode(f)]
     packets += context.encode(None)
     return _clip_of(packets, codec=codec, size=(width, height), step=RTP_HZ // fps)
 
 
-def _drawn(context: av.VideoCodecContext, count: int, background: NDArray[np.uint8] | None) -> Iterator[av.VideoFrame]:
+def _drawn(
+    context: av.VideoCodecContext, count: int, background: NDArray[np.uint8] | None, noise: float = 0.0
+) -> Iterator[av.VideoFrame]:
     width, height = context.width, context.height
     still = _texture(width, height) if background is None else background
+    grain = np.random.default_rng(2).normal(0, noise, (height, width)).round().astype(np.int16) if noise else None
     for number in range(count):
         planes = np.full((height * 3 // 2, width), 128, np.uint8)
         luma = planes[:height]
         luma[:] = still
+        if grain is not None:
+            shifted = np.roll(grain, (number * 37, number * 101), axis=(0, 1))
+            luma[:] = (still + shifted).clip(16, 235).astype(np.uint8)
         side, x = height // 5, (number * 4) % max(1, width - height // 5)
         luma[height // 2 : height // 2 + side, x : x + side] = 200
         barcode.draw(luma, number)
@@ -115,10 +122,16 @@ def _clip_of(packets: list[av.Packet[Any]], *, codec: str, size: tuple[int, int]
         codec=codec,
         width=size[0],
         height=size[1],
-        units=tuple(units),
+        units=_taken_before_sent(units),
         duration=len(units) * step,
         parameter_sets=tuple(n for n in units[0].nals if _is_parameter_set(n, codec)),
     )
+
+
+def _taken_before_sent(units: list[AccessUnit]) -> tuple[AccessUnit, ...]:
+    """Return the units, sent as late as B-frames make it: a camera can't send a picture before it has taken it."""
+    wait = max(unit.pts - unit.due for unit in units)
+    return tuple(replace(unit, due=unit.due + wait) for unit in units)
 
 
 def _is_parameter_set(nal: bytes, codec: str) -> bool:
@@ -145,7 +158,7 @@ def clip_of_file(path: Path) -> Clip:
         scale = RTP_HZ * (stream.time_base or Fraction(1, RTP_HZ))
         first_dts = packets[0].dts or 0
         first_pts = min(p.pts or 0 for p in packets)
-        units = tuple(
+        units = [
             AccessUnit(
                 nals=(*(head if p.is_keyframe else ()), *_length_prefixed(bytes(p), (context.extradata[4] & 3) + 1)),
                 key=p.is_keyframe,
@@ -153,13 +166,13 @@ def clip_of_file(path: Path) -> Clip:
                 due=round(((p.dts or 0) - first_dts) * scale),
             )
             for p in packets
-        )
+        ]
         step = units[-1].due // max(1, len(units) - 1)
         return Clip(
             codec="h264",
             width=context.width,
             height=context.height,
-            units=units,
+            units=_taken_before_sent(units),
             duration=units[-1].due + step,
             parameter_sets=head,
         )

@@ -160,6 +160,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the bar-coded loop")
     parser.add_argument("--gop", type=int, default=50)
+    parser.add_argument(
+        "--noise", type=float, default=0.0, help="grey levels; 3 makes decoding cost what it usually does"
+    )
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--once", action="store_true", help="end the stream with the clip")
     parser.add_argument("--times", type=Path, help="file to which camera,number,sent_ns is appended")
@@ -178,7 +181,13 @@ def _clip(args: argparse.Namespace) -> Clip:
             photo = next(container.decode(video=0)).reformat(width=width, height=height, format="gray")
         background = photo.to_ndarray()
     return bar_coded_clip(
-        width=width, height=height, fps=args.fps, seconds=args.seconds, gop=args.gop, background=background
+        width=width,
+        height=height,
+        fps=args.fps,
+        seconds=args.seconds,
+        gop=args.gop,
+        background=background,
+        noise=args.noise,
     )
 
 
