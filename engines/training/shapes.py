@@ -84,7 +84,7 @@ def batch_of(rng: Generator, samples: list[Sample]) -> tuple[Tensor, Tensor, Ten
 
 def loss_of(network: ShapesNetwork, pixels: Tensor, kinds: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Return how wrong the classes are (cross entropy) and the boxes (1 - generalised IoU), for each answering cell."""
-    logits, extents = (part.float() for part in flat(network(pixels), network.classes))
+    logits, extents = (part.float() for part in flat(network(pixels), network.classes, INPUT_HW))
     logits = logits.transpose(1, 2)
     answering = kinds >= 0
     wanted = functional.one_hot(kinds.clamp(min=0), network.classes) * answering[..., None]
@@ -168,8 +168,25 @@ def export(network: ShapesNetwork, path: Path) -> None:
         "names": str(dict(enumerate(KINDS))),
     }
     onnx.helper.set_model_props(model, facts)
+    _name_weights_directly(model)
+    for dim, size in zip(
+        model.graph.output[0].type.tensor_type.shape.dim[1:], (4 + len(KINDS), len(_POINTS)), strict=True
+    ):
+        dim.dim_value = size
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+
+
+def _name_weights_directly(model: onnx.ModelProto) -> None:
+    """Take out the Identity nodes by which the exporter shares the head's weights between the strides."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    copies = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Identity" and n.input[0] in weights}
+    kept = [node for node in model.graph.node if node.output[0] not in copies]
+    for node in kept:
+        for i, name in enumerate(node.input):
+            node.input[i] = copies.get(name, name)
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
 
 
 def sidecar(path: Path) -> str:
@@ -221,7 +238,7 @@ def _figures(path: Path) -> Iterator[tuple[str, dict[str, float]]]:
 def main() -> None:
     """Train, export and measure, as the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="half the time, where the processor has units for it")

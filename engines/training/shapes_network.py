@@ -73,10 +73,14 @@ def centres(hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
     return torch.cat(points), torch.cat(strides)
 
 
-def flat(levels: list[tuple[Tensor, Tensor]], classes: int) -> tuple[Tensor, Tensor]:
-    """Join the strides: logits (B, C, A) and log extents (B, 4, A)."""
-    logits = torch.cat([s.reshape(-1, classes, s.shape[2] * s.shape[3]) for s, _ in levels], 2)
-    extents = torch.cat([e.reshape(-1, 4, e.shape[2] * e.shape[3]) for _, e in levels], 2)
+def flat(levels: list[tuple[Tensor, Tensor]], classes: int, hw: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Join the strides: logits (B, C, A) and log extents (B, 4, A).
+
+    The sizes are plain numbers, so that the exported graph need not compute any.
+    """
+    cells = [(hw[0] // stride) * (hw[1] // stride) for stride in STRIDES]
+    logits = torch.cat([s.reshape(-1, classes, n) for (s, _), n in zip(levels, cells, strict=True)], 2)
+    extents = torch.cat([e.reshape(-1, 4, n) for (_, e), n in zip(levels, cells, strict=True)], 2)
     return logits, extents
 
 
@@ -86,13 +90,14 @@ class Exported(nn.Module):
     def __init__(self, network: ShapesNetwork, hw: tuple[int, int]) -> None:
         super().__init__()
         self.network = network
+        self.hw = hw
         points, strides = centres(hw)
         self.register_buffer("points", points.T[None])  # (1, 2, A)
         self.register_buffer("strides", strides[None, None])  # (1, 1, A)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (B, 4 + C, A) for (B, 3, H, W)."""
-        logits, extents = flat(self.network(images), self.network.classes)
+        logits, extents = flat(self.network(images), self.network.classes, self.hw)
         reach = torch.exp(extents) * self.strides
         before, after = reach[:, :2], reach[:, 2:]
         middle = self.points + (after - before) * 0.5
