@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import random
-import sys
 import threading
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from streamer.capture.address import is_finite
 from streamer.capture.open import open_source
@@ -20,7 +19,6 @@ from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
 from streamer.events.payload import encode_event, encode_interrupted
 from streamer.events.rules import RuleSpec, default_rules
-from streamer.infer.model import open_model
 from streamer.ops.health import Beats, Notifier, Watchdog
 from streamer.ops.metrics import Metrics
 from streamer.ops.status import LiveStatus, one_line
@@ -34,7 +32,7 @@ from streamer.pipeline.events_loop import Events, EventsPlan, Item
 from streamer.pipeline.frames import FrameQueue, Lane, SourceEnd
 from streamer.pipeline.infer_loop import Inference, InferPlan
 from streamer.pipeline.messages import CameraState
-from streamer.pipeline.supervisor import Stages, Supervisor
+from streamer.pipeline.supervisor import Outcome, Stages, Supervisor
 from streamer.pipeline.worker import Worker
 from streamer.publish.embedded import EmbeddedBroker
 from streamer.publish.mqtt import open_mqtt
@@ -47,6 +45,7 @@ from streamer.track.tracker import ObjectTracker
 from .check import examine, mqtt_options, source_spec
 from .figures import Figures
 from .report import Report
+from .serving import LEAST_SCORE, Serving, ServingPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,15 +56,12 @@ if TYPE_CHECKING:
     from streamer.core.results import Result
     from streamer.infer.model import Model
     from streamer.infer.spec import ModelSpec
+    from streamer.pipeline.infer_loop import Swapper
     from streamer.pipeline.messages import CameraChange
     from streamer.settings import Camera, Detect, Settings
 
 _log = logging.getLogger(__name__)
 
-_GOES_ON_AT = 0.8  # a running event goes on down to this share of its least score: the contract
-_LEAST_SCORE = 0.5  # of every class, where none is asked for: the contract
-_NMS_IOU = 0.5
-_INFER_NICE = 5
 _STATISTICS_EVERY = 10  # looks, one a second
 _RESULTS = 64  # droppable results of one camera that wait for the events thread
 # How long a thread may be silent before the watchdog is no longer fed.
@@ -138,7 +134,10 @@ class Run:
         self._inbox: Channel[Item] = Channel(
             _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
         )
-        self._report = Report(self._figures, self._delivery, self._store, self._sink, address=str(address))
+        self._report = Report(
+            self._figures, self._delivery, self._store, self._sink, models=self._models, address=str(address)
+        )
+        self._models: dict[str, Model] = {}  # each appears when its thread has opened it
         self._listeners: list[Callable[[Event], None]] = []
         self._table = stack.enter_context(LiveStatus()) if table and LiveStatus.possible() else None
         self._looks = 0
@@ -167,15 +166,20 @@ class Run:
         outcome = self._supervisor.run()
         self._notifier.stopping()
         self._report.last_words()
-        if outcome.stuck:  # a thread that is stuck in native code can't be joined: leave without it
-            if outcome.failure is not None:
-                _log.error("%s", outcome.failure, exc_info=outcome.failure)
-            self._store.close()
-            logging.shutdown()
-            os._exit(self._code() or 1)
+        if outcome.stuck or outcome.left:
+            self._leave_behind(outcome)
         if outcome.failure is not None:
             raise outcome.failure
         return self._code()
+
+    def _leave_behind(self, outcome: Outcome) -> NoReturn:
+        """End the process without the threads that are stuck in native code: they can't be joined."""
+        if outcome.failure is not None:
+            _log.error("%s", outcome.failure, exc_info=outcome.failure)
+        self._store.close()
+        logging.shutdown()
+        # Side work that was not done yet is no fault; a stage that did not end is one.
+        os._exit(self._code() or (1 if outcome.stuck or outcome.failure else 0))
 
     def _code(self) -> int:
         if self._delivery.undelivered():
@@ -184,7 +188,7 @@ class Run:
 
     def _stages(self) -> Stages:
         captures = [self._capture_worker(name, camera) for name, camera in self._cameras.items()]
-        inferences = [self._inference_worker(model) for model in self._specs]
+        served = [self._model_workers(model) for model in self._specs]
         events = Events(
             EventsPlan(
                 inbox=self._inbox,
@@ -203,8 +207,8 @@ class Run:
         publish_beat = self._beats.register("publish", _LOOP_LIMIT_S)
         return Stages(
             captures=captures,
-            inferences=inferences,
-            others=[],
+            inferences=[inference for inference, _ in served],
+            others=[worker for _, side_work in served for worker in side_work],
             events=Worker("events", events.loop, at_end=lambda: self._beats.retire("events")),
             publish=Worker(
                 "publish", lambda: self._delivery.run(publish_beat), at_end=lambda: self._beats.retire("publish")
@@ -240,7 +244,38 @@ class Run:
 
         return Worker(beat_name, capture.loop, at_end=at_end)
 
-    def _inference_worker(self, model: str) -> Worker:
+    def _serving(self, name: str) -> Serving:
+        """Return how a model serves its cameras."""
+        cameras = [camera for camera in self._cameras.values() if _detect(camera).model == name]
+        least = min(score for camera in cameras for score in (_detect(camera).classes or {}).values() or [LEAST_SCORE])
+        return Serving(
+            ServingPlan(
+                name=name,
+                spec=self._specs[name],
+                settings=self._settings.models[name],
+                latency=len(cameras) == 1 and cameras[0].delivery == "newest",
+                least=least,
+                on_ready=self._queues[name].wake,
+                clock=self._clock,
+            )
+        )
+
+    def _model_workers(self, name: str) -> tuple[Worker, list[Worker]]:
+        """Return a model's inference thread, and the thread that proves a faster precision, if there is one."""
+        serving = self._serving(name)
+        upgrade = serving.upgrade(self._stop, self._beats.register(f"prove-{name}", _MODEL_LIMIT_S))
+        inference = self._inference_worker(name, lambda: self._opened(name, serving), upgrade)
+        if upgrade is None:
+            self._beats.retire(f"prove-{name}")
+            return inference, []
+        return inference, [Worker(f"prove-{name}", upgrade.loop, at_end=lambda: self._beats.retire(f"prove-{name}"))]
+
+    def _opened(self, name: str, serving: Serving) -> Model:
+        model = serving.open()
+        self._models[name] = model
+        return model
+
+    def _inference_worker(self, model: str, open_model: Callable[[], Model], swapper: Swapper | None) -> Worker:
         beat_name = f"infer-{model}"
         ages_ns = {
             name: None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S)
@@ -248,13 +283,13 @@ class Run:
         }
         inference = Inference(
             InferPlan(
-                open_model=lambda: self._open_model(model),
+                open_model=open_model,
                 frames=self._queues[model],
                 passed=self._passed,
                 count=self._figures.count,
                 measured=self._figures.measured(model),
                 max_age_ns=ages_ns.__getitem__,
-                swapper=None,
+                swapper=swapper,
             ),
             clock=self._clock,
             beat=self._beats.register(beat_name, _MODEL_LIMIT_S),
@@ -266,32 +301,6 @@ class Run:
             self._inbox.leave()
 
         return Worker(beat_name, inference.loop, at_end=at_end)
-
-    def _open_model(self, name: str) -> Model:
-        """Open a model in its inference thread."""
-        cameras = [camera for camera in self._cameras.values() if _detect(camera).model == name]
-        settings = self._settings.models[name]
-        # Decoding comes first: a frame not decoded in time is lost, one not inferred is replaced by a newer one. The
-        # runtime's own threads inherit this one's niceness; only on Linux is it a thread's and not the process's.
-        if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _INFER_NICE)
-        floor = min(
-            _GOES_ON_AT * score
-            for camera in cameras
-            for score in ((_detect(camera).classes or {}).values() or [_LEAST_SCORE])
-        )
-        model = open_model(
-            self._specs[name],
-            backend=settings.backend,
-            precision=settings.precision,
-            latency=len(cameras) == 1 and cameras[0].delivery == "newest",
-            floor=floor,
-            iou=_NMS_IOU,
-            on_ready=self._queues[name].wake,
-        )
-        self._figures.models[name] = model.ref
-        _log.info("model %s: %s on %s %s", name, model.ref.name, model.ref.backend, model.ref.precision)
-        return model
 
     def _queue(self, model: str) -> FrameQueue:
         def lane(camera: Camera) -> Lane:
@@ -305,7 +314,7 @@ class Run:
     def _desk(self, name: str, camera: Camera) -> CameraDesk:
         detect = _detect(camera)
         labels = self._specs[detect.model].labels
-        least: dict[int, float] | float = _LEAST_SCORE
+        least: dict[int, float] | float = LEAST_SCORE
         if detect.classes is not None:
             least = {class_id(labels, wanted): score for wanted, score in detect.classes.items()}
         rules = self._rules(camera, labels, None if isinstance(least, float) else least)

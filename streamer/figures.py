@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from streamer.core.clock import Clock
     from streamer.core.frame import Frame
-    from streamer.core.results import ModelRef
     from streamer.ops.metrics import Counter, Metrics
     from streamer.pipeline.messages import CameraChange
 
@@ -52,7 +51,6 @@ class Figures:
 
     def __init__(self, cameras: Sequence[str], metrics: Metrics, clock: Clock) -> None:
         self.cameras = {camera: CameraFigures() for camera in cameras}
-        self.models: dict[str, ModelRef] = {}
         self._infer_ns: dict[str, deque[int]] = {}
         self._metrics = metrics
         self._clock = clock

@@ -10,6 +10,7 @@ from streamer.ops.status import BrokerRow, CameraRow, ModelRow, Snapshot
 from streamer.publish.base import Message
 
 if TYPE_CHECKING:
+    from streamer.infer.model import Model
     from streamer.pipeline.deliver import Delivery
     from streamer.pipeline.desk import CameraDesk
     from streamer.publish.mqtt import MqttSink
@@ -24,12 +25,20 @@ class Report:
     """Reads the figures of a run; owns nothing. Main thread."""
 
     def __init__(
-        self, figures: Figures, delivery: Delivery, store: EventStore, sink: MqttSink, *, address: str
+        self,
+        figures: Figures,
+        delivery: Delivery,
+        store: EventStore,
+        sink: MqttSink,
+        *,
+        models: dict[str, Model],
+        address: str,
     ) -> None:
         self._figures = figures
         self._delivery = delivery
         self._store = store
         self._sink = sink
+        self._models = models
         self._address = address
 
     def snapshot(self, desks: dict[str, CameraDesk]) -> Snapshot:
@@ -50,8 +59,13 @@ class Report:
             for name, camera in figures.cameras.items()
         )
         models = tuple(
-            ModelRow(name=name, backend=ref.backend, precision=ref.precision, infer_ms=figures.infer_ms(name))
-            for name, ref in sorted(figures.models.items())
+            ModelRow(
+                name=name,
+                backend=model.ref.backend,
+                precision=model.ref.precision,
+                infer_ms=figures.infer_ms(name),
+            )
+            for name, model in sorted(self._models.copy().items())
         )
         broker = BrokerRow(
             address=self._address,

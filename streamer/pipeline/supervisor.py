@@ -22,7 +22,8 @@ _LOOK_S = 1.0
 _STOP_LOOPS_S = 1.0
 _STOP_EVENTS_S = 0.5
 _STOP_DRAIN_S = 2.8
-_STOP_CLOSE_S = 0.5
+_STOP_CLOSE_S = 0.2
+_STOP_OTHERS_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,8 @@ class Outcome:
     """How a run ended."""
 
     failure: BaseException | None
-    stuck: tuple[str, ...]  # threads still alive: only `os._exit` ends them
+    stuck: tuple[str, ...]  # stages still alive: only `os._exit` ends them
+    left: tuple[str, ...] = ()  # side work that had not come to its end: as `stuck`, but no fault
 
 
 class Supervisor:
@@ -79,9 +81,13 @@ class Supervisor:
             worker.start(ended=self._attention.set)
         failed = self._watch()
         hurried = failed is not None or self._stop_requested
-        stuck = self._end(hurried=hurried)
+        self._end(hurried=hurried)
         failed = failed or self._failed()
-        return Outcome(failure=failed.failure if failed else None, stuck=stuck)
+        left = tuple(worker.name for worker in stages.others if worker.alive())
+        stuck = tuple(worker.name for worker in self._all() if worker.alive() and worker.name not in left)
+        if stuck:
+            _log.error("these threads are stuck and are left behind: %s", ", ".join(stuck))
+        return Outcome(failure=failed.failure if failed else None, stuck=stuck, left=left)
 
     def _all(self) -> tuple[Worker, ...]:
         stages = self._stages
@@ -100,11 +106,11 @@ class Supervisor:
             self._attention.clear()
         return self._failed()
 
-    def _end(self, *, hurried: bool) -> tuple[str, ...]:
+    def _end(self, *, hurried: bool) -> None:
         """End stage by stage; a thread that does not leave in its time is passed over and named."""
         stages = self._stages
         stages.stop()
-        self._join([*stages.captures, *stages.inferences, *stages.others], _STOP_LOOPS_S)
+        self._join([*stages.captures, *stages.inferences], _STOP_LOOPS_S)
         stages.close_events()
         self._join([stages.events], _STOP_EVENTS_S)
         drain_s = min(self._drain_s, _STOP_DRAIN_S) if hurried else self._drain_s
@@ -113,10 +119,7 @@ class Supervisor:
         if stages.publish.alive():
             stages.cut()
             self._join([stages.publish], 0.2)
-        stuck = tuple(worker.name for worker in self._all() if worker.alive())
-        if stuck:
-            _log.error("these threads are stuck and are left behind: %s", ", ".join(stuck))
-        return stuck
+        self._join(stages.others, _STOP_OTHERS_S)
 
     def _join(self, workers: Sequence[Worker], timeout_s: float) -> None:
         """Join all of them within one deadline."""
