@@ -125,8 +125,8 @@ class Run:
         left_open = self._store.interrupted(encode_interrupted)
         if left_open:
             _log.info("%d events that the last run left open are ended as interrupted", left_open)
-        address = _broker_address(settings, stack)
-        self._sink = open_mqtt(mqtt_options(settings.mqtt, address))
+        self.broker = _broker_address(settings, stack)
+        self._sink = open_mqtt(mqtt_options(settings.mqtt, self.broker))
         stack.callback(self._sink.close)
         self._delivery = Deliverer(self._store.outbox(), self._sink, self._board, clock=clock)
         self._desks = {name: self._desk(name, camera) for name, camera in self._cameras.items()}
@@ -134,10 +134,10 @@ class Run:
         self._inbox: Channel[Item] = Channel(
             _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
         )
-        self._report = Report(
-            self._figures, self._delivery, self._store, self._sink, models=self._models, address=str(address)
-        )
         self._models: dict[str, Model] = {}  # each appears when its thread has opened it
+        self._report = Report(
+            self._figures, self._delivery, self._store, self._sink, models=self._models, address=str(self.broker)
+        )
         self._listeners: list[Callable[[Event], None]] = []
         self._table = stack.enter_context(LiveStatus()) if table and LiveStatus.possible() else None
         self._looks = 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from streamer.capture.base import Delivery, DropCause, SourceSpec
-from streamer.capture.open import open_source
+from streamer.capture.open import check_address, open_source
 from streamer.core.errors import BackendError, ConfigError, EndOfStream, SourceError, StreamerError
 from streamer.core.redact import redact
 from streamer.infer.catalogue import open_catalogue
@@ -63,10 +63,21 @@ def examine(loaded: Loaded) -> Examined:
                 labels[name] = known
     found.problems += check_classes(loaded, labels)
     for name, camera in settings.cameras.items():
-        if camera.source.kind == "file" and not Path(camera.source.reveal()).is_file():
-            found.problems.append(loaded.problem(("cameras", name, "source"), f"no such file: {camera.source}"))
+        if wrong := _wrong_with(name, camera):
+            found.problems.append(loaded.problem(("cameras", name, "source"), wrong))
     found.problems.sort()
     return found
+
+
+def _wrong_with(name: str, camera: Camera) -> str | None:
+    """Return what is wrong with a camera's address, as far as that can be told without opening it."""
+    if camera.source.kind == "file" and not Path(camera.source.reveal()).is_file():
+        return f"no such file: {camera.source}"
+    try:
+        check_address(source_spec(name, camera))
+    except ConfigError as exc:
+        return str(exc)
+    return None
 
 
 def spec_options(model: ModelSettings) -> SpecOptions:
@@ -95,6 +106,8 @@ def mqtt_options(mqtt: Mqtt, address: BrokerAddress) -> MqttOptions:
         password=None if password is None else password.get_secret_value(),
         ca_file=mqtt.ca_file,
         client_id=mqtt.client_id,
+        # What is inside the process is known; asking it for MQTT 5 first would only take time.
+        version="3.1.1" if mqtt.url.embedded else None,
     )
 
 

@@ -10,8 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from streamer.core.clock import SystemClock
-from streamer.publish.embedded import EmbeddedBroker
 from streamer.publish.listen import Listener
 
 from .app import open_run
@@ -25,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _CONFIG = """\
 # What the demo runs: one camera, which is a drawn scene, and one event for each shape that stays half a second.
-mqtt: {{url: "mqtt://{broker}"}}
+mqtt: {{url: embedded}}
 data_dir: data
 models:
   shapes: {{model: shapes}}
@@ -52,18 +50,17 @@ def open_demo(*, seconds: float | None, seed: int, out: TextIO) -> Iterator[Run]
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-demo-")))
-        broker = EmbeddedBroker()
-        address = broker.start()
-        stack.callback(broker.stop)
+        options = f"seed={seed}" + (f"&seconds={seconds:g}" if seconds is not None else "")
+        config = folder / "demo.yaml"
+        config.write_text(_CONFIG.format(options=options))
+        run = stack.enter_context(open_run(config, table=False))
+        address = run.broker
         listener = Listener(address, "streamer/+/event", lambda topic, payload: _print(topic, payload, out))
         listener.start()
         stack.callback(listener.close)
-        options = f"seed={seed}" + (f"&seconds={seconds:g}" if seconds is not None else "")
-        config = folder / "demo.yaml"
-        config.write_text(_CONFIG.format(broker=address, options=options))
         _log.info("the broker listens at %s: try  mosquitto_sub -p %d -v -t 'streamer/#'", address, address.port)
         _log.info("events are printed as they arrive; Ctrl-C ends")
-        yield stack.enter_context(open_run(config, table=False, clock=SystemClock()))
+        yield run
 
 
 def _print(_topic: str, payload: bytes, out: TextIO) -> None:

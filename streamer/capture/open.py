@@ -11,7 +11,24 @@ if TYPE_CHECKING:
 
     from .base import DropCause, Source, SourceSpec
 
-__all__ = ["SourceKind", "is_finite", "kind_of", "open_source"]
+__all__ = ["SourceKind", "check_address", "is_finite", "kind_of", "open_source"]
+
+
+def check_address(spec: SourceSpec) -> None:
+    """Look at everything in an address that can be judged without opening it.
+
+    Raises:
+        ConfigError: the address or one of its options is wrong; the message says what is allowed.
+    """
+    match kind_of(spec.url):
+        case SourceKind.SYNTHETIC:
+            from .synthetic import parse_synthetic  # noqa: PLC0415  only when chosen
+
+            parse_synthetic(spec.url)
+        case SourceKind.RTSP | SourceKind.HTTP | SourceKind.V4L2 | SourceKind.FILE:
+            from .av_options import openings  # noqa: PLC0415  only when chosen
+
+            openings(spec)
 
 
 def open_source(

@@ -53,7 +53,8 @@ class CameraEvents:
     A stay is keyed by rule and track. When the tracker has given an object a new id, the new track takes over the stay
     that it continues, so an object that flickers or jumps stays one event.
 
-    An `end` tells the last sighting: its box, score, `captured` and `ended` are all of that frame.
+    An `end` shows the last sighting (box, score, `ended`); `captured` is the last frame, in which the object was missed
+    or the camera was lost, so that the age of the message is that of what it says.
     """
 
     def __init__(
@@ -77,15 +78,15 @@ class CameraEvents:
         self._open_by_rule = {rule.name: 0 for rule in rules if rule.listed}
         self._stays: dict[tuple[str, int], _Stay] = {}
         self._frames = 0  # observed so far
-        self._frame_ns: int | None = None  # capture time of the last frame
+        self._frame: FrameInfo | None = None  # the last one
         self._interval_ns = 0  # between the last two frames
 
     def observe(self, info: FrameInfo, tracks: Sequence[Track], model: ModelRef) -> list[Event]:
         """Take in the tracks seen in the next frame; return what has happened, in order."""
         now_ns = info.captured_ns
-        if self._frame_ns is not None:
-            self._interval_ns = max(0, now_ns - self._frame_ns)
-        self._frame_ns = now_ns
+        if self._frame is not None:
+            self._interval_ns = max(0, now_ns - self._frame.captured_ns)
+        self._frame = info
         self._frames += 1
         seen_ids = {track.id for track in tracks}
         happened = []
@@ -110,7 +111,7 @@ class CameraEvents:
         """End every open event for a reason that is not its own, and forget the objects."""
         ended = [self._end(stay.sent, stay, reason) for stay in self._stays.values() if stay.sent]
         self._stays = {}
-        self._frame_ns = None
+        self._frame = None
         return ended
 
     def active(self) -> Mapping[str, int]:
@@ -183,7 +184,14 @@ class CameraEvents:
     def _end(self, sent: Event, stay: _Stay, reason: EndReason) -> Event:
         self._open_by_rule[stay.rule.name] -= 1
         message = self._message(stay, EventType.END, sent.id, seq=sent.seq + 1)
-        return replace(message, ended_utc_ns=stay.last.info.utc_ns, end_reason=reason)
+        last = self._frame or stay.last.info
+        return replace(
+            message,
+            captured_utc_ns=last.utc_ns,
+            captured_ns=last.captured_ns if last.live else None,
+            ended_utc_ns=stay.last.info.utc_ns,
+            end_reason=reason,
+        )
 
     def _message(self, stay: _Stay, kind: EventType, event_id: str, *, seq: int) -> Event:
         """Say what the last sighting shows."""

@@ -56,6 +56,7 @@ class CameraDesk:
     def __init__(self, plan: DeskPlan) -> None:
         self._plan = plan
         self._lost_connection = -1
+        self._live = False  # of the last frame: a file's time is its own
         self._active: dict[str, int] = {}
         self._change: CameraChange | None = None
 
@@ -77,6 +78,7 @@ class CameraDesk:
             outcome.dropped = "too_old"
             return outcome
         outcome.age_ns = age_ns
+        self._live = info.live
         tracked = plan.tracker.update(result.output, info.captured_ns)
         if plan.publish_detections:
             age_ms = None if age_ns is None else age_ns / NS_PER_MS
@@ -94,6 +96,15 @@ class CameraDesk:
         if change.state is CameraState.OFFLINE and not change.finite:
             self._lost_connection = change.connection
             self._end(outcome, EndReason.CAMERA_LOST)
+        return outcome
+
+    def tick(self, now_ns: int) -> Outcome:
+        """Let a live camera's time pass when no frame comes."""
+        outcome = Outcome()
+        if self._live and self._change is not None and self._change.state is CameraState.ONLINE:
+            outcome.events = self._plan.events.tick(now_ns)
+            self._say_counts(outcome, self._plan.counts.tick(now_ns))
+            self._say_active(outcome)
         return outcome
 
     def source_end(self) -> Outcome:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 Item = Result | SourceEnd | CameraChange
 
-_IDLE_S = 0.5
+_IDLE_S = 0.25
+_TICK_NS = NS_PER_S // 4  # how often time passes without a frame
 _TOUCH_NS = NS_PER_S  # how often the last sightings of open events are kept
 
 
@@ -52,14 +53,14 @@ class Events:
         self._plan = plan
         self._clock = clock
         self._beat = beat
-        self._touched_ns = clock.monotonic_ns()
+        self._touched_ns = self._ticked_ns = clock.monotonic_ns()
 
     def loop(self) -> None:
         """Deal with everything that waits, then commit once; at the end, end what is open.
 
         Thread: events.  Ends: every capture and inference thread has left, or `inbox` was closed; what waits is dealt
         with first.
-        Blocks on: inbox.take_all (put, leave, close, 0.5 s), the store's commit (the disk).
+        Blocks on: inbox.take_all (put, leave, close, 0.25 s), the store's commit (the disk).
         """
         for desk in self._plan.desks.values():
             self._settle([desk.begin()])
@@ -67,7 +68,7 @@ class Events:
             while True:
                 self._beat()
                 self._settle([self._step(item) for item in self._plan.inbox.take_all(_IDLE_S)])
-                self._touch()
+                self._tick()
         except ChannelClosed:
             utc_ns = self._clock.utc_ns()
             self._settle([desk.stop(utc_ns) for desk in self._plan.desks.values()])
@@ -104,12 +105,15 @@ class Events:
         for event in events:
             self._plan.told(event)
 
-    def _touch(self) -> None:
-        """Keep the last sightings of open events, so that a crash can end them where they were last seen."""
+    def _tick(self) -> None:
+        """Let time pass where no frame comes, and keep the last sightings: a crash ends events where they were."""
         now_ns = self._clock.monotonic_ns()
-        if now_ns - self._touched_ns < _TOUCH_NS:
+        if now_ns - self._ticked_ns < _TICK_NS:
             return
-        self._touched_ns = now_ns
-        seen = {key: at for desk in self._plan.desks.values() for key, at in desk.open_events().items()}
-        if seen:
-            self._plan.store.touch(seen)
+        self._ticked_ns = now_ns
+        desks = self._plan.desks.values()
+        self._settle([desk.tick(now_ns) for desk in desks])
+        if now_ns - self._touched_ns >= _TOUCH_NS:
+            self._touched_ns = now_ns
+            if seen := {key: at for desk in desks for key, at in desk.open_events().items()}:
+                self._plan.store.touch(seen)
