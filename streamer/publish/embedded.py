@@ -16,9 +16,13 @@ from .url import BrokerAddress
 if TYPE_CHECKING:
     from amqtt.broker import Broker
 
+log = logging.getLogger(__name__)
+
 _HOST = "127.0.0.1"
 _START_S = 10.0
 _STOP_S = 3.0
+_SHUTDOWN_S = 1.0
+_LAST_TURNS = 5
 
 
 class EmbeddedBroker:
@@ -82,14 +86,23 @@ class EmbeddedBroker:
         broker = _make_broker(self._port)
         writers = _collect_writers(broker)
         await broker.start()
-        self._port = _bound_port(broker)
+        self._port = int(_server(broker).sockets[0].getsockname()[1])
         self._ready.set()
         await self._stop.wait()
-        # Its limit: amqtt waits for clients that do not answer. It leaves the connections of some open.
-        await asyncio.wait_for(broker.shutdown(), _STOP_S)
-        for writer in writers:
+        await _end(broker, writers)
+
+
+async def _end(broker: Broker, writers: weakref.WeakSet[asyncio.StreamWriter]) -> None:
+    """End the broker, and then what it leaves open: it waits for clients that do not answer."""
+    try:
+        await asyncio.wait_for(broker.shutdown(), _SHUTDOWN_S)
+    except asyncio.TimeoutError:
+        log.debug("the embedded broker did not end by itself")
+    _server(broker).close()
+    for _ in range(_LAST_TURNS):  # also those that were just being accepted; each closes in the turn after
+        for writer in list(writers):
             writer.close()
-        await asyncio.sleep(0)  # a transport closes in the turn after
+        await asyncio.sleep(0.005)
 
 
 def _make_broker(port: int) -> Broker:
@@ -112,7 +125,7 @@ def _collect_writers(broker: Broker) -> weakref.WeakSet[asyncio.StreamWriter]:
     return writers
 
 
-def _bound_port(broker: Broker) -> int:
-    # amqtt tells nowhere else which port it was given for 0.
-    server = broker._servers["default"].instance  # noqa: SLF001
-    return int(server.sockets[0].getsockname()[1])
+def _server(broker: Broker) -> asyncio.Server:
+    # amqtt tells nowhere else which port it was given for 0, and keeps listening when its shutdown is cut short.
+    server: asyncio.Server = broker._servers["default"].instance  # noqa: SLF001
+    return server

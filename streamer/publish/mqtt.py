@@ -30,6 +30,7 @@ _CONNECT_S = 5.0  # for the connection, the TLS handshake and the answer to CONN
 _GOODBYE_S = 1.0  # for the answer to the last `offline`
 _CLOSE_S = 2.0  # longer only when the thread is stuck in a connect: then it is left to its own limit
 _LASTED_NS = 2_000_000_000  # a connection that held this long was a good one: the back-off begins anew
+_AFTER_SHORT = 2  # failures that count after one that broke sooner: at most 4 s, since the broker does take us
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +61,9 @@ class _Backoff:
         self._failures += 1
         return step_s * self._rng.uniform(0.5, 1.0)
 
-    def reset(self) -> None:
-        self._failures = 0
+    def connected(self, lasted_ns: int) -> None:
+        """Take into account that there was a connection."""
+        self._failures = 0 if lasted_ns >= _LASTED_NS else min(self._failures, _AFTER_SHORT)
 
 
 class MqttSink:
@@ -115,17 +117,17 @@ class MqttSink:
         Blocks on: connect (its limit), the socket (1 s, `wake`), the back-off (`close`).
         """
         while not self._stopping.is_set():
-            began_ns = time.monotonic_ns()
-            try:
-                self._connect_and_serve()
-            except BrokerError as lost:
-                if time.monotonic_ns() - began_ns > _LASTED_NS:
-                    self._backoff.reset()
-                self._recover(lost)
-            except Exception:
-                # A fault in paho or in an answer's callback: the messages in flight are sent again on the next one.
-                log.exception("mqtt: a fault ended the connection")
-                self._stopping.wait(self._backoff.next_s(LostKind.SOON))
+            self._attempt()
+
+    def _attempt(self) -> None:
+        try:
+            self._connect_and_serve()
+        except BrokerError as lost:
+            self._recover(lost)
+        except Exception:
+            # A fault in paho or in an answer's callback: the messages in flight are sent again on the next connection.
+            log.exception("mqtt: a fault ended the connection")
+            self._stopping.wait(self._backoff.next_s(LostKind.SOON))
 
     def _connect_and_serve(self) -> None:
         options = self._options
@@ -140,14 +142,19 @@ class MqttSink:
         session = Session(client, options.address, window=WINDOW)
         try:
             session.open(_CONNECT_S, self._stopping)
-            if not self._stopping.is_set():
+            connected_ns = time.monotonic_ns()
+            try:
                 self._serve(session)
+            finally:
+                self._backoff.connected(time.monotonic_ns() - connected_ns)
         finally:
             self._number = None
             self._session = None
             session.end(goodbye=self._stopping.is_set())
 
     def _serve(self, session: Session) -> None:
+        if self._stopping.is_set():
+            return
         self._announce(session, b"online")
         self._session = session
         self._number = self._connections
