@@ -41,14 +41,15 @@ class Delivery:
         self._rows = RowLane(outbox, sink, clock=clock, wake=self._wake.set)
         self._states = StateLane(board, outbox, sink, wake=self._wake.set)
         self._feed = FeedLane(sink, capacity=feed_capacity, wake=self._wake.set)
+        board.listen(self._wake.set)
 
     def poke(self) -> None:
-        """Say that rows were stored or states have changed."""
+        """Say that rows were stored."""
         self._rows.stored()
         self._wake.set()
 
     def feed(self, message: Message) -> bool:
-        """Send a message now, or drop and count it. Never waits; from one thread.
+        """Send a message now, or drop and count it. Never waits.
 
         Returns:
             Whether it was accepted.

@@ -7,6 +7,7 @@ taken by the publish thread, which `wake` wakes.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -242,43 +243,42 @@ class FeedLane:
         self._sink = sink
         self._capacity = capacity
         self._wake = wake
-        self._waiting: deque[Message] = deque()  # one thread puts, the publish thread takes
-        self._next: Message | None = None  # taken, and the sink had no room
+        self._lock = threading.Lock()  # guards the next three
+        self._waiting: deque[Message] = deque()  # any thread puts, the publish thread takes
         self.open = False  # whether there is a connection
+        self.dropped = {"disconnected": 0, "full": 0, "connection_lost": 0}
+        self._next: Message | None = None  # taken, and the sink had no room
         self.sent = 0
-        self.dropped = {"disconnected": 0, "full": 0, "connection_lost": 0}  # each has one writer
 
     def put(self, message: Message) -> bool:
-        """Offer a message. The oldest makes room: an old answer is worse than none. From one thread."""
-        if not self.open:
-            self.dropped["disconnected"] += 1
-            return False
-        if len(self._waiting) >= self._capacity:
-            try:
+        """Offer a message. The oldest makes room: an old answer is worse than none. Any thread."""
+        with self._lock:
+            if not self.open:
+                self.dropped["disconnected"] += 1
+                return False
+            self._waiting.append(message)
+            if len(self._waiting) > self._capacity:
                 self._waiting.popleft()
                 self.dropped["full"] += 1
-            except IndexError:  # the publish thread has just taken the last one
-                pass
-        self._waiting.append(message)
         self._wake()
         return True
 
     def start_over(self, *, connected: bool) -> None:
         """Drop what waited for a connection that is gone."""
-        self.open = False
-        self.dropped["connection_lost"] += len(self._waiting) + (self._next is not None)
-        self._waiting.clear()
-        self._next = None
-        self.open = connected
+        with self._lock:
+            self.dropped["connection_lost"] += len(self._waiting) + (self._next is not None)
+            self._waiting.clear()
+            self._next = None
+            self.open = connected
 
     def send(self) -> None:
         """Hand over as many messages as the sink takes."""
         while True:
             if self._next is None:
-                try:
-                    self._next = self._waiting.popleft()
-                except IndexError:
-                    return
+                with self._lock:
+                    self._next = self._waiting.popleft() if self._waiting else None
+            if self._next is None:
+                return
             if not self._sink.send(self._next, self._on_done):
                 return
             self._next = None

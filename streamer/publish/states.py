@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 
 class State(NamedTuple):
@@ -21,15 +21,24 @@ class StateBoard:
     """What each retained topic says now. Any thread sets; the publish thread reads. Never waits."""
 
     def __init__(self) -> None:
+        self._changed: Callable[[], None] = lambda: None
         self._lock = threading.Lock()  # guards all below
         self._states: dict[str, State] = {}  # in the order of their versions
         self._version = 0
         self._expected: frozenset[str] | None = None
 
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called at each change, in the thread that made it; it must not wait."""
+        self._changed = changed
+
     def set(self, topic: str, payload: bytes) -> None:
         """Say what a topic's state is. The same again changes nothing."""
         with self._lock:
+            before = self._version
             self._set_locked(topic, payload)
+            changed = self._version != before
+        if changed:
+            self._changed()
 
     def clear(self, topic: str) -> None:
         """Take a topic away from the broker."""

@@ -15,11 +15,13 @@ _CHUNK = 200  # rows a step; a step is far below the 5 % between the bound and t
 _MOST_STEPS = 50  # in one transaction, so that the events thread is not held up for long; the rest goes a second later
 _TARGET = 0.95  # of the bound, so that trimming is not needed again at once
 _FOREVER_NS = 1 << 62
+# A machine without a clock of its own starts in 1970: what it stored then is not old when it learns the time.
+_SANE_NS = 1_577_836_800 * 1_000_000_000  # 2020-01-01
 
 # A delivered event is history only: it goes before anything that a receiver still waits for. Oldest first.
 _DELETE_DELIVERED = """
 DELETE FROM events WHERE id IN (
-    SELECT id FROM events AS e WHERE ended < :before
+    SELECT id FROM events AS e WHERE ended > :after AND ended < :before
         AND NOT EXISTS (SELECT 1 FROM outbox WHERE event = e.id)
         AND NOT EXISTS (SELECT 1 FROM updates WHERE event = e.id)
     ORDER BY changed LIMIT :limit)
@@ -28,7 +30,7 @@ _DELETE_UPDATES = "DELETE FROM updates WHERE id IN (SELECT id FROM updates ORDER
 _OLDEST_WAITING = "SELECT DISTINCT event FROM (SELECT event FROM outbox ORDER BY id LIMIT ?)"
 _AGED_WAITING = """
 SELECT DISTINCT event FROM (SELECT event FROM outbox UNION ALL SELECT event FROM updates)
-JOIN events ON events.id = event WHERE ended < ?
+JOIN events ON events.id = event WHERE ended > ? AND ended < ?
 """
 
 
@@ -56,8 +58,10 @@ def trim_age(db: sqlite3.Connection, bounds: Bounds, *, utc_ns: int) -> Counter[
     """
     before_ns = utc_ns - round(bounds.max_age_s * 1e9)
     dropped: Counter[str] = Counter()
-    dropped["event_age"] = _delete_events(db, db.execute(_AGED_WAITING, (before_ns,)).fetchall())
-    dropped["history_age"] = db.execute(_DELETE_DELIVERED, {"before": before_ns, "limit": -1}).rowcount
+    dropped["event_age"] = _delete_events(db, db.execute(_AGED_WAITING, (_SANE_NS, before_ns)).fetchall())
+    dropped["history_age"] = db.execute(
+        _DELETE_DELIVERED, {"after": _SANE_NS, "before": before_ns, "limit": -1}
+    ).rowcount
     return +dropped
 
 
@@ -72,7 +76,7 @@ def trim_size(db: sqlite3.Connection, bounds: Bounds) -> Counter[str]:
     for _ in range(_MOST_STEPS):
         if used_bytes(db) <= bounds.max_bytes * _TARGET:
             break
-        if history := db.execute(_DELETE_DELIVERED, {"before": _FOREVER_NS, "limit": _CHUNK}).rowcount:
+        if history := db.execute(_DELETE_DELIVERED, {"after": -1, "before": _FOREVER_NS, "limit": _CHUNK}).rowcount:
             dropped["history_size"] += history
         elif updates := db.execute(_DELETE_UPDATES, {"limit": _CHUNK}).rowcount:
             dropped["update_size"] += updates

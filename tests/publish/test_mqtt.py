@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -305,6 +306,17 @@ def test_the_window_is_bounded_and_a_stuck_broker_blocks_nobody(mosquitto: Mosqu
     wait_until(lambda: sink.send(message, done.append), 5.0, "room again")
     wait_until(lambda: len(done) > 1, 5.0, "answers")
     sink.close()
+
+
+@pytest.mark.broker
+def test_a_stuck_broker_does_not_hold_up_the_end(mosquitto: Mosquitto) -> None:
+    sink = open_mqtt(MqttOptions(address=at(mosquitto.port)))
+    until_connected(sink)
+    mosquitto.freeze()
+    began_s = time.monotonic()
+    sink.close()
+    assert time.monotonic() - began_s < 2.0
+    mosquitto.thaw()
 
 
 @pytest.mark.broker

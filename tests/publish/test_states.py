@@ -37,3 +37,13 @@ def test_what_is_no_longer_configured_is_cleared_and_nothing_else() -> None:
     assert board.cleared("gone")
     assert not board.cleared("set")
     assert not board.cleared("expected")
+
+
+def test_each_change_is_told_and_nothing_else() -> None:
+    board = StateBoard()
+    told: list[int] = []
+    board.listen(lambda: told.append(board.version()))
+    board.set("a", b"1")
+    board.set("a", b"1")
+    board.set("a", b"2")
+    assert told == [1, 2]

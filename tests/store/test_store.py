@@ -151,6 +151,15 @@ def test_what_is_too_old_goes_and_is_counted_by_whether_it_was_delivered(tmp_pat
     store.close()
 
 
+def test_what_was_stored_before_the_machine_knew_the_time_is_not_old(tmp_path: Path) -> None:
+    clock = FakeClock(utc_ns=NOON_NS)
+    store = opened(tmp_path, clock=clock)
+    store.append([make_event("in-1970", "end", at_s=-1_700_000_000 + 60)])
+    store.touch({})
+    assert pending_ids(store) == [("in-1970", 0)]
+    store.close()
+
+
 class _FullDisk:
     """Stands before a connection and lets nothing be committed while `full`."""
 
