@@ -68,9 +68,12 @@ class Session:
         """Close the connection with RST."""
         self._stop.set()
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-        nothing = os.open(os.devnull, os.O_RDWR)  # close() does nothing while another thread is in recv()
-        os.dup2(nothing, self._connection.fileno())
+        spare = self._connection.dup()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, self._connection.fileno())  # `finish` must not say goodbye
         os.close(nothing)
+        spare.shutdown(socket.SHUT_RD)  # wakes the thread in recv(), which holds the socket: else nothing is sent
+        spare.close()
 
     def _request(self) -> tuple[str, str, dict[str, str]] | None:
         """Read one request; interleaved frames of the client (RTCP) are skipped."""
