@@ -83,8 +83,11 @@ def _table(rows: list[EventRow], out: TextIO) -> None:
             row.end_reason or "going on",
         )  # fmt: skip
     console = Console(file=out)
-    # A pipe has no width of its own: whole lines are worth more there than eighty columns.
-    console.print(table, width=None if console.is_terminal else 160)
+    if not console.is_terminal:
+        # A pipe has no width of its own: whole lines are worth more there than eighty columns. The height must be
+        # given, too: without it a dumb terminal's width is taken.
+        console = Console(file=out, width=160, height=25)
+    console.print(table)
 
 
 def _line(row: EventRow) -> str:
