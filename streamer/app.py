@@ -34,6 +34,7 @@ from streamer.pipeline.infer_loop import Inference, InferPlan
 from streamer.pipeline.messages import CameraState
 from streamer.pipeline.supervisor import Outcome, Stages, Supervisor
 from streamer.pipeline.worker import Worker
+from streamer.pixels.convert import use_one_thread
 from streamer.publish.embedded import EmbeddedBroker
 from streamer.publish.mqtt import open_mqtt
 from streamer.publish.states import StateBoard
@@ -84,6 +85,7 @@ def open_run(config: Path, *, table: bool, clock: Clock | None = None) -> Iterat
         BackendError: a model can't be used.
         StoreError: `data_dir` is in use by another run, or can't be written.
     """
+    use_one_thread()
     loaded = load(config, os.environ)
     found = examine(loaded)
     if found.problems:

@@ -93,7 +93,7 @@ class Delivery:
         """
         self._deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
         self.poke()
-        self._ended.wait(timeout_s + 2.0)  # the loop keeps the deadline; two seconds more for a slow disk
+        self._ended.wait(timeout_s + 0.5)  # the loop keeps the deadline; half a second more for a slow disk
         return self._undelivered
 
     def run(self, beat: Callable[[], None]) -> None:

@@ -21,7 +21,7 @@ _LOOK_S = 1.0
 # The contract: a signal drains at most 3 s and ends within 5 s. The parts below add up to less.
 _STOP_LOOPS_S = 1.0
 _STOP_EVENTS_S = 0.5
-_STOP_DRAIN_S = 2.8
+_STOP_DRAIN_S = 2.5
 _STOP_CLOSE_S = 0.2
 _STOP_OTHERS_S = 0.2
 

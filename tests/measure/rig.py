@@ -1,4 +1,4 @@
-"""What measuring needs around a run: a broker, cameras in a process of their own, `streamer run`, and a clock of arrivals.
+"""What measuring needs around a run: a broker, cameras in a process of their own, `streamer run`, times of arrival.
 
 Everything runs as its user would run it: separate processes, real sockets on 127.0.0.1.
 """
@@ -161,13 +161,10 @@ def environment() -> str:
     import numpy as np  # noqa: PLC0415
     import onnxruntime  # noqa: PLC0415
 
-    versions = {"python": sys.version.split()[0], "av": av.__version__, "onnxruntime": onnxruntime.__version__}
-    try:
-        import openvino  # noqa: PLC0415
+    from streamer.infer.backends.open import runtime_version  # noqa: PLC0415
 
-        versions["openvino"] = openvino.__version__.split("-")[0]
-    except ImportError:
-        pass
+    versions = {"python": sys.version.split()[0], "av": av.__version__, "onnxruntime": onnxruntime.__version__}
+    versions["openvino"] = runtime_version("openvino")
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "?",

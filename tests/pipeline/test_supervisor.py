@@ -70,7 +70,7 @@ def test_a_stop_ends_every_stage_in_order_and_drains_shortly() -> None:
     thread.join(5)
     assert rig.order == ["capture", "infer", "events", "publish"]
     assert outcomes == [Outcome(failure=None, stuck=())]
-    assert rig.drains == [2.8]
+    assert rig.drains == [2.5]
 
 
 def test_a_failed_stage_stops_all_and_is_handed_on() -> None:
