@@ -17,7 +17,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from rig import ROOT, broker, cameras, environment, listening, quantile, rest, streamer, wait_until
+from rig import ROOT, Arrival, broker, cameras, environment, listening, quantile, rest, streamer, wait_until
 
 CONFIG = """\
 mqtt: {{url: mqtt://127.0.0.1:{port}}}
@@ -45,8 +45,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         model, clip, times, config = folder / "net.onnx", folder / "clip.mp4", folder / "times", folder / "config.yaml"
-        subprocess.run([sys.executable, str(Path(__file__).with_name("limits.py")), "make", "--model", str(model),
-                        "--clip", str(clip), "--seconds", "1"], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)  # fmt: skip
+        make = ["make", "--model", str(model), "--clip", str(clip), "--seconds", "1"]
+        limits = Path(__file__).with_name("limits.py")
+        subprocess.run([sys.executable, str(limits), *make], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
         serve = ["--cameras", args.cameras, "--size", args.size, "--fps", args.fps, "--times", times]
         with (
             broker(folder / "broker") as mosquitto,
@@ -77,7 +78,7 @@ def main() -> int:
     return 0
 
 
-def report(name: str, sent: list[int], feed: list, utc_offset_ns: int, fps: int) -> None:  # type: ignore[type-arg]
+def report(name: str, sent: list[int], feed: list[Arrival], utc_offset_ns: int, fps: int) -> None:
     ages: list[tuple[float, float]] = []
     reported = []
     for arrival in feed:
@@ -97,7 +98,7 @@ def report(name: str, sent: list[int], feed: list, utc_offset_ns: int, fps: int)
         f"p50 {quantile(settled, 0.5):.0f} ms, p95 {quantile(settled, 0.95):.0f}, p99 {quantile(settled, 0.99):.0f}, "
         f"max {max(settled):.0f}; reported age p50 {quantile(reported, 0.5):.0f}"
     )
-    minutes = {}
+    minutes: dict[int, list[float]] = {}
     for at, age in ages:
         minutes.setdefault(int((at - first) // 60) + 1, []).append(age)
     print("  p50 by minute:", " ".join(f"{m}:{quantile(v, 0.5):.0f}" for m, v in minutes.items()))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "infer"))
 BARE_S = 8.0
 
 
@@ -23,7 +23,7 @@ def make(args: argparse.Namespace) -> None:
     """A network of YOLO11n's cost with random weights, and a 1920x1080 H.264 clip with movement and noise."""
     import av  # noqa: PLC0415
     import cv2  # noqa: PLC0415
-    from infer.randomnet import make_random_yolo  # noqa: PLC0415
+    from randomnet import make_random_yolo  # noqa: PLC0415
 
     make_random_yolo(Path(args.model), size=640)
     rng = np.random.default_rng(1)

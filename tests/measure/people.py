@@ -10,6 +10,7 @@ import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rig import SHARED, broker, cameras, listening, streamer, wait_until
 
@@ -77,8 +78,8 @@ def run(folder: Path, port: int, source: str, args: argparse.Namespace) -> float
     return None
 
 
-def report(events: list[dict], origin_s: float) -> int:  # type: ignore[type-arg]
-    stays = {}
+def report(events: list[dict[str, Any]], origin_s: float) -> int:
+    stays: dict[str, dict[str, Any]] = {}
     for event in events:
         stays.setdefault(event["id"], {})[event["type"]] = event
     rows = []
@@ -101,9 +102,8 @@ def report(events: list[dict], origin_s: float) -> int:  # type: ignore[type-arg
         inside = any(a - 1 <= start_s <= b for a, b in STAYS)
         first_of_stay = abs(nearest[0] - start_s)
         worst = max(worst, first_of_stay if inside else 99)
-        print(
-            f"  {start_s:7.2f} .. {end_s:7.2f}  {reason}  {score:.2f}  truth {nearest[0]} .. {nearest[1]}  off {start_s - nearest[0]:+.2f} s"
-        )
+        truth = f"truth {nearest[0]} .. {nearest[1]}  off {start_s - nearest[0]:+.2f} s"
+        print(f"  {start_s:7.2f} .. {end_s:7.2f}  {reason}  {score:.2f}  {truth}")
     print(f"worst start: {worst:.2f} s")
     return 0
 
