@@ -21,7 +21,9 @@ _UPDATE_EVERY_NS = 60 * NS_PER_S
 _GOES_ON_AT = 0.8  # a running event goes on down to this share of its least area, as it does of its least score
 _LEAST_SHARE = 0.25  # of the frames: what is seen less often has not "been there" (two ghosts a second apart)
 _NEAR = 0.5  # diagonals between the boxes of one object under two ids
-_SLACK_NS = NS_PER_S  # frames may be this late before their absence means anything
+# Frames may be this late before their absence means anything. A camera that freezes is lost after 3 to 4 s, and what
+# was open then ends for that reason: nobody saw it go.
+_SLACK_NS = 5 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ class CameraEvents:
         """Let a live camera's time pass when no frame comes; return the ends that are due.
 
         Absence is shown by frames, not by their lateness: an end waits for as long as frames may still be on their way
-        (1 s, and two intervals of a slow camera), so that this never overtakes `observe`.
+        (5 s, and two intervals of a slow camera), so that this overtakes neither `observe` nor the loss of the camera.
         """
         return self._end_gone(now_ns - _SLACK_NS - 2 * self._interval_ns)
 

@@ -139,9 +139,16 @@ class TestEnd:
         events = camera_events()
         stay(events, seconds(0, 2))
         assert events.tick(ns(4.1)) == []  # frames may still be on their way
-        (end,) = events.tick(ns(5.5))
+        (end,) = events.tick(ns(9.5))
         assert (end.end_reason, end.ended_utc_ns) == (EndReason.GONE, utc(2))
-        assert events.tick(ns(9)) == []
+        assert events.tick(ns(13)) == []
+
+    def test_a_camera_that_freezes_is_lost_before_anything_is_taken_for_gone(self) -> None:
+        events = camera_events(replace(PERSON, end_after_s=0.1))
+        stay(events, seconds(0, 2))
+        assert events.tick(ns(6)) == []
+        (end,) = events.end_all(EndReason.CAMERA_LOST)
+        assert end.end_reason is EndReason.CAMERA_LOST
 
     @pytest.mark.parametrize("fps", [1, 0.3])
     def test_a_slow_camera_that_shows_it_in_each_frame_keeps_it_open(self, fps: float) -> None:
