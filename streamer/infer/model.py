@@ -14,7 +14,7 @@ from streamer.core.results import Detections, ModelRef
 from streamer.pixels.convert import Canvases
 from streamer.pixels.fit import Place, crop, letterbox, letterbox_topleft, stretch
 
-from .backends.base import IN_FLIGHT, BackendOptions
+from .backends.base import IN_FLIGHT, STREAMS, BackendOptions
 from .backends.open import open_backend
 from .heads import open_head
 from .spec import ColorOrder, Fit
@@ -47,16 +47,19 @@ class ModelTicket:
     """A claim on the detections of one submitted batch. Compared by identity."""
 
     ticket: Ticket
-    canvases: NDArray[np.uint8]  # (B, H, W, 3), until two more batches have been submitted
+    canvases: NDArray[np.uint8]  # (B, H, W, 3), until `IN_FLIGHT` more batches have been submitted
     placements: list[Placement]
 
 
 class Model:
     """One network, called by one thread; at most `IN_FLIGHT` batches at once."""
 
-    def __init__(self, spec: ModelSpec, backend: Backend, head: Head, *, floor: float, iou: float) -> None:
+    def __init__(
+        self, spec: ModelSpec, backend: Backend, head: Head, *, floor: float, iou: float, depth: int = IN_FLIGHT
+    ) -> None:
         self.spec = spec
         self.ref = _ref(spec, backend)
+        self.depth = depth  # batches to keep in flight
         self.sample: Sample | None = None
         self._backend = backend
         self._head = head
@@ -149,7 +152,9 @@ def open_model(
     options = BackendOptions(
         precision="f32" if precision == "auto" else precision, latency=latency, threads=threads, on_ready=on_ready
     )
-    return Model(spec, open_warm(spec, backend, options), head, floor=floor, iou=iou)
+    # A frame that waits for its turn only grows older where the newest one counts.
+    depth = STREAMS if latency else IN_FLIGHT
+    return Model(spec, open_warm(spec, backend, options), head, floor=floor, iou=iou, depth=depth)
 
 
 def open_warm(spec: ModelSpec, kind: str, options: BackendOptions) -> Backend:

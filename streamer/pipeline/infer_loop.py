@@ -1,4 +1,4 @@
-"""One model serves all its cameras: take what is there, keep two batches in flight, pass the results on."""
+"""One model serves all its cameras: take what is there, keep some batches in flight, pass the results on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from streamer.core.errors import ChannelClosed
 from streamer.core.results import Result, Timing
-from streamer.infer.backends.base import IN_FLIGHT
 
 from .frames import SourceEnd
 
@@ -76,7 +75,7 @@ class Inference:
                 self._beat()
                 self._swap_if_due(model)
                 # Room first, then a frame: one taken earlier would only grow old while it waits for its place.
-                self._collect(model, leave=IN_FLIGHT - 1)
+                self._collect(model, leave=model.depth - 1)
                 try:
                     items = self._plan.frames.take(model.spec.input.max_batch, timeout_s=_IDLE_S)
                 except ChannelClosed:

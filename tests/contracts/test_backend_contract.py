@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from streamer.core.errors import BackendError
-from streamer.infer.backends.base import BackendOptions
+from streamer.infer.backends.base import IN_FLIGHT, BackendOptions
 from streamer.infer.backends.fake import FakeBackend
 from streamer.infer.backends.open import open_backend
 from streamer.infer.spec import ColorOrder, Fit, InputSpec
@@ -174,11 +174,11 @@ def test_outputs_last_until_the_slot_is_used_again(bench: Bench) -> None:
     check(backend.collect(backend.submit(batches[2])), batches[2])
 
 
-def test_a_third_submit_waits_and_spends_the_oldest_ticket(bench: Bench) -> None:
+def test_a_submit_beyond_the_slots_waits_and_spends_the_oldest_ticket(bench: Bench) -> None:
     backend = bench.open()
-    tickets = [backend.submit(batch_of(seed)) for seed in range(3)]
-    check(backend.collect(tickets[1]), batch_of(1))
-    check(backend.collect(tickets[2]), batch_of(2))
+    tickets = [backend.submit(batch_of(seed)) for seed in range(IN_FLIGHT + 1)]
+    for seed in range(1, IN_FLIGHT + 1):
+        check(backend.collect(tickets[seed]), batch_of(seed))
     with pytest.raises(ValueError, match="used again"):
         backend.collect(tickets[0])
     with pytest.raises(ValueError, match="used again"):

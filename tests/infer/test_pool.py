@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from streamer.core.errors import BackendError
+from streamer.infer.backends.base import IN_FLIGHT
 from streamer.infer.backends.pool import Outputs, Pool
 
 BATCH = np.zeros((1, 2, 2, 3), np.uint8)
@@ -50,7 +51,7 @@ def test_a_hang_is_an_error_of_collect_submit_and_close() -> None:
         return ()
 
     pool = Pool(name="x", threads=1, run=hang, on_ready=lambda: None, limit_s=LIMIT_S)
-    tickets = [pool.submit(BATCH), pool.submit(BATCH)]
+    tickets = [pool.submit(BATCH) for _ in range(IN_FLIGHT)]
     with pytest.raises(BackendError, match=r"x: no answer within 0\.05 s"):
         pool.collect(tickets[0])
     assert not pool.ready(tickets[0])
@@ -84,8 +85,8 @@ def test_a_failure_that_nobody_collected_is_not_lost() -> None:
         raise BackendError(f"slot {slot}")
 
     pool = Pool(name="x", threads=1, run=fail, on_ready=lambda: None)
-    pool.submit(BATCH)
-    pool.submit(BATCH)
+    for _ in range(IN_FLIGHT):
+        pool.submit(BATCH)
     with pytest.raises(BackendError, match="slot 0"):
         pool.submit(BATCH)
     pool.close()

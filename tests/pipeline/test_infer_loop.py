@@ -30,6 +30,7 @@ class RecordingModel:
     """Answers in order, and notes how many were in flight; `fail_at` breaks one submission."""
 
     spec = SimpleNamespace(input=SimpleNamespace(max_batch=1))
+    depth = 2
     ref = ModelRef(name="fake", digest="sha256:0", backend="fake", precision="f32")
 
     def __init__(self, *, fail_at: int | None = None) -> None:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from streamer.infer.spec import InputSpec
 
-IN_FLIGHT = 2  # tickets a backend holds at once, so that copying, computing and post-processing overlap
+STREAMS = 2  # batches that are computed at once, where many a second count more than one as fast as possible
+# Tickets a backend holds at once: one more, drawn already, waits for its turn, so that a stream whose batch is done
+# goes on at once, while the results of that batch are still being looked at.
+IN_FLIGHT = STREAMS + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ import onnxruntime
 
 from streamer.core.errors import BackendError
 
-from .base import IN_FLIGHT, Backend, BackendOptions, Ticket
+from .base import IN_FLIGHT, STREAMS, Backend, BackendOptions, Ticket
 from .batch import Normaliser, check_batch, check_input
 from .pool import Outputs, Pool
 
@@ -44,7 +44,7 @@ class OnnxRuntimeBackend:
         self._input = input_spec
         self._output_names = output_names
         self._normalisers = [Normaliser(input_spec) for _ in range(IN_FLIGHT)]
-        self._pool = Pool(name="onnxruntime", threads=IN_FLIGHT, run=self._run, on_ready=options.on_ready)
+        self._pool = Pool(name="onnxruntime", threads=STREAMS, run=self._run, on_ready=options.on_ready)
 
     def submit(self, batch: NDArray[np.uint8]) -> Ticket:
         """Start on a batch; normalising is the pool's work too."""
@@ -109,7 +109,7 @@ def _session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
     chosen.log_severity_level = _ERRORS_ONLY
     chosen.inter_op_num_threads = 1
     # Each running batch brings its own thread: for throughput, the pool's and those of two batches are all the cores.
-    chosen.intra_op_num_threads = cores if options.latency else max(1, cores - IN_FLIGHT + 1)
+    chosen.intra_op_num_threads = cores if options.latency else max(1, cores - STREAMS + 1)
     # Threads that spin between batches take the cores from decoding.
     chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return chosen

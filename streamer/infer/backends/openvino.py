@@ -10,7 +10,7 @@ import numpy as np
 
 from streamer.core.errors import BackendError
 
-from .base import IN_FLIGHT, Backend, BackendOptions, Ticket
+from .base import IN_FLIGHT, STREAMS, Backend, BackendOptions, Ticket
 from .batch import ANSWER_LIMIT_S, check_batch, check_input, is_identity
 from .pool import Outputs, Pool
 
@@ -58,7 +58,7 @@ def has_bf16() -> bool:
 
 
 class OpenVinoBackend:
-    """Two infer requests, used in turn, and a thread for each that waits for it.
+    """`IN_FLIGHT` infer requests, used in turn, and `STREAMS` threads that wait for them.
 
     OpenVINO's own completion callbacks are not used: they need the interpreter's lock after the request already counts
     as done, and freeing the request in that moment waits for them while holding it: a deadlock, seen in tests.
@@ -80,7 +80,7 @@ class OpenVinoBackend:
         self._input = input_spec
         self._ports = [compiled.output(name) for name in output_names]
         self._requests = [compiled.create_infer_request() for _ in range(IN_FLIGHT)]
-        self._pool = Pool(name="openvino", threads=IN_FLIGHT, run=self._run, on_ready=options.on_ready)
+        self._pool = Pool(name="openvino", threads=STREAMS, run=self._run, on_ready=options.on_ready)
 
     def submit(self, batch: NDArray[np.uint8]) -> Ticket:
         """Start on a batch."""
@@ -182,7 +182,7 @@ def _prepared(runtime: ModuleType, model: Any, spec: InputSpec) -> Any:  # noqa:
 def _properties(options: BackendOptions) -> dict[str, str]:
     properties = {
         "INFERENCE_PRECISION_HINT": options.precision,  # never left to the runtime: it takes bf16 silently
-        "NUM_STREAMS": "1" if options.latency else str(IN_FLIGHT),
+        "NUM_STREAMS": "1" if options.latency else str(STREAMS),
     }
     if options.threads:
         properties["INFERENCE_NUM_THREADS"] = str(options.threads)

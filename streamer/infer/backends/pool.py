@@ -37,7 +37,7 @@ class Pool:
 
         Args:
             name: of the runtime, for its threads and messages.
-            threads: at most `IN_FLIGHT` of use.
+            threads: batches that are computed at once; further ones wait for the first that is done.
             run: (slot, batch) -> outputs; two calls never share a slot.
             on_ready: called whenever a ticket has become ready.
             limit_s: what may take no longer: a batch to be answered, all to be closed.
@@ -99,5 +99,5 @@ class Pool:
     def _future_of(self, ticket: Ticket) -> Future[Outputs]:
         taken = self._slots[ticket.slot]
         if taken is None or taken[0] is not ticket:
-            raise ValueError("this ticket's slot has been used again: collect before submitting two more")
+            raise ValueError(f"this ticket's slot has been used again: collect before submitting {IN_FLIGHT} more")
         return taken[1]
