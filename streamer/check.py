@@ -10,7 +10,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from streamer.capture.base import Delivery, DropCause, SourceSpec
@@ -24,10 +23,11 @@ from streamer.publish.url import BrokerAddress
 from streamer.settings import SettingsError, check_classes, json_schema, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from streamer.infer.spec import ModelSpec
-    from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem
+    from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem, Settings
 
 _PROBE_S = 10.0  # for the broker
 
@@ -65,19 +65,30 @@ def examine(loaded: Loaded) -> Examined:
     for name, camera in settings.cameras.items():
         if wrong := _wrong_with(name, camera):
             found.problems.append(loaded.problem(("cameras", name, "source"), wrong))
+    found.problems += [loaded.problem(key, wrong) for key, wrong in _wrong_places(settings)]
     found.problems.sort()
     return found
 
 
 def _wrong_with(name: str, camera: Camera) -> str | None:
     """Return what is wrong with a camera's address, as far as that can be told without opening it."""
-    if camera.source.kind == "file" and not Path(camera.source.reveal()).is_file():
+    if camera.source.kind == "file" and not os.path.isfile(camera.source.reveal()):  # noqa: PTH113  as below
         return f"no such file: {camera.source}"
     try:
         check_address(source_spec(name, camera))
     except ConfigError as exc:
         return str(exc)
     return None
+
+
+def _wrong_places(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the keys whose files or folders can't be what they must be. `os.path`: pathlib raises for odd names."""
+    ca_file, data_dir = settings.mqtt.ca_file, settings.data_dir
+    if ca_file is not None and not os.path.isfile(ca_file):  # noqa: PTH113  see above
+        yield ("mqtt", "ca_file"), f"no such file: {ca_file}"
+    there = next((path for path in (data_dir, *data_dir.parents) if os.path.exists(path)), None)  # noqa: PTH110
+    if there is not None and not os.path.isdir(there):  # noqa: PTH112
+        yield ("data_dir",), f"must be a folder, {there} is a file"
 
 
 def spec_options(model: ModelSettings) -> SpecOptions:

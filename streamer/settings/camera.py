@@ -117,7 +117,7 @@ class Rule(Section):
     after_s: values.Seconds = Field(
         default="500ms", validate_default=True, alias="after", description="How long it must last before it is told."
     )
-    end_after_s: values.Seconds = Field(
+    end_after_s: values.PositiveSeconds = Field(
         default="2s", validate_default=True, alias="end_after", description="How long it must be gone to end."
     )
     min_area: values.Share = Field(

@@ -181,7 +181,11 @@ def _share(value: object) -> float:
 
 
 def _rate(value: object) -> float:
-    return _number(value, 0, 1000, "a number of frames a second, 0 to 1000 (0 = each frame)")
+    allowed = "a number of frames a second: 0 (each frame), or 0.001 to 1000"
+    rate = _number(value, 0, 1000, allowed)
+    if 0 < rate < 0.001:
+        refuse(f"must be {allowed}")
+    return rate
 
 
 def _count(value: object) -> int:

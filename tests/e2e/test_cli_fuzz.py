@@ -147,6 +147,46 @@ def test_a_ready_made_configuration_is_valid(
     assert PASSWORD not in said.both
 
 
+@pytest.mark.parametrize(
+    ("change", "said_of"),
+    [
+        ("ca_file: nothing.pem", "mqtt.ca_file: no such file"),
+        (f"ca_file: {'x' * 300}", "mqtt.ca_file: no such file"),
+        ("data_dir: ./config.yaml", "data_dir: must be a folder"),
+        ("data_dir: ./config.yaml/data", "data_dir: must be a folder"),
+        ("source: nothing.mp4", "cameras.a.source: .*nothing.mp4"),
+        (f"source: {'x' * 300}", "cameras.a.source: "),
+        ("fps: 1e-300", "cameras.a.detect.fps: "),
+        ("end_after: 0s", "cameras.a.events.0.end_after: "),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_a_run_could_not_use_is_told_with_its_line(
+    streamer: Callable[..., Said], tmp_path: Path, command: str, change: str, said_of: str
+) -> None:
+    values = {"ca_file": "null", "data_dir": "./data", "source": "rtsp://192.0.2.1/x", "fps": "5", "end_after": "2s"}
+    key, _, value = change.partition(": ")
+    values[key] = value
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        """
+mqtt: {{url: "mqtts://127.0.0.1:1", ca_file: {ca_file}}}
+data_dir: {data_dir}
+models: {{net: {{model: shapes}}}}
+cameras:
+  a:
+    source: {source}
+    frames: newest
+    detect: {{model: net, fps: {fps}}}
+    events: [{{name: e, class: star, end_after: {end_after}}}]
+""".format(**values)
+    )
+    said = streamer(command, config)
+    assert said.code == 2, said.both
+    assert re.search(rf"{re.escape(str(config))}:\d+: {said_of}", said.both), said.both
+    assert "Traceback" not in said.both
+
+
 @pytest.mark.parametrize("command", ["check", "run", "events"])
 def test_a_missing_variable_is_named_with_its_line(
     streamer: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, command: str

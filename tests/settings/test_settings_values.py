@@ -80,7 +80,7 @@ def test_taken(kind: Any, value: object, expected: object) -> None:  # noqa: ANN
             ["-0.1", "1.1", "nan", ".nan", ".inf", "1e999", "", "x", "0x1", "1_0", True, None, []],
             "0 to 1",
         ),
-        (values.Rate, ["-1", "1001"], "frames a second"),
+        (values.Rate, ["-1", "1001", "1e-300", "0.0009"], "frames a second"),
         (values.Port, ["0", "65536", "80.0", "9" * 5000, True], "1 to 65535"),
         (values.Qos, ["0", "3", "x", None], "lost"),
         (values.Name, ["", "A", "-a", "a b", "a" * 65, "é", "a\n"], "a-z"),
