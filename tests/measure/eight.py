@@ -34,6 +34,7 @@ CLIP_S = 30.0
 SAMPLE_S = 10.0
 NEAR_S = 0.6  # an event of one run is that of another if they begin as near as this: three frames at 5 a second
 GROWTH = 0.05
+ARRIVALS = 9  # one in each 3 s of the scene, and nobody in the last 3 s
 
 CONFIG = """\
 mqtt: {{url: mqtt://127.0.0.1:{port}}}
@@ -252,6 +253,9 @@ def main() -> int:
         with broker(folder / "broker") as mosquitto, listening(mosquitto.port) as heard:
             expected = reference(folder, clip, mosquitto.port, heard, args.model)
             heard.arrivals.clear()
+            if len(expected) != ARRIVALS:  # a shape taken for two for a moment depends on which frames are looked at
+                print(f"seed {args.seed}: {len(expected)} events for {ARRIVALS} shapes, no measure for cameras; try 11")
+                return 2
             with faulty(clip, loops) as facts:
                 config = write(
                     folder, name="live", port=mosquitto.port, model=args.model, urls=facts["urls"], feed=False
