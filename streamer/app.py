@@ -7,7 +7,7 @@ import os
 import random
 import threading
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from streamer.capture.address import is_finite
 from streamer.capture.open import open_source
@@ -32,7 +32,7 @@ from streamer.pipeline.events_loop import Events, EventsPlan, Item
 from streamer.pipeline.frames import FrameQueue, Lane, SourceEnd
 from streamer.pipeline.infer_loop import Inference, InferPlan
 from streamer.pipeline.messages import CameraState
-from streamer.pipeline.supervisor import Outcome, Stages, Supervisor
+from streamer.pipeline.supervisor import Stages, Supervisor
 from streamer.pipeline.worker import Worker
 from streamer.pixels.convert import use_one_thread
 from streamer.publish.embedded import EmbeddedBroker
@@ -107,6 +107,8 @@ class Run:
         self._clock = clock
         self._cameras = {name: camera for name, camera in settings.cameras.items() if camera.enabled}
         self._stop = threading.Event()
+        self._stop_requested = False
+        self._events_stuck = False
         self._unreadable: set[str] = set()  # finite sources that ended by a fault of theirs
         self._metrics = Metrics()
         self._figures = Figures(list(settings.cameras), self._metrics, clock)
@@ -123,7 +125,7 @@ class Run:
             max_age_s=settings.outbox.max_age_s,
             qos=settings.mqtt.qos,
         )
-        stack.callback(self._store.close)
+        stack.callback(self._close_store)
         left_open = self._store.interrupted(encode_interrupted)
         if left_open:
             _log.info("%d events that the last run left open are ended as interrupted", left_open)
@@ -143,10 +145,13 @@ class Run:
         self._listeners: list[Callable[[Event], None]] = []
         self._table = stack.enter_context(LiveStatus()) if table and LiveStatus.possible() else None
         self._looks = 0
-        self._supervisor = Supervisor(self._stages(), clock=clock, drain_s=settings.mqtt.drain_s, look=self._look)
+        self._supervisor = Supervisor(
+            self._stages(), clock=clock, drain_s=settings.mqtt.drain_s, look=self._look, ending=self._notifier.stopping
+        )
 
     def request_stop(self) -> None:
         """End the run in order; safe in a signal handler."""
+        self._stop_requested = True
         self._supervisor.request_stop()
 
     def tell(self, told: Callable[[Event], None]) -> None:
@@ -166,27 +171,21 @@ class Run:
                 self._board.set(f"{name}/status", disabled_status(self._clock.utc_ns()))
         self._notifier.ready()
         outcome = self._supervisor.run()
-        self._notifier.stopping()
+        self._events_stuck = "events" in outcome.stuck
         self._report.last_words()
-        if outcome.stuck or outcome.left:
-            self._leave_behind(outcome)
         if outcome.failure is not None:
             raise outcome.failure
         return self._code()
 
-    def _leave_behind(self, outcome: Outcome) -> NoReturn:
-        """End the process without the threads that are stuck in native code: they can't be joined."""
-        if outcome.failure is not None:
-            _log.error("%s", outcome.failure, exc_info=outcome.failure)
-        self._store.close()
-        logging.shutdown()
-        # Side work that was not done yet is no fault; a stage that did not end is one.
-        os._exit(self._code() or (1 if outcome.stuck or outcome.failure else 0))
+    def _close_store(self) -> None:
+        """Close the store, unless its thread is in the middle of a commit: SQLite mends that at the next start."""
+        if not self._events_stuck:
+            self._store.close()
 
     def _code(self) -> int:
         if self._delivery.undelivered():
             return 4
-        return 2 if self._unreadable else 0
+        return 2 if self._unreadable and not self._stop_requested else 0
 
     def _stages(self) -> Stages:
         captures = [self._capture_worker(name, camera) for name, camera in self._cameras.items()]

@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import sys
+import threading
 import traceback
+from contextlib import contextmanager, suppress
 from enum import Enum, IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -19,7 +21,7 @@ from streamer.core.redact import redact
 from streamer.ops import log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 
@@ -41,6 +43,14 @@ class LogFormat(str, Enum):
     JSON = "json"
 
 
+class Backend(str, Enum):
+    """The runtimes there are."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
+
+
 app = typer.Typer(
     name="streamer",
     help="Cameras in, asked-for events out over MQTT.",
@@ -58,7 +68,7 @@ ModelOption = Annotated[
 ]
 HeadOption = Annotated[str | None, typer.Option("--head", help="the output family, where the file does not tell")]
 LabelsOption = Annotated[str | None, typer.Option("--labels", help="FILE (a name a line) or coco80")]
-BackendOption = Annotated[str, typer.Option("--backend", help="auto, openvino or onnxruntime")]
+BackendOption = Annotated[Backend, typer.Option("--backend", help="which runtime computes it")]
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  the signature typer calls
@@ -87,10 +97,11 @@ def run(
 ) -> None:
     """Watch the cameras until stopped, or until every source, being a finite file, has ended."""
     _set_up_log(log_format, verbose=verbose)
+    signals = _Signals()
     from streamer.app import open_run  # noqa: PLC0415  the other commands need not wait for the runtimes
 
     with open_run(config, table=log_format is LogFormat.TEXT) as streamer:
-        _on_signals(streamer.request_stop)
+        signals.tell(streamer.request_stop)
         code = streamer.run()
     _leave(code)
 
@@ -105,10 +116,11 @@ def demo(
 ) -> None:
     """See it work with nothing to set up: a drawn scene, a small network, a broker inside the process."""
     _set_up_log(log_format, verbose=verbose)
+    signals = _Signals()
     from streamer.demo import open_demo  # noqa: PLC0415
 
     with open_demo(seconds=seconds, seed=seed, out=sys.stdout) as streamer:
-        _on_signals(streamer.request_stop)
+        signals.tell(streamer.request_stop)
         code = streamer.run()
     _leave(code)
 
@@ -124,12 +136,13 @@ def check(
     from streamer.check import check as check_config  # noqa: PLC0415
     from streamer.check import print_schema  # noqa: PLC0415
 
-    if schema:
-        print_schema(sys.stdout)
-    if config is not None:
-        _leave(check_config(config, probe=probe, out=sys.stdout))
-    elif not schema:
+    if config is None and not schema:
         raise ConfigError("which configuration? streamer check CONFIG")
+    with _a_reader_may_leave():
+        if schema:
+            print_schema(sys.stdout)
+        if config is not None:
+            _leave(check_config(config, probe=probe, out=sys.stdout))
 
 
 @app.command()
@@ -142,19 +155,20 @@ def detect(
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="write pictures with boxes here")] = None,
     head: HeadOption = None,
     labels: LabelsOption = None,
-    backend: BackendOption = "auto",
+    backend: BackendOption = Backend.AUTO,
 ) -> None:
     """Detect objects in pictures, once."""
     from streamer.infer.recognise import SpecOptions  # noqa: PLC0415
     from streamer.stills import detect as detect_stills  # noqa: PLC0415
 
     options = SpecOptions(head=head, labels=labels)
-    _leave(
-        detect_stills(
-            images, model=model, options=options, score=score, backend=backend, as_json=as_json, save=save,
-            out=sys.stdout,
-        )
-    )  # fmt: skip
+    with _a_reader_may_leave():
+        _leave(
+            detect_stills(
+                images, model=model, options=options, score=score, backend=backend.value, as_json=as_json, save=save,
+                out=sys.stdout,
+            )
+        )  # fmt: skip
 
 
 @app.command()
@@ -171,7 +185,8 @@ def events(
     """Show what happened, from the local store, also while `run` is running."""
     from streamer.history import show_events  # noqa: PLC0415
 
-    _leave(show_events(config, follow=follow, camera=camera, since=since, as_json=as_json, out=sys.stdout))
+    with _a_reader_may_leave():
+        _leave(show_events(config, follow=follow, camera=camera, since=since, as_json=as_json, out=sys.stdout))
 
 
 @app.command()
@@ -179,24 +194,24 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="one JSON obj
     """Tell what this machine offers, what is missing and how to get it."""
     from streamer.doctor import doctor as examine  # noqa: PLC0415
 
-    _leave(examine(sys.stdout, as_json=as_json))
+    with _a_reader_may_leave():
+        _leave(examine(sys.stdout, as_json=as_json))
 
 
 def main() -> None:
     """Run the command line; the process leaves with one of `Exit`."""
+    code: int = Exit.DONE
     try:
         app()
-    except BrokenPipeError:  # `streamer events | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(Exit.DONE)
-    except KeyboardInterrupt:
-        sys.exit(Exit.SECOND_SIGNAL)
+    except SystemExit as exc:
+        code = exc.code if isinstance(exc.code, int) else Exit.DONE
     except StreamerError as exc:
         sys.stderr.write(f"{redact(str(exc))}\n")
-        sys.exit(_code_of(exc))
+        code = _code_of(exc)
     except Exception:  # noqa: BLE001  the one place where a fault of ours ends, with its traceback
         sys.stderr.write(redact(traceback.format_exc()))
-        sys.exit(Exit.FAULT)
+        code = Exit.FAULT
+    _exit(code)
 
 
 def _code_of(exc: StreamerError) -> Exit:
@@ -214,16 +229,53 @@ def _set_up_log(log_format: LogFormat, *, verbose: bool) -> None:
     log.setup(as_json=log_format is LogFormat.JSON, level=logging.DEBUG if verbose else logging.INFO)
 
 
-def _on_signals(request_stop: Callable[[], None]) -> None:
-    """The first SIGINT or SIGTERM asks for an orderly end, the second leaves at once."""
+class _Signals:
+    """The first SIGINT or SIGTERM asks for an orderly end, also one that comes before there is anything to end."""
 
-    def second(_number: int, _frame: FrameType | None) -> None:
+    def __init__(self) -> None:
+        self._requested = False
+        self._request_stop: Callable[[], None] | None = None
+        self._listen(self._first)
+
+    def tell(self, request_stop: Callable[[], None]) -> None:
+        """Name what ends the run."""
+        self._request_stop = request_stop
+        if self._requested:
+            request_stop()
+
+    @staticmethod
+    def _listen(heard: Callable[[int, FrameType | None], None]) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, heard)
+
+    def _first(self, _number: int, _frame: FrameType | None) -> None:
+        self._listen(self._second)
+        self._requested = True
+        if self._request_stop is not None:
+            self._request_stop()
+
+    def _second(self, _number: int, _frame: FrameType | None) -> None:
         os._exit(Exit.SECOND_SIGNAL)
 
-    def first(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, second)
-        request_stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, first)
+@contextmanager
+def _a_reader_may_leave() -> Iterator[None]:
+    """`streamer events | head`: a reader that has seen enough is no fault, and neither is Ctrl-C."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        return
+
+
+def _exit(code: int) -> NoReturn:
+    """Leave the process, also when a thread of ours is stuck in native code: it can't be joined, and is left behind."""
+    if any(thread.name.startswith("streamer-") for thread in threading.enumerate()):
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from contextlib import closing
 from datetime import datetime, timezone
@@ -16,6 +17,7 @@ from rich.table import Table
 from streamer.core.clock import NS_PER_S
 from streamer.core.errors import ConfigError
 from streamer.settings import load
+from streamer.store.database import FILE_NAME
 from streamer.store.history import open_history
 
 if TYPE_CHECKING:
@@ -38,30 +40,40 @@ def show_events(
 
     Raises:
         ConfigError: the configuration, the camera or the time is wrong.
-        StoreError: there is no store yet, or it can't be read.
+        StoreError: the store can't be read.
     """
     settings = load(config, os.environ).settings
     if camera is not None and camera not in settings.cameras:
         raise ConfigError(f"{config} has no camera {camera}; it has {', '.join(settings.cameras)}")
     since_utc_ns = 0 if since is None else _utc_ns(since, time.time_ns())
-    with closing(open_history(settings.data_dir)) as history:
-        after = 0
-        if not follow and not as_json:
-            _table(list(_steps(history, camera, since_utc_ns)), out)
+    while not os.path.isfile(settings.data_dir / FILE_NAME):  # noqa: PTH113  pathlib raises where a name is too long
+        if not follow:
+            sys.stderr.write(f"no events yet: {settings.data_dir} holds none (`streamer run` stores them there)\n")
             return 0
-        while True:
-            for row in history.query(camera=camera, since_utc_ns=since_utc_ns, after=after, limit=_STEP):
-                after = row.changed
-                out.write(f"{row.payload.decode() if as_json else _line(row)}\n")
-            out.flush()
-            if follow:
-                time.sleep(_FOLLOW_S)
-            elif not history.query(camera=camera, since_utc_ns=since_utc_ns, after=after, limit=1):
-                return 0
+        time.sleep(_FOLLOW_S)
+    with closing(open_history(settings.data_dir)) as history:
+        if follow or as_json:
+            _write_lines(history, camera, since_utc_ns, follow=follow, as_json=as_json, out=out)
+        else:
+            _table(list(_steps(history, camera, since_utc_ns)), out)
+    return 0
 
 
-def _steps(history: History, camera: str | None, since_utc_ns: int) -> Iterator[EventRow]:
+def _write_lines(
+    history: History, camera: str | None, since_utc_ns: int, *, follow: bool, as_json: bool, out: TextIO
+) -> None:
     after = 0
+    while True:
+        for row in _steps(history, camera, since_utc_ns, after=after):
+            after = row.changed
+            out.write(f"{row.payload.decode() if as_json else _line(row)}\n")
+        out.flush()
+        if not follow:
+            return
+        time.sleep(_FOLLOW_S)
+
+
+def _steps(history: History, camera: str | None, since_utc_ns: int, *, after: int = 0) -> Iterator[EventRow]:
     while rows := history.query(camera=camera, since_utc_ns=since_utc_ns, after=after, limit=_STEP):
         yield from rows
         after = rows[-1].changed

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from streamer.core.clock import NS_PER_S
 from streamer.core.errors import ChannelClosed
 from streamer.core.results import Result, Timing
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .frames import FrameQueue
 
 _IDLE_S = 1.0
+_OVERDUE_NS = 5 * NS_PER_S
 
 
 class Swapper(Protocol):
@@ -109,8 +111,12 @@ class Inference:
         return False
 
     def _collect_ready(self, model: Model) -> None:
-        while self._pending and model.ready(self._pending[0].ticket):
+        while self._pending and (model.ready(self._pending[0].ticket) or self._overdue(self._pending[0])):
             self._collect(model, leave=len(self._pending) - 1)
+
+    def _overdue(self, batch: _InFlight) -> bool:
+        """Whether a batch takes so long that it is waited for: the runtime's own limit then ends a hang."""
+        return self._clock.monotonic_ns() - batch.taken_ns > _OVERDUE_NS
 
     def _collect(self, model: Model, *, leave: int) -> None:
         """Collect in order of submission until at most `leave` are in flight."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
+import queue
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
-# The contract: a signal drains at most 3 s and ends within 5 s. The parts below add up to less.
+# The contract: a signal drains at most 3 s and ends within 5 s. One deadline covers it all; what one stage leaves of
+# its share is the next one's.
+_STOP_S = 4.5
 _STOP_LOOPS_S = 1.0
-_STOP_EVENTS_S = 0.5
+_STOP_EVENTS_S = 1.2  # the last commit, on a slow disk
 _STOP_DRAIN_S = 2.5
-_STOP_CLOSE_S = 0.2
-_STOP_OTHERS_S = 0.2
+_STOP_CLOSE_S = 0.3  # behind the drain: the goodbye
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,7 @@ class Stages:
     publish: Worker
     stop: Callable[[], None]  # frees every capture and inference thread; no new frame is taken
     close_events: Callable[[], None]  # forces the events thread to its end, should a writer be stuck
-    finish: Callable[[float], object]  # tells the publish thread to drain for so many seconds, and waits for its end
+    finish: Callable[[float], object]  # lets the publish thread drain for so many seconds at most, and leave; waits not
     cut: Callable[[], None]  # closes the sink under a publish thread that does not leave
 
 
@@ -46,48 +47,60 @@ class Outcome:
     """How a run ended."""
 
     failure: BaseException | None
-    stuck: tuple[str, ...]  # stages still alive: only `os._exit` ends them
-    left: tuple[str, ...] = ()  # side work that had not come to its end: as `stuck`, but no fault
+    stuck: tuple[str, ...]  # threads still alive: only `os._exit` ends them
 
 
 class Supervisor:
     """Runs the stages until they end by themselves, `request_stop` is called, or one fails."""
 
-    def __init__(self, stages: Stages, *, clock: Clock, drain_s: float, look: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        stages: Stages,
+        *,
+        clock: Clock,
+        drain_s: float,
+        look: Callable[[], None],
+        ending: Callable[[], None] = lambda: None,
+    ) -> None:
         """Store the parts.
 
         Args:
             stages: what to run.
-            clock: for the deadline.
+            clock: for the deadlines.
             drain_s: what the publish thread is given when the run has ended by itself.
-            look: called about once a second while all is well: watchdog, status, statistics.
+            look: called about once a second, also while the broker is waited for: watchdog, status, statistics.
+            ending: called once, when the end begins.
         """
         self._stages = stages
         self._clock = clock
         self._drain_s = drain_s
         self._look = look
+        self._ending = ending
         self._stop_requested = False
-        self._attention = threading.Event()  # a thread has ended, or a stop was asked for
+        # A thread has ended, or a stop was asked for. Not an Event: a signal handler that sets one in the very moment
+        # in which this thread holds its lock would wait for itself.
+        self._attention: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def request_stop(self) -> None:
         """End the run; safe in a signal handler and in any thread."""
         self._stop_requested = True
-        self._attention.set()
+        self._attention.put(None)
 
     def run(self) -> Outcome:
         """Start everything and return when it has ended."""
         stages = self._stages
+        if self._stop_requested:  # before anything began
+            return Outcome(failure=None, stuck=())
         for worker in (stages.publish, stages.events, *stages.inferences, *stages.captures, *stages.others):
-            worker.start(ended=self._attention.set)
+            worker.start(ended=lambda: self._attention.put(None))
         failed = self._watch()
-        hurried = failed is not None or self._stop_requested
-        self._end(hurried=hurried)
+        self._ending()
+        self._end(hurried=failed is not None or self._stop_requested)
         failed = failed or self._failed()
-        left = tuple(worker.name for worker in stages.others if worker.alive())
-        stuck = tuple(worker.name for worker in self._all() if worker.alive() and worker.name not in left)
+        stuck = tuple(worker.name for worker in self._all() if worker.alive())
         if stuck:
-            _log.error("these threads are stuck and are left behind: %s", ", ".join(stuck))
-        return Outcome(failure=failed.failure if failed else None, stuck=stuck, left=left)
+            _log.warning("these threads sit in native code and are left behind: %s", ", ".join(stuck))
+        return Outcome(failure=failed.failure if failed else None, stuck=stuck)
 
     def _all(self) -> tuple[Worker, ...]:
         stages = self._stages
@@ -101,28 +114,56 @@ class Supervisor:
         while self._stages.events.alive() and not self._stop_requested:
             if (worker := self._failed()) is not None:
                 return worker
-            if not self._attention.wait(_LOOK_S):
+            if not self._heard(_LOOK_S):
                 self._look()
-            self._attention.clear()
         return self._failed()
 
+    def _heard(self, timeout_s: float) -> bool:
+        """Wait until something has happened; False if nothing did."""
+        try:
+            self._attention.get(timeout=max(0.0, timeout_s))
+        except queue.Empty:
+            return False
+        return True
+
     def _end(self, *, hurried: bool) -> None:
-        """End stage by stage; a thread that does not leave in its time is passed over and named."""
+        """End stage by stage; a thread that does not leave in its time is passed over."""
         stages = self._stages
+        end_ns = self._now_ns(_STOP_S)
         stages.stop()
-        self._join([*stages.captures, *stages.inferences], _STOP_LOOPS_S)
+        self._join([*stages.captures, *stages.inferences], self._now_ns(_STOP_LOOPS_S))
         stages.close_events()
-        self._join([stages.events], _STOP_EVENTS_S)
-        drain_s = min(self._drain_s, _STOP_DRAIN_S) if hurried else self._drain_s
-        stages.finish(drain_s)
-        self._join([stages.publish], drain_s + _STOP_CLOSE_S)
+        self._join([stages.events], self._now_ns(_STOP_EVENTS_S if hurried else self._drain_s))
+        if hurried:
+            self._drain(min(self._drain_s, _STOP_DRAIN_S, self._left_s(end_ns) - _STOP_CLOSE_S), hurried=True)
+        else:
+            self._drain(self._drain_s, hurried=False)
         if stages.publish.alive():
             stages.cut()
-            self._join([stages.publish], 0.2)
-        self._join(stages.others, _STOP_OTHERS_S)
+        self._join([stages.publish, *stages.others], self._now_ns(_STOP_CLOSE_S))
 
-    def _join(self, workers: Sequence[Worker], timeout_s: float) -> None:
+    def _drain(self, drain_s: float, *, hurried: bool) -> None:
+        """Wait for the broker, with an eye on the watchdog; a stop meanwhile shortens the wait."""
+        self._stages.finish(max(0.0, drain_s))
+        end_ns = self._now_ns(max(0.0, drain_s) + _STOP_CLOSE_S)
+        look_ns = self._now_ns(_LOOK_S)
+        while self._stages.publish.alive() and (left_s := self._left_s(end_ns)) > 0:
+            self._heard(min(left_s, self._left_s(look_ns)))
+            if self._left_s(look_ns) <= 0:
+                look_ns = self._now_ns(_LOOK_S)
+                self._look()
+            if self._stop_requested and not hurried:
+                hurried = True
+                self._stages.finish(_STOP_DRAIN_S)
+                end_ns = min(end_ns, self._now_ns(_STOP_DRAIN_S + _STOP_CLOSE_S))
+
+    def _now_ns(self, plus_s: float) -> int:
+        return self._clock.monotonic_ns() + round(plus_s * NS_PER_S)
+
+    def _left_s(self, end_ns: int) -> float:
+        return (end_ns - self._clock.monotonic_ns()) / NS_PER_S
+
+    def _join(self, workers: Sequence[Worker], end_ns: int) -> None:
         """Join all of them within one deadline."""
-        end_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
         for worker in workers:
-            worker.join((end_ns - self._clock.monotonic_ns()) / NS_PER_S)
+            worker.join(self._left_s(end_ns))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-
 from servers.broker import Mosquitto, Subscriber, free_port, mosquitto_program, wait_until
 
 if TYPE_CHECKING:
@@ -50,9 +49,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def run(*arguments: str | Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, timeout=timeout_s, cwd=ROOT, check=False
-    )
+    return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=timeout_s, cwd=ROOT, check=False)
 
 
 @pytest.fixture

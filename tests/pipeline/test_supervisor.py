@@ -120,3 +120,62 @@ def test_a_stuck_thread_is_passed_over_and_named_within_five_seconds() -> None:
     assert outcomes[0].stuck == ("stuck",)
     assert "publish" in rig.order
     release.set()
+
+
+def test_a_stop_while_the_broker_is_waited_for_shortens_the_wait() -> None:
+    rig = Rig()
+    finished: list[float] = []
+
+    def finish(drain_s: float) -> None:
+        finished.append(drain_s)
+        if drain_s < 30:
+            rig.finished.set()
+        else:
+            supervisor.request_stop()
+
+    rig.stages = Stages(
+        captures=rig.stages.captures,
+        inferences=rig.stages.inferences,
+        others=[],
+        events=rig.stages.events,
+        publish=rig.stages.publish,
+        stop=rig.stages.stop,
+        close_events=rig.stages.close_events,
+        finish=finish,
+        cut=rig.stages.cut,
+    )
+    supervisor = rig.supervisor()
+    rig.stop.set()  # the source has ended
+    assert supervisor.run() == Outcome(failure=None, stuck=())
+    assert finished == [30.0, 2.5]
+
+
+def test_the_watchdog_is_fed_while_the_broker_is_waited_for() -> None:
+    rig = Rig()
+    rig.stages = Stages(
+        captures=rig.stages.captures,
+        inferences=rig.stages.inferences,
+        others=[],
+        events=rig.stages.events,
+        publish=rig.stages.publish,
+        stop=rig.stages.stop,
+        close_events=rig.stages.close_events,
+        finish=lambda _drain_s: None,
+        cut=rig.stages.cut,
+    )
+    thread, outcomes = rig.run_in_thread(rig.supervisor())
+    rig.stop.set()
+    assert rig.stored.wait(3)
+    rig.looked.clear()
+    assert rig.looked.wait(3)
+    rig.finished.set()
+    thread.join(5)
+    assert outcomes == [Outcome(failure=None, stuck=())]
+
+
+def test_a_stop_before_the_run_starts_nothing() -> None:
+    rig = Rig()
+    supervisor = rig.supervisor()
+    supervisor.request_stop()
+    assert supervisor.run() == Outcome(failure=None, stuck=())
+    assert rig.order == []
