@@ -126,7 +126,9 @@ class Run:
             qos=settings.mqtt.qos,
         )
         stack.callback(self._close_store)
-        left_open = self._store.interrupted(encode_interrupted)
+        left_open = self._store.interrupted(
+            lambda last, seen_utc_ns: encode_interrupted(last, seen_utc_ns, now_utc_ns=clock.utc_ns())
+        )
         if left_open:
             _log.info("%d events that the last run left open are ended as interrupted", left_open)
         self.broker = _broker_address(settings, stack)

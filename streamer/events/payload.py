@@ -104,12 +104,13 @@ def encode_detections(
     )
 
 
-def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int) -> bytes:
+def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns: int) -> bytes:
     """Return the `end` of an event that a crash left open.
 
     Args:
         last_payload: the event's last stored message, which says all that is still known of it.
         last_seen_utc_ns: its last sighting, ns since 1970. Box and score stay those of the stored message.
+        now_utc_ns: the moment at which the end is stored, ns since 1970: a live camera's message has an age.
     """
     last = json.loads(last_payload)
     seen_at = max(rfc3339(last_seen_utc_ns), last["captured_at"])  # one format and zone: text sorts as time
@@ -121,7 +122,8 @@ def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int) -> bytes:
             "captured_at": seen_at,
             "ended_at": seen_at,
             "end_reason": EndReason.INTERRUPTED.value,
-            "age_ms": None,
+            # Only a file's messages have none. The wall clock may have been set back since.
+            "age_ms": None if last["age_ms"] is None else round(max(0.0, now_utc_ns / NS_PER_MS - _ms(seen_at)), 1),
         }
     )
 
@@ -130,6 +132,11 @@ def rfc3339(utc_ns: int) -> str:
     """Return a moment as RFC 3339 in UTC with milliseconds (cut off, not rounded) and `Z`."""
     moment = _EPOCH + timedelta(milliseconds=utc_ns // NS_PER_MS)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def _ms(moment: str) -> float:
+    """Return an `rfc3339` of ours as ms since 1970."""
+    return (datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f%z") - _EPOCH) / timedelta(milliseconds=1)
 
 
 def _json(value: dict[str, Any]) -> bytes:

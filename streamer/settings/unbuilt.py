@@ -35,6 +35,11 @@ UNBUILT: tuple[tuple[str, Callable[[Raw], bool], str], ...] = (
         lambda value: value == "tensorrt",
         "TensorRT is not supported yet; allowed: auto, openvino, onnxruntime",
     ),
+    (
+        "models.*.precision",
+        lambda value: value in ("f16", "int8"),
+        "f16 and int8 are not supported yet; allowed: auto, f32, bf16",
+    ),
     ("cameras.*.record", _given, "a second stream for clips is not supported yet; leave it out"),
     ("cameras.*.motion.enabled", _is_true, "the motion gate is not supported yet; allowed: false"),
     ("cameras.*.classify", _filled, "classification is not supported yet; leave it out"),

@@ -48,7 +48,7 @@ def test_every_kind_of_message_fits_the_schema(schema: Draft202012Validator, sto
         for age_ms in (None, 84.23):
             schema.validate(fields(encode_event(event, age_ms)))
     for payload in (encode_event(story[0], 84.2), encode_event(story[1], None)):
-        schema.validate(fields(encode_interrupted(payload, utc(70))))
+        schema.validate(fields(encode_interrupted(payload, utc(70), now_utc_ns=utc(75))))
 
 
 def test_other_rules_fit_the_schema_too(schema: Draft202012Validator, story: list[Event]) -> None:
@@ -76,7 +76,9 @@ def test_the_schema_refuses_what_is_not_an_event(schema: Draft202012Validator, s
 
 def test_the_fields_stand_in_the_order_of_the_contract(story: list[Event]) -> None:
     assert list(fields(encode_event(story[0], 84.2))) == CONTRACT.split()
-    assert list(fields(encode_interrupted(encode_event(story[0], 84.2), utc(70)))) == CONTRACT.split()
+    assert (
+        list(fields(encode_interrupted(encode_event(story[0], 84.2), utc(70), now_utc_ns=utc(75)))) == CONTRACT.split()
+    )
 
 
 def test_values_are_plain_and_rounded(story: list[Event]) -> None:
@@ -98,18 +100,25 @@ def test_values_are_plain_and_rounded(story: list[Event]) -> None:
 
 def test_an_interrupted_event_ends_at_its_last_sighting(story: list[Event]) -> None:
     update = encode_event(story[1], 84.2)
-    end = fields(encode_interrupted(update, utc(70)))
+    end = fields(encode_interrupted(update, utc(70), now_utc_ns=utc(75.25)))
     changed = {"seq", "type", "captured_at", "ended_at", "end_reason", "age_ms"}
     assert {k: v for k, v in end.items() if k not in changed} == {
         k: v for k, v in fields(update).items() if k not in changed
     }
-    assert (end["seq"], end["type"], end["end_reason"], end["age_ms"]) == (2, "end", "interrupted", None)
+    assert (end["seq"], end["type"], end["end_reason"], end["age_ms"]) == (2, "end", "interrupted", 5250.0)
     assert end["ended_at"] == end["captured_at"] == rfc3339(utc(70))
 
 
 def test_an_interrupted_event_never_ends_before_its_last_message(story: list[Event]) -> None:
-    end = fields(encode_interrupted(encode_event(story[1], None), utc(3)))
+    end = fields(encode_interrupted(encode_event(story[1], None), utc(3), now_utc_ns=utc(2)))
     assert end["ended_at"] == rfc3339(story[1].captured_utc_ns)
+    assert end["age_ms"] is None  # a file's
+
+
+def test_the_age_of_an_interrupted_event_is_never_below_zero(story: list[Event]) -> None:
+    """The wall clock may have been set back between two runs."""
+    end = fields(encode_interrupted(encode_event(story[1], 84.2), utc(70), now_utc_ns=utc(2)))
+    assert end["age_ms"] == 0.0
 
 
 @pytest.mark.parametrize(

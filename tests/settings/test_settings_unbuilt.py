@@ -14,12 +14,13 @@ def at(path: str, value: object) -> object:
 OFF = {
     "models.*.task": "detect",
     "models.*.backend": "openvino",
+    "models.*.precision": "bf16",
     "cameras.*.classify": [],
     "cameras.*.zones": {},
     "cameras.*.lines": {},
     "cameras.*.events.*.labels": {},
 }
-ON = {"models.*.task": "classify", "models.*.backend": "tensorrt"}
+ON = {"models.*.task": "classify", "models.*.backend": "tensorrt", "models.*.precision": "int8"}
 
 
 @pytest.mark.parametrize("path", [row[0] for row in UNBUILT])
