@@ -25,9 +25,9 @@ _BY_TYPE: tuple[tuple[type[av.FFmpegError], LostReason], ...] = (
     (av.error.DemuxerNotFoundError, LostReason.CODEC),
     (av.error.PatchWelcomeError, LostReason.CODEC),
 )
+UNREACHED = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN})  # a host that is switched off
 _BY_ERRNO = {
-    errno.EHOSTUNREACH: LostReason.TIMEOUT,
-    errno.ENETUNREACH: LostReason.TIMEOUT,
+    **dict.fromkeys(UNREACHED, LostReason.TIMEOUT),
     errno.ENODEV: LostReason.NOT_FOUND,
     errno.ENXIO: LostReason.NOT_FOUND,
 }

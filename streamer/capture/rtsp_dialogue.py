@@ -14,7 +14,8 @@ from streamer.core.clock import NS_PER_S
 from streamer.core.errors import EndOfStream, LostReason
 
 from .address import shown
-from .av_faults import fault
+from .av_faults import UNREACHED, fault
+from .reach import hide, reach
 from .rtsp_auth import Login, authorization, strongest
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .rtsp_auth import Challenge
 
 _POLL_S = 0.2  # so often `stopping` is asked while nothing comes
+_SEND_S = 0.2  # a request fits into the kernel's buffer: one that waits longer has nobody who reads
 _CHUNK = 1 << 18
 _LONGEST_HEAD = 1 << 16
 _LONGEST_BODY = 1 << 20
@@ -63,7 +65,8 @@ class Received:
 class Dialogue:
     """Owns the TCP (or TLS) connection. A constructor stores; `connect` works; nothing blocks beyond its limit.
 
-    Resolving a name has the resolver's own limit: no call of the operating system takes another one.
+    Every wait is cut into slices, between which `stopping` is asked. Only resolving a name has the resolver's own
+    limit: no call of the operating system takes another one.
     """
 
     def __init__(self, url: str, *, stopping: Callable[[], bool]) -> None:
@@ -98,18 +101,15 @@ class Dialogue:
 
         Raises:
             SourceError: dns, refused, timeout or fault.
+            EndOfStream: the pipeline is stopping.
         """
         lost: tuple[LostReason, str] | None = None
         try:
-            plain = socket.create_connection((self.host, self._port), timeout=_left_s(deadline_ns))
+            plain = reach(self.host, self._port, stopping=self._stopping, deadline_ns=deadline_ns)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket = plain
-            if self._tls:  # cameras sign their own certificates: this hides the stream, it proves nobody's identity
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-                plain.settimeout(_left_s(deadline_ns))
-                self._socket = context.wrap_socket(plain, server_hostname=self.host)
+            if self._tls:
+                self._socket = hide(plain, self.host, stopping=self._stopping, deadline_ns=deadline_ns)
         except socket.gaierror as exc:
             lost = LostReason.DNS, exc.strerror or ""
         except ConnectionRefusedError as exc:
@@ -117,7 +117,8 @@ class Dialogue:
         except TimeoutError:
             lost = LostReason.TIMEOUT, ""
         except OSError as exc:
-            lost = LostReason.FAULT, exc.strerror or str(exc)
+            reason = LostReason.TIMEOUT if exc.errno in UNREACHED else LostReason.FAULT
+            lost = reason, exc.strerror or str(exc)
         if lost is not None:
             self.close()
             raise fault(lost[0], address=self.address, detail=lost[1])
@@ -140,7 +141,7 @@ class Dialogue:
             raise fault(LostReason.LOGIN, address=self.address)
         return answer
 
-    def send(self, method: str, url: str, fields: dict[str, str] | None = None, *, limit_s: float = 1.0) -> None:
+    def send(self, method: str, url: str, fields: dict[str, str] | None = None, *, limit_s: float = _SEND_S) -> None:
         """Send a request without waiting for the answer.
 
         Raises:
@@ -214,10 +215,10 @@ class Dialogue:
 
     def _chunk(self) -> bytes | None:
         """Return what is there, or None at the end."""
-        self._connection.settimeout(_POLL_S)
+        self._connection.setblocking(False)
         try:
             return self._connection.recv(_CHUNK) or None
-        except (TimeoutError, ssl.SSLWantReadError):  # a TLS record that is not complete yet
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):  # a TLS record that is not complete yet
             return b""
         except OSError:  # reset
             return None
