@@ -100,9 +100,14 @@ def _v4l2(spec: SourceSpec) -> tuple[Opening, ...]:
     `usb:0?size=1280x720&fps=30&format=yuyv422` fixes what is asked.
     """
     device, _, query = spec.url.partition("?")
-    asked = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+    try:
+        asked = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
+    except ValueError:  # a part without "="
+        raise ConfigError(f"{device}: options are written as in {device}?size=1280x720&fps=30") from None
     if unknown := sorted(asked.keys() - _V4L2_KEYS.keys()):
         raise ConfigError(f"{device}: unknown option {', '.join(unknown)}; there are {', '.join(_V4L2_KEYS)}")
+    if blank := [key for key, value in asked.items() if not value]:
+        raise ConfigError(f"{device}: {', '.join(blank)} needs a value, as in {device}?size=1280x720&fps=30")
     fixed = {_V4L2_KEYS[key]: value for key, value in asked.items()}
     choices = [fixed] if "input_format" in fixed else [{**fixed, "input_format": "mjpeg"}, fixed]
     path = device.replace("usb:", "/dev/video") if device.startswith("usb:") else device

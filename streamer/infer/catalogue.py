@@ -54,7 +54,7 @@ class Catalogue:
         """
         for folder in self.folders:
             path = folder / f"{name}.yaml"
-            if path.is_file():
+            if os.path.isfile(path):  # noqa: PTH113  pathlib's raises where a folder may not be entered
                 return Entry(name=name, path=path, sidecar=load_sidecar(path))
         known = self.names()
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
@@ -79,7 +79,7 @@ class Catalogue:
         """
         places = (entry.path.parent / entry.file_name, self.cache / entry.file_name)
         for path in places:
-            if path.is_file():
+            if os.path.isfile(path):  # noqa: PTH113  as in `entry`
                 return path
         said = entry.sidecar
         if said.url is None:

@@ -20,3 +20,9 @@ def test_an_address_that_can_never_work_is_told_without_opening_it(url: str) -> 
 )
 def test_one_that_may_work_passes(url: str) -> None:
     check_address(SourceSpec(camera="yard", url=url, delivery=Delivery.NEWEST))
+
+
+@pytest.mark.parametrize("url", ["usb:0?abc", "/dev/video0?size", "/dev/video0?size=&fps=5", "usb:0?&"])
+def test_options_that_are_not_written_as_such_are_refused_with_an_example(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"as in .*\?size=1280x720&fps=30"):
+        check_address(SourceSpec(camera="yard", url=url, delivery=Delivery.NEWEST))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -343,11 +346,35 @@ def test_outputs_that_are_no_numbers_are_refused(model: Path) -> None:
         ("", "is no file name"),
         ("a\0.onnx", "is no file name"),
         ("x" * 300 + ".onnx", "is no file name"),
+        ("x/" * 3000 + "x.onnx", "can't be read (File name too long)"),
+        ("x/" * 3000 + "x.yaml", "can't be read (File name too long)"),
+        ("x/" * 3000 + "x", "is no .onnx or .yaml file"),
     ],
 )
 def test_names_that_lead_nowhere_are_the_users_error(named: str, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_spec(named, catalogue=NOTHING)
+
+
+@pytest.mark.parametrize("named", ["x.onnx", "x.yaml", "x"])
+def test_a_folder_that_may_not_be_entered_is_the_users_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """By the calls it makes, since the superuser may enter any folder."""
+    locked = tmp_path / "locked"
+
+    def refused(call: Any) -> Any:  # noqa: ANN401  any of the file system's calls
+        def asked(path: Any, *more: Any, **options: Any) -> Any:  # noqa: ANN401
+            if str(path).startswith(str(locked)):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return call(path, *more, **options)
+
+        return asked
+
+    monkeypatch.setattr(os, "stat", refused(os.stat))
+    monkeypatch.setattr(io, "open", refused(io.open))
+    with pytest.raises(ConfigError, match=re.escape(str(locked))):
+        load_spec(str(locked / named), catalogue=NOTHING)
 
 
 def test_a_folder_is_no_model(tmp_path: Path) -> None:

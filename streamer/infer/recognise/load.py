@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def _find(model: str, catalogue: Catalogue) -> _Found:
         return _Found(path.stem, catalogue.weights(entry), "sidecar", entry)
     if suffix == ".onnx":
         return _Found(path.stem, path, "sidecar", _beside(path))
-    if len(path.parts) > 1 or path.exists():
+    if len(path.parts) > 1 or os.path.exists(path):  # noqa: PTH110  as in `_beside`
         raise ConfigError(f"model: {model} is no .onnx or .yaml file; export the model to ONNX")
     entry = catalogue.entry(model)
     return _Found(model, catalogue.weights(entry), "catalogue", entry)
@@ -95,7 +96,7 @@ def _find(model: str, catalogue: Catalogue) -> _Found:
 def _beside(path: Path) -> Entry | None:
     for suffix in _SIDECARS:
         beside = path.with_suffix(suffix)
-        if beside.is_file():
+        if os.path.isfile(beside):  # noqa: PTH113  pathlib's raises where a folder may not be entered, or it is too long
             entry = Entry(name=path.stem, path=beside, sidecar=load_sidecar(beside))
             if Path(entry.file_name).name != path.name:
                 raise ConfigError(f"{beside}: file: {entry.file_name!r} is not {path.name}, which it lies beside")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def read_facts(path: Path) -> OnnxFacts:
 
 def _digest(path: Path) -> str:
     """Return the sha256 of a file that may be a model, having looked at its first bytes."""
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112  pathlib's raises where a folder may not be entered, or a name is too long
         raise ConfigError(f"model: {path} is a folder; allowed is an .onnx or .yaml file")
     sha256 = hashlib.sha256()
     try:
