@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -123,30 +125,43 @@ def connect(path: Path, *, synchronous: str, checkpoint_pages: int) -> sqlite3.C
     return connection
 
 
-def open_database(path: Path, *, stamp: str) -> sqlite3.Connection:
+def open_database(path: Path, *, stamp: str, make_room: Callable[[], bool]) -> sqlite3.Connection:
     """Open or make the event database; a damaged one is moved aside and what is readable is carried over.
 
     Args:
         path: the database file.
         stamp: goes into the name of a damaged file.
+        make_room: frees space that was put by; False if there is none.
 
     Raises:
         StoreError: it can't be opened, or a newer Streamer has written it.
     """
     try:
-        return _open_sound(path)
+        return _open_with_room(path, make_room)
     except sqlite3.Error as exc:
         if not is_damage(exc):
             raise StoreError(f"can't open the event store {path}: {exc}") from exc
         damage = str(exc)
     aside = _move_aside(path, stamp)
     log.error("the event store %s is damaged (%s): kept as %s, a new one is begun", path, damage, aside)
+    if shutil.disk_usage(aside.parent).free < aside.stat().st_size:  # a second copy of its rows would not fit
+        make_room()
     try:
-        connection = _open_sound(path)
+        connection = _open_with_room(path, make_room)
         _salvage(aside, connection)
     except sqlite3.Error as exc:
         raise StoreError(f"can't begin a new event store {path}: {exc}") from exc
     return connection
+
+
+def _open_with_room(path: Path, make_room: Callable[[], bool]) -> sqlite3.Connection:
+    """Open the file; if the disk has no space for what SQLite writes when it opens one, make room and try again."""
+    try:
+        return _open_sound(path)
+    except sqlite3.Error as exc:
+        if not is_full(exc) or not make_room():
+            raise
+    return _open_sound(path)
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:

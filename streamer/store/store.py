@@ -58,6 +58,7 @@ class EventStore:
         clock: Clock,
         bounds: Bounds,
         qos: int,
+        ballast: Ballast,
     ) -> None:
         self._db = db
         self._lock = lock
@@ -67,7 +68,7 @@ class EventStore:
         self._bounds = bounds
         self._qos = qos
         self._held = HeldRecords(_HELD_BYTES)
-        self._ballast = Ballast(data_dir / "ballast", _BALLAST_BYTES)
+        self._ballast = ballast
         self._next_id = _last_id(db) + 1
         self._commit_ms = _FIRST_COMMIT_MS
         self._seen: dict[str, int] = {}
@@ -135,6 +136,8 @@ class EventStore:
     def interrupted(self, end: Callable[[bytes, int], bytes]) -> int:
         """End what a crash left open, at its last sighting. Call it before anything is appended.
 
+        A disk that is full even without the ballast leaves them open: a later start ends them.
+
         Args:
             end: from the last payload and the time of the last sighting (ns since 1970) to the payload of the end.
 
@@ -142,20 +145,17 @@ class EventStore:
             How many events were ended.
 
         Raises:
-            StoreError: it can't be written.
+            StoreError: it can't be written, for another reason than a full disk.
         """
         try:
-            with self._transaction():
-                rows = self._db.execute(
-                    "SELECT id, camera, payload, last_seen FROM events WHERE ended IS NULL ORDER BY changed"
-                ).fetchall()
-                for event_id, camera, last_payload, last_seen in rows:
-                    self._end_interrupted(event_id, camera, end(last_payload, last_seen), last_seen)
+            count = self._end_open(end)
         except sqlite3.Error as exc:
-            raise StoreError(f"the event store {self._path} can't be written: {exc}") from exc
-        if rows:
-            log.warning("%d events that the last run left open were ended as interrupted", len(rows))
-        return len(rows)
+            if not is_full(exc):
+                raise StoreError(f"the event store {self._path} can't be written: {exc}") from exc
+            count = self._end_open_without_ballast(end, exc)
+        if count:
+            log.warning("%d events that the last run left open were ended as interrupted", count)
+        return count
 
     def close(self) -> None:
         """Store what is still in memory if the disk takes it, and give the directory back. Idempotent."""
@@ -173,6 +173,24 @@ class EventStore:
             log.error("%d messages were neither stored nor delivered: %s", lost, self._refusal)
         self._db.close()
         self._lock.close()
+
+    def _end_open_without_ballast(self, end: Callable[[bytes, int], bytes], error: sqlite3.Error) -> int:
+        if self._ballast.give_up():
+            try:
+                return self._end_open(end)
+            except sqlite3.Error as exc:
+                error = exc
+        log.error("events that the last run left open can't be ended now (%s): a later start ends them", error)
+        return 0
+
+    def _end_open(self, end: Callable[[bytes, int], bytes]) -> int:
+        with self._transaction():
+            rows = self._db.execute(
+                "SELECT id, camera, payload, last_seen FROM events WHERE ended IS NULL ORDER BY changed"
+            ).fetchall()
+            for event_id, camera, last_payload, last_seen in rows:
+                self._end_interrupted(event_id, camera, end(last_payload, last_seen), last_seen)
+        return len(rows)
 
     def _end_interrupted(self, event_id: str, camera: str, payload: bytes, last_seen: int) -> None:
         row_id = self._take_id()
@@ -319,14 +337,17 @@ def open_store(
         StoreError: another run has the directory, or the store can't be opened.
     """
     lock = lock_data_dir(data_dir)
+    ballast = Ballast(data_dir / "ballast", _BALLAST_BYTES)  # of an earlier run, perhaps
     try:
         seconds = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(clock.utc_ns() / NS_PER_S))
-        db = open_database(data_dir / FILE_NAME, stamp=seconds)
+        db = open_database(data_dir / FILE_NAME, stamp=seconds, make_room=ballast.give_up)
     except BaseException:
         lock.close()
         raise
     bounds = Bounds(max_bytes=max_bytes, max_age_s=max_age_s)
-    store = EventStore(db, lock=lock, data_dir=data_dir, encode=encode, clock=clock, bounds=bounds, qos=qos)
+    store = EventStore(
+        db, lock=lock, data_dir=data_dir, encode=encode, clock=clock, bounds=bounds, qos=qos, ballast=ballast
+    )
     store.begin()
     return store
 
