@@ -43,7 +43,7 @@ def picture_of(frame: av.VideoFrame) -> Picture:
     """Return views on the frame's planes; they keep its memory alive.
 
     A format that is none of ours (10 bit, palette, packed, alpha) is converted by swscale: colour with primaries to
-    BGR, packed 4:2:2 to planar, the rest to I420.
+    BGR, packed 4:2:2 to planar, the rest to I420. So is a picture whose rows run upwards, as in many raw AVIs.
     """
     full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
     matrix = _matrix(frame)
@@ -70,11 +70,14 @@ def _matrix(frame: av.VideoFrame) -> ColorMatrix:
 
 
 def _converted(frame: av.VideoFrame, *, full: bool) -> av.VideoFrame:
+    """Return the frame in one of our formats, never its own: PyAV hands it back as it is where nothing changes."""
     name = frame.format.name
     if frame.format.is_rgb or frame.format.has_palette:
-        return frame.reformat(format="bgr24")
+        return frame.reformat(format="rgb24" if name == "bgr24" else "bgr24")
     color_range = _FULL if full else 1  # said on both sides, or swscale would squeeze full to limited
     target = "yuv422p" if name in _PACKED_422 else "yuv420p"
+    if name == target:
+        target = "yuv444p"
     return frame.reformat(format=target, src_color_range=color_range, dst_color_range=color_range)
 
 

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import gc
+from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import av
+import av.filter
 import numpy as np
 import pytest
 
 from streamer.capture.pictures import picture_of
 from streamer.core.frame import ColorMatrix, ColorRange, PixelFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 WIDTH, HEIGHT = 321, 241
 
@@ -102,3 +109,54 @@ def test_the_views_keep_the_memory_alive() -> None:
     others = [a_frame("yuv420p") for _ in range(20)]
     assert np.array_equal(picture.planes[0], before)
     del others
+
+
+def bottom_up_of_avi(path: Path, still: av.VideoFrame) -> av.VideoFrame:
+    with av.open(str(path), "w", options={"flipped_raw_rgb": "1"}) as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = still.width, still.height, still.format.name
+        container.mux(stream.encode(still))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        frame: av.VideoFrame = next(container.decode(video=0))
+        return frame
+
+
+def bottom_up_by_filter(_: Path, still: av.VideoFrame) -> av.VideoFrame:
+    graph = av.filter.Graph()
+    graph.link_nodes(
+        graph.add_buffer(width=still.width, height=still.height, format=still.format, time_base=Fraction(1, 25)),
+        graph.add("vflip"),
+        graph.add("buffersink"),
+    ).configure()
+    graph.push(still)
+    turned = graph.pull()
+    assert isinstance(turned, av.VideoFrame)
+    return turned
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "bottom_up"),
+    [
+        ("bgr24", bottom_up_of_avi),
+        ("bgra", bottom_up_of_avi),
+        ("rgb24", bottom_up_by_filter),
+        ("yuv420p", bottom_up_by_filter),
+        ("yuv444p", bottom_up_by_filter),
+        ("nv12", bottom_up_by_filter),
+        ("gray", bottom_up_by_filter),
+    ],
+)
+def test_a_picture_whose_rows_run_upwards_is_seen_upright(
+    tmp_path: Path, pix_fmt: str, bottom_up: Callable[[Path, av.VideoFrame], av.VideoFrame]
+) -> None:
+    frame = bottom_up(tmp_path / "raw.avi", a_frame(pix_fmt, width=90, height=48))
+    assert frame.planes[0].line_size < 0
+    upright = frame.reformat(format="yuv422p").planes[0]  # by swscale, which knows of such rows
+    luma = np.frombuffer(memoryview(upright), np.uint8).reshape(48, upright.line_size)[:, :90].astype(float)
+    picture = picture_of(frame)
+    assert all(stride > 0 for plane in picture.planes for stride in plane.strides)
+    seen = picture.planes[0] if picture.planes[0].ndim == 2 else picture.planes[0][..., 1]
+    assert picture.planes[0].shape[:2] == (48, 90)
+    assert np.corrcoef(seen.ravel(), luma.ravel())[0, 1] > 0.99
