@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 WINDOW = 100  # messages without an answer; the broker may ask for fewer
 _CONNECT_S = 5.0  # for the connection, the TLS handshake and the answer to CONNECT together at most twice this
 _GOODBYE_S = 1.0  # for the answer to the last `offline`
-_CLOSE_S = 2.0  # longer only when the thread is stuck in a connect: then it is left to its own limit
+_CLOSE_S = 2.0
+_LEAVE_S = 0.2  # of this for a thread in a connect: it is left to the limit of the connect, and then ends by itself
 _LASTED_NS = 2_000_000_000  # a connection that held this long was a good one: the back-off begins anew
 _AFTER_SHORT = 2  # failures that count after one that broke sooner: at most 4 s, since the broker does take us
 
@@ -78,6 +79,7 @@ class MqttSink:
         self._try_older = False  # it has said nothing: the next attempt, and only that, is with 3.1.1
         self._stopping = threading.Event()
         self._session: Session | None = None  # while connected; replaced as a whole
+        self._connecting = False  # as long as the thread may be in native code that nothing wakes
         self._number: int | None = None
         self._connections = 0
         self._trouble: str | None = None
@@ -102,13 +104,16 @@ class MqttSink:
         return self._trouble
 
     def close(self) -> None:
-        """Publish `offline`, say goodbye, end the thread. Idempotent."""
+        """Publish `offline`, say goodbye, end the thread; a connect in progress is not waited for. Idempotent."""
         self._stopping.set()
         session = self._session
         if session is not None:
             session.wake()
-        if self._thread.ident is not None:
-            self._thread.join(_CLOSE_S)
+        if self._thread.ident is None:
+            return
+        self._thread.join(_LEAVE_S)
+        if not self._connecting:
+            self._thread.join(_CLOSE_S - _LEAVE_S)
 
     def _run(self) -> None:
         """Connect, serve, and connect anew.
@@ -141,7 +146,11 @@ class MqttSink:
         )
         session = Session(client, options.address, window=WINDOW)
         try:
-            session.open(_CONNECT_S, self._stopping)
+            self._connecting = True
+            try:
+                session.open(_CONNECT_S, self._stopping)
+            finally:
+                self._connecting = False
             connected_ns = time.monotonic_ns()
             try:
                 self._serve(session)

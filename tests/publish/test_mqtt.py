@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -317,6 +318,30 @@ def test_a_stuck_broker_does_not_hold_up_the_end(mosquitto: Mosquitto) -> None:
     sink.close()
     assert time.monotonic() - began_s < 2.0
     mosquitto.thaw()
+
+
+def test_a_connect_that_nobody_answers_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.publish.mqtt._CONNECT_S", 1.5)
+    with black_hole() as port:
+        sink = open_mqtt(MqttOptions(address=at(port)))
+        wait_until(lambda: sink._connecting, 5.0, "the thread is in its connect")
+        began_s = time.monotonic()
+        sink.close()
+        assert time.monotonic() - began_s < 0.5
+        sink._thread.join(5.0)
+        assert not sink._thread.is_alive()  # it ended by itself
+
+
+@contextmanager
+def black_hole() -> Iterator[int]:
+    """A port that answers no connect: its queue is full, so that the system drops what comes."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
 
 
 @pytest.mark.broker
