@@ -77,8 +77,11 @@ class Model:
 
         Raises:
             BackendError: the runtime failed.
-            ValueError: too many pictures, or planes that are not those of their format.
+            ValueError: too many pictures, planes that are not those of their format, or `IN_FLIGHT` batches in flight:
+                the backend may still read their canvases.
         """
+        if self._in_flight >= IN_FLIGHT:
+            raise ValueError(f"{self.spec.name}: {self._in_flight} batches are in flight: collect one first")
         canvases, placements = self._canvases[self._submitted % IN_FLIGHT].fill(pictures)
         ticket = ModelTicket(self._backend.submit(canvases), canvases, placements)
         self._submitted += 1

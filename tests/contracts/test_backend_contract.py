@@ -152,16 +152,19 @@ def test_two_in_flight_are_answered_each_with_its_own(bench: Bench, latency: boo
         check(backend.collect(tickets[0]), first)
 
 
-def test_the_batch_may_be_overwritten_after_submit(bench: Bench) -> None:
+def test_the_batch_may_be_overwritten_once_it_is_answered_and_is_not_by_the_backend(bench: Bench) -> None:
     backend = bench.open()
-    first, second = batch_of(1), batch_of(2)
-    buffer = first.copy()
-    tickets = [backend.submit(buffer)]
-    buffer[:] = second
-    tickets.append(backend.submit(buffer))
-    buffer[:] = 0
-    check(backend.collect(tickets[0]), first)
-    check(backend.collect(tickets[1]), second)
+    buffers = [batch_of(1), batch_of(2)]
+    tickets = [backend.submit(buffer) for buffer in buffers]
+    kept = []
+    for seed, (ticket, buffer) in enumerate(zip(tickets, buffers, strict=True), start=1):
+        assert bench.told()
+        kept.append(backend.collect(ticket))
+        np.testing.assert_array_equal(buffer, batch_of(seed))
+        buffer[:] = 0
+    for seed, outputs in enumerate(kept, start=1):
+        check(outputs, batch_of(seed))
+    check(backend.collect(backend.submit(buffers[0])), np.zeros_like(buffers[0]))
 
 
 def test_outputs_last_until_the_slot_is_used_again(bench: Bench) -> None:

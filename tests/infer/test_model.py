@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.frame import Picture, PixelFormat
-from streamer.infer.backends.fake import FakeBackend, from_script
+from streamer.infer.backends.base import IN_FLIGHT
+from streamer.infer.backends.fake import FakeBackend, Faults, from_script
 from streamer.infer.heads import Candidates
 from streamer.infer.model import Model, open_model
 from streamer.infer.spec import ColorOrder, Fit, InputSpec, ModelSpec, Task
@@ -154,6 +155,29 @@ def test_samples_are_shown_with_the_canvas_they_were_found_on() -> None:
     for ticket in tickets:
         model.collect(ticket)
     assert shown == [(10, 1), (20, 0)]
+    model.close()
+
+
+def test_a_canvas_is_not_drawn_anew_while_the_backend_reads_it() -> None:
+    spec = spec_of(fit=Fit.STRETCH)
+    seen: list[int] = []
+
+    def look(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        seen.append(int(batch[0, 0, 0, 0]))
+        return (np.zeros((len(batch), 0, 6), np.float32),)
+
+    faults = Faults()
+    faults.go.clear()
+    backend = FakeBackend(look, input_spec=spec.input, on_ready=lambda: None, faults=faults, limit_s=5.0)
+    model = Model(spec, backend, rows_head, floor=0.1, iou=0.5)
+    tickets = [model.submit([grey(64, 64, level)]) for level in range(10, 10 + IN_FLIGHT)]
+    with pytest.raises(ValueError, match=f"{IN_FLIGHT} batches are in flight: collect one first"):
+        model.submit([grey(64, 64, 99)])
+    faults.go.set()
+    for ticket in tickets:
+        model.collect(ticket)
+    model.collect(model.submit([grey(64, 64, 99)]))
+    assert seen == [*range(10, 10 + IN_FLIGHT), 99]
     model.close()
 
 

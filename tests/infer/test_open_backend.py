@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from streamer.core.errors import BackendError
 from streamer.infer.backends.base import BackendOptions
 from streamer.infer.backends.open import choose, faster_precision, open_backend, runtime_version
+from streamer.infer.recognise.onnx_file import read_facts
 from streamer.infer.spec import ColorOrder, Fit, InputSpec
 
 if TYPE_CHECKING:
@@ -162,3 +163,13 @@ def test_versions_and_faster_precisions() -> None:
     assert runtime_version("onnxruntime").count(".") >= 1
     assert runtime_version("tensorrt-of-tomorrow") == "none"
     assert faster_precision("onnxruntime") is None
+
+
+def test_onnxruntime_sends_no_telemetry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    off: list[str] = []
+    monkeypatch.setattr("onnxruntime.disable_telemetry_events", lambda: off.append("off"), raising=False)
+    path = network(tmp_path / "small.onnx")
+    read_facts(path)
+    assert off == ["off"]
+    open_backend("onnxruntime", str(path), input_spec=SPEC, output_names=("out",), options=OPTIONS).close()
+    assert off == ["off", "off"]

@@ -6,8 +6,10 @@ import importlib.util
 import subprocess
 import sys
 import threading
+import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -111,6 +113,46 @@ def test_f32_is_f32_and_bf16_is_another(network: Path) -> None:
     assert faster_precision("openvino") == "bf16"
     off = np.abs(_outputs(network, replace(OPTIONS, precision="bf16"))[:, 4:] - exact[:, 4:]).max()
     assert 1e-4 < off < 0.2
+
+
+class HungRequest:
+    """A request that is never done, until it is let go. To free the real one would wait for it, without a limit."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def start_async(self) -> None:
+        pass
+
+    def wait_for(self, _limit_ms: int) -> bool:
+        return self.go.wait(0.01)
+
+    def get_input_tensor(self) -> Any:  # noqa: ANN401  like OpenVINO's
+        return SimpleNamespace(data=np.zeros((1, SIZE, SIZE, 3), np.uint8))
+
+    def get_tensor(self, _port: object) -> Any:  # noqa: ANN401  like OpenVINO's
+        return SimpleNamespace(data=np.zeros(1, np.float32))
+
+
+def test_a_request_that_hangs_is_given_up_and_never_freed(network: Path) -> None:
+    backend = open_backend("openvino", str(network), input_spec=SPEC, output_names=("output0",), options=OPTIONS)
+    assert isinstance(backend, adapter.OpenVinoBackend)
+    batch = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+    backend.collect(backend.submit(batch))
+    hung = HungRequest()
+    backend._requests[1] = hung
+    backend._pool._limit_s = 0.05
+    ticket = backend.submit(batch)
+    with pytest.raises(BackendError, match="no answer"):
+        backend.collect(ticket)
+    assert not backend.ready(ticket)
+    backend.close()
+    assert backend._requests[1] is hung
+    kept = weakref.ref(backend)
+    del backend
+    assert kept() is not None  # by its thread, whose name tells the process to leave without freeing anything
+    assert [t.name for t in threading.enumerate() if t.name.startswith("streamer-openvino-")]
+    hung.go.set()
 
 
 @pytest.mark.timeout(60)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -42,25 +44,86 @@ def test_slots_run_at_once() -> None:
     pool.close()
 
 
-def test_a_hang_is_an_error_of_collect_submit_and_close() -> None:
-    go = threading.Event()
+class Hung:
+    """A runtime that gives no answer until it is let go."""
 
-    def hang(slot: int, batch: object) -> Outputs:
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def __call__(self, slot: int, batch: object) -> Outputs:
         del slot, batch
-        assert go.wait(8)
+        assert self.go.wait(8)
         return ()
 
-    pool = Pool(name="x", threads=1, run=hang, on_ready=lambda: None, limit_s=LIMIT_S)
+
+def test_a_hang_is_an_error_of_collect_and_submit_and_close_waits_for_it_no_more() -> None:
+    hung = Hung()
+    # Were its limit waited for again at the close, this would be the test's end.
+    pool = Pool(name="x", threads=1, run=hung, on_ready=lambda: None, limit_s=LIMIT_S)
     tickets = [pool.submit(BATCH) for _ in range(IN_FLIGHT)]
+    assert not pool.hung
     with pytest.raises(BackendError, match=r"x: no answer within 0\.05 s"):
         pool.collect(tickets[0])
+    assert pool.hung
     assert not pool.ready(tickets[0])
     with pytest.raises(BackendError, match="no answer"):
         pool.submit(BATCH)
+    pool._limit_s = 60.0
+    pool.close()
+    pool.close()
+    (left,) = [t for t in threading.enumerate() if t.name == "streamer-x-0"]
+    hung.go.set()
+    left.join(timeout=5)  # a late answer ends it: nothing that waited behind is begun
+    assert not left.is_alive()
+
+
+def test_a_hang_that_nobody_has_seen_is_an_error_of_close() -> None:
+    hung = Hung()
+    pool = Pool(name="x", threads=1, run=hung, on_ready=lambda: None, limit_s=LIMIT_S)
+    pool.submit(BATCH)
     with pytest.raises(BackendError, match=r"could not be closed within 0\.05 s"):
         pool.close()
+    assert pool.hung
     pool.close()
-    go.set()
+    hung.go.set()
+
+
+def test_only_the_first_answer_has_the_longer_limit() -> None:
+    go = threading.Semaphore(0)
+
+    def slow(slot: int, batch: object) -> Outputs:
+        del slot, batch
+        assert go.acquire(timeout=8)
+        return ()
+
+    pool = Pool(name="x", threads=1, run=slow, on_ready=lambda: None, limit_s=LIMIT_S, first_limit_s=5.0)
+    first = pool.submit(BATCH)
+    later = threading.Timer(3 * LIMIT_S, go.release)
+    later.start()
+    pool.collect(first)
+    with pytest.raises(BackendError, match=r"no answer within 0\.05 s"):
+        pool.collect(pool.submit(BATCH))
+    pool.close()
+    go.release()
+    later.join(timeout=5)
+
+
+def test_a_hung_runtime_does_not_hold_up_the_end_of_the_process() -> None:
+    code = """
+import threading
+import numpy as np
+from streamer.core.errors import BackendError
+from streamer.infer.backends.pool import Pool
+hang = lambda slot, batch: threading.Event().wait()
+pool = Pool(name="x", threads=1, run=hang, on_ready=lambda: None, limit_s=0.05)
+try:
+    pool.collect(pool.submit(np.zeros((1, 2, 2, 3), np.uint8)))
+except BackendError as exc:
+    print(exc)
+pool.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=9, check=True)
+    assert done.stdout == "x: no answer within 0.05 s\n"
 
 
 def test_what_run_raises_is_raised_by_collect_each_time() -> None:

@@ -47,7 +47,9 @@ class Backend(Protocol):
     precision: str
 
     def submit(self, batch: NDArray[np.uint8]) -> Ticket:
-        """Start on a (B, H, W, 3) batch; blocks while `IN_FLIGHT` are unfinished. The batch may be reused on return.
+        """Start on a (B, H, W, 3) batch; blocks while `IN_FLIGHT` are unfinished.
+
+        The batch is read while it is computed, not copied: it stays as it is until its ticket is ready.
 
         Raises:
             BackendError: the runtime refused or failed.
@@ -66,7 +68,14 @@ class Backend(Protocol):
         """
 
     def close(self) -> None:
-        """Wait for what is in flight and free everything. Idempotent."""
+        """Wait for what is in flight and free everything. Idempotent.
+
+        After a `collect` without an answer it waits no more and frees nothing that the runtime may still use: its
+        thread, a daemon, stays to the end of the process.
+
+        Raises:
+            BackendError: what is in flight is not answered in time.
+        """
 
 
 class OpenBackend(Protocol):

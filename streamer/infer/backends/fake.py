@@ -79,7 +79,7 @@ class FakeBackend:
     def _run(self, _slot: int, batch: NDArray[np.uint8]) -> Outputs:
         """Answer one batch.
 
-        Thread: streamer-fake_0, of the pool.  Ends: with the answer; a hang ends after twice the limit.
+        Thread: streamer-fake-0, of the pool.  Ends: with the answer; a hang ends after twice the limit.
         Blocks on: `faults.go` (set, twice the limit), `slow_s`.
         """
         if not self.faults.go.wait(2 * self._limit_s):

@@ -12,7 +12,7 @@ import onnxruntime
 from streamer.core.errors import BackendError
 
 from .base import IN_FLIGHT, STREAMS, Backend, BackendOptions, Ticket
-from .batch import Normaliser, check_batch, check_input
+from .batch import FIRST_ANSWER_LIMIT_S, Normaliser, check_batch, check_input
 from .pool import Outputs, Pool
 
 if TYPE_CHECKING:
@@ -44,7 +44,13 @@ class OnnxRuntimeBackend:
         self._input = input_spec
         self._output_names = output_names
         self._normalisers = [Normaliser(input_spec) for _ in range(IN_FLIGHT)]
-        self._pool = Pool(name="onnxruntime", threads=STREAMS, run=self._run, on_ready=options.on_ready)
+        self._pool = Pool(
+            name="onnxruntime",
+            threads=STREAMS,
+            run=self._run,
+            on_ready=options.on_ready,
+            first_limit_s=FIRST_ANSWER_LIMIT_S,
+        )
 
     def submit(self, batch: NDArray[np.uint8]) -> Ticket:
         """Start on a batch; normalising is the pool's work too."""
@@ -60,13 +66,17 @@ class OnnxRuntimeBackend:
         return self._pool.collect(ticket)
 
     def close(self) -> None:
-        """Wait for what is in flight, end the threads."""
+        """Wait for what is in flight, end the threads.
+
+        Raises:
+            BackendError: what is in flight is not answered, and `collect` has not said so.
+        """
         self._pool.close()
 
     def _run(self, slot: int, batch: NDArray[np.uint8]) -> Outputs:
         """Run one batch.
 
-        Thread: streamer-onnxruntime_<n>, of the pool.  Ends: when the session has answered.
+        Thread: streamer-onnxruntime-<n>, of the pool.  Ends: when the session has answered.
         Blocks on: the session; `collect` gives up on it after its limit.
         """
         try:
@@ -88,6 +98,7 @@ def open_onnxruntime(
     if options.precision not in PRECISIONS:
         raise BackendError(f"precision: onnxruntime computes in f32 only on the CPU, not {options.precision}")
     check_input(input_spec)
+    send_nothing()
     try:
         session = onnxruntime.InferenceSession(path, _session_options(options), providers=["CPUExecutionProvider"])
     except Exception as exc:
@@ -101,6 +112,13 @@ def open_onnxruntime(
     return OnnxRuntimeBackend(
         session, model_name=name, input_spec=input_spec, output_names=output_names, options=options
     )
+
+
+def send_nothing() -> None:
+    """Switch off the telemetry that some builds have."""
+    switch_off = getattr(onnxruntime, "disable_telemetry_events", None)
+    if switch_off is not None:
+        switch_off()
 
 
 def _session_options(options: BackendOptions) -> onnxruntime.SessionOptions:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime as ort
 
 from streamer.core.errors import BackendError, ConfigError
+from streamer.infer.backends.onnxruntime import send_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,7 @@ def read_facts(path: Path) -> OnnxFacts:
         BackendError: it is no ONNX file that can be used; the message says what it is instead.
     """
     sha256 = _digest(path)
+    send_nothing()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
