@@ -43,7 +43,8 @@ def open_av(spec: SourceSpec, *, stopping: Callable[[], bool], dropped: Callable
         return LiveSource(_rtsp_packets(spec, stopping=stopping), spec=spec, dropped=dropped)
     packets = open_container(spec, stopping=stopping)
     if kind is SourceKind.FILE:
-        clock = FileClock(epoch_ns=time.monotonic_ns(), interval_ns=packets.interval_ns)
+        epoch_ns = time.monotonic_ns() if spec.epoch_ns is None else spec.epoch_ns
+        clock = FileClock(epoch_ns=epoch_ns, interval_ns=packets.interval_ns)
         return FileSource(packets, clock=clock, address=shown(spec.url), stopping=stopping, dropped=dropped)
     return LiveSource(packets, spec=spec, dropped=dropped)
 
@@ -139,7 +140,7 @@ class LiveSource:
         self._gaps = GapCounter()
         self._ready: deque[Grab] = deque()
         self._fruitless_since_ns: int | None = None  # packets come, no picture does
-        self._first_ns: int | None = None  # arrival of the first packet
+        self._left_since_ns: int | None = None  # arrival of the first packet that waits for a key frame in vain
         self._started = False  # a key frame has come
 
     def read(self) -> Grab:
@@ -162,6 +163,7 @@ class LiveSource:
             self._leave(coded)
             return
         self._started = True
+        self._left_since_ns = None
         outcome = self._decoder.decode(coded)
         self._judge(outcome, coded.arrived_ns)
         for decoded in outcome.pictures:
@@ -191,11 +193,13 @@ class LiveSource:
         return self._clock.observe(pts_ns=coded.pts_ns, arrived_ns=coded.arrived_ns, waited=coded.waited)
 
     def _leave(self, coded: Coded) -> None:
-        """Leave a packet undecoded: before the first key frame nothing is dropped yet, later it is counted."""
+        """Leave a packet undecoded: before the first key frame nothing is dropped yet, later it is counted.
+
+        Some cameras send hardly any key frames, or none after the first: only a new connection gives one.
+        """
         if self._started:
             self._dropped(self._gate.cause, 1)
-            return
-        if self._first_ns is None:
-            self._first_ns = coded.arrived_ns
-        elif coded.arrived_ns - self._first_ns > _KEY_TIMEOUT_S * NS_PER_S:
+        if self._left_since_ns is None:
+            self._left_since_ns = coded.arrived_ns
+        elif coded.arrived_ns - self._left_since_ns > _KEY_TIMEOUT_S * NS_PER_S:
             raise fault(LostReason.CODEC, address=self._address, detail=f"no key frame in {_KEY_TIMEOUT_S:.0f} s")
