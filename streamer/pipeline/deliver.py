@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
 
-from .lanes import KEPT_NS, FeedLane, RowLane, StateLane
+from .lanes import FeedLane, RowLane, StateLane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _HOUSE_NS = 1 * NS_PER_S  # between beats, deletions and countings
 _IDLE_S = 1.0
 _AWAY_S = 0.05  # how often a missing connection is looked for
+_HURRY_S = 0.1  # how often a `finish` looks whether it is to hurry
+_GRACE_NS = NS_PER_S // 2
 _FEED_CAPACITY = 256  # messages: 2.5 s of four cameras at 25 fps
 
 
@@ -40,7 +42,7 @@ class Delivery:
         self._undelivered = 0
         self._rows = RowLane(outbox, sink, clock=clock, wake=self._wake.set)
         self._states = StateLane(board, outbox, sink, wake=self._wake.set)
-        self._feed = FeedLane(sink, capacity=feed_capacity, wake=self._wake.set)
+        self._feed = FeedLane(sink, clock=clock, capacity=feed_capacity, wake=self._wake.set)
         board.listen(self._wake.set)
 
     def poke(self) -> None:
@@ -48,13 +50,17 @@ class Delivery:
         self._rows.stored()
         self._wake.set()
 
-    def feed(self, message: Message) -> bool:
+    def feed(self, message: Message, deadline_ns: int | None = None) -> bool:
         """Send a message now, or drop and count it. Never waits.
+
+        Args:
+            message: what to send.
+            deadline_ns: the moment (monotonic) from which on it is too old to be sent.
 
         Returns:
             Whether it was accepted.
         """
-        return self._feed.put(message)
+        return self._feed.put(message, deadline_ns)
 
     def undelivered(self) -> int:
         """Return how many stored rows the broker had not taken a second ago."""
@@ -82,24 +88,38 @@ class Delivery:
 
     @property
     def feed_dropped(self) -> Mapping[str, int]:
-        """Messages of the feed that were not, by cause: disconnected, full, connection_lost."""
+        """Messages of the feed that were not, by cause: disconnected, full, connection_lost, too_old."""
         return self._feed.dropped
 
     def finish(self, timeout_s: float) -> int:
-        """Go on until all is delivered or the time is over, then end `run`. Nothing may be stored after this call.
+        """Go on until all is delivered and safe, or the time is over; then end `run`. Nothing may be stored after this.
+
+        What the broker has taken too late to be safe within the time stays in the outbox: the next run repeats it.
 
         Returns:
             How many rows the broker has not taken.
         """
         self._deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
         self.poke()
-        self._ended.wait(timeout_s + 0.5)  # the loop keeps the deadline; half a second more for a slow disk
+        # The loop keeps the deadline; half a second more for a slow disk. In steps, since `hurry` moves it.
+        while self._clock.monotonic_ns() < self._deadline_ns + _GRACE_NS and not self._ended.wait(_HURRY_S):
+            pass
         return self._undelivered
+
+    def hurry(self, timeout_s: float) -> None:
+        """Leave a `finish` that is under way at most so much time. Without one, nothing happens.
+
+        Made for signal handlers: it takes no lock, not even that of an event, which the interrupted code may hold.
+        `run` and `finish` look for it every tenth of a second.
+        """
+        if self._deadline_ns is not None:
+            deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
+            self._deadline_ns = min(self._deadline_ns, deadline_ns)
 
     def run(self, beat: Callable[[], None]) -> None:
         """Send what there is until `finish`.
 
-        Thread: publish.  Ends: `finish`, once all is delivered or its time is over.
+        Thread: publish.  Ends: `finish`, once all is delivered and safe, or its time is over.
         Blocks on: the wake event (poke, feed, answers; at most 1 s), the outbox (5 s).
         """
         try:
@@ -136,13 +156,14 @@ class Delivery:
         self._next_house_ns = now_ns + _HOUSE_NS
         beat()
         if self._holds():
-            self._rows.confirm(kept_ns=KEPT_NS)
+            self._rows.confirm()
         self._undelivered = self._rows.undelivered()
 
     def _pause_s(self) -> float:
         pause_s = _AWAY_S if self._connection is None else _IDLE_S
         if self._deadline_ns is not None:
-            pause_s = min(pause_s, max(0.0, (self._deadline_ns - self._clock.monotonic_ns()) / NS_PER_S))
+            left_s = (self._deadline_ns - self._clock.monotonic_ns()) / NS_PER_S
+            pause_s = min(pause_s, _HURRY_S, max(0.0, left_s))
         return pause_s
 
     def _finished(self) -> bool:
@@ -154,13 +175,20 @@ class Delivery:
         if self._connection is None:
             # States can't be sent now, and the broker has our last will: no reason to wait for it.
             return self._rows.undelivered() == 0
-        return self._rows.idle() and self._states.idle() and self._feed.idle()
+        return self._rows.idle() and self._states.idle() and self._feed.idle() and not self._safe_later()
+
+    def _safe_later(self) -> bool:
+        """Whether all that was taken becomes safe within the time: else there is nothing to wait for."""
+        if self._holds():
+            self._rows.confirm()
+        safe_ns = self._rows.all_safe_ns()
+        return safe_ns is not None and self._deadline_ns is not None and safe_ns < self._deadline_ns
 
     def _end(self) -> None:
-        """Take out what the broker has taken, also within the last 5 s: this connection does not break, it ends."""
         self._rows.take_answers()
         if self._holds():
-            self._rows.confirm(kept_ns=0)
+            self._rows.confirm()
+            self._rows.leave()
         self._undelivered = self._rows.undelivered()
 
     def _holds(self) -> bool:

@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from streamer.core.clock import NS_PER_S
 from streamer.publish.base import Message
@@ -100,13 +100,22 @@ class RowLane:
                 self.delivered += 1
                 del self._strikes[sent.row.topic]
 
-    def confirm(self, *, kept_ns: int) -> None:
-        """Take out of the outbox what the broker took at least `kept_ns` ago."""
-        until_ns = self._clock.monotonic_ns() - kept_ns
+    def confirm(self) -> None:
+        """Take out of the outbox what the broker took long enough ago."""
+        until_ns = self._clock.monotonic_ns() - KEPT_NS
         safe = [i for i, sent in self._sent.items() if sent.taken_ns is not None and sent.taken_ns <= until_ns]
         self._outbox.confirm(safe)
         for row_id in safe:
             del self._sent[row_id]
+
+    def all_safe_ns(self) -> int | None:
+        """Return when the last of what the broker has taken may leave the outbox; None if nothing is left there."""
+        taken_ns = [sent.taken_ns for sent in self._sent.values() if sent.taken_ns is not None]
+        return max(taken_ns) + KEPT_NS if taken_ns else None
+
+    def leave(self) -> None:
+        """Leave to the next run what was taken and is not safe yet."""
+        self._outbox.leave([row_id for row_id, sent in self._sent.items() if sent.taken_ns is not None])
 
     def idle(self) -> bool:
         """Whether there is nothing to send and nothing to wait for."""
@@ -236,27 +245,38 @@ class StateLane:
         return on_done
 
 
+class _Fed(NamedTuple):
+    message: Message
+    deadline_ns: int | None
+
+
 class FeedLane:
     """Messages of the moment: sent now or dropped and counted."""
 
-    def __init__(self, sink: Sink, *, capacity: int, wake: Callable[[], None]) -> None:
+    def __init__(self, sink: Sink, *, clock: Clock, capacity: int, wake: Callable[[], None]) -> None:
         self._sink = sink
+        self._clock = clock
         self._capacity = capacity
         self._wake = wake
         self._lock = threading.Lock()  # guards the next three
-        self._waiting: deque[Message] = deque()  # any thread puts, the publish thread takes
+        self._waiting: deque[_Fed] = deque()  # any thread puts, the publish thread takes
         self.open = False  # whether there is a connection
-        self.dropped = {"disconnected": 0, "full": 0, "connection_lost": 0}
-        self._next: Message | None = None  # taken, and the sink had no room
+        self.dropped = {"disconnected": 0, "full": 0, "connection_lost": 0, "too_old": 0}
+        self._next: _Fed | None = None  # taken, and the sink had no room
         self.sent = 0
 
-    def put(self, message: Message) -> bool:
-        """Offer a message. The oldest makes room: an old answer is worse than none. Any thread."""
+    def put(self, message: Message, deadline_ns: int | None = None) -> bool:
+        """Offer a message. The oldest makes room: an old answer is worse than none. Any thread.
+
+        Args:
+            message: what to send.
+            deadline_ns: the moment (monotonic) from which on it is too old to be sent.
+        """
         with self._lock:
             if not self.open:
                 self.dropped["disconnected"] += 1
                 return False
-            self._waiting.append(message)
+            self._waiting.append(_Fed(message, deadline_ns))
             if len(self._waiting) > self._capacity:
                 self._waiting.popleft()
                 self.dropped["full"] += 1
@@ -279,14 +299,21 @@ class FeedLane:
                     self._next = self._waiting.popleft() if self._waiting else None
             if self._next is None:
                 return
-            if not self._sink.send(self._next, self._on_done):
+            if self._late(self._next):
+                with self._lock:
+                    self.dropped["too_old"] += 1
+            elif self._sink.send(self._next.message, self._on_done):
+                self.sent += 1
+            else:
                 return
             self._next = None
-            self.sent += 1
 
     def idle(self) -> bool:
         """Whether nothing waits."""
         return self._next is None and not self._waiting
+
+    def _late(self, fed: _Fed) -> bool:
+        return fed.deadline_ns is not None and self._clock.monotonic_ns() >= fed.deadline_ns
 
     def _on_done(self, _refusal: str | None) -> None:
         if self._next is not None:  # there was no room; now there is

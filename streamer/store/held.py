@@ -21,6 +21,7 @@ class HeldRecords:
         self._lock = threading.Lock()  # guards all below
         self._records: dict[int, Record] = {}
         self._sent: set[int] = set()  # delivered, and kept for the history only
+        self._taken: set[int] = set()  # the broker has them, but perhaps not for good
         self._nbytes = 0
 
     def add(self, records: Iterable[Record]) -> tuple[int, int]:
@@ -56,6 +57,16 @@ class HeldRecords:
         with self._lock:
             return len(self._records) - len(self._sent)
 
+    def taken(self, row_ids: Iterable[int]) -> None:
+        """Note that the broker has these, but that the next run repeats them if the disk takes them before."""
+        with self._lock:
+            self._taken.update(i for i in row_ids if i in self._records)
+
+    def lost(self) -> int:
+        """Return how many records nobody has if they are not stored."""
+        with self._lock:
+            return len(self._records.keys() - self._sent - self._taken)
+
     def delivered(self, row_ids: Iterable[int]) -> None:
         """Note that these need not be sent any more."""
         with self._lock:
@@ -84,6 +95,7 @@ class HeldRecords:
     def _remove_locked(self, row_id: int) -> None:
         self._nbytes -= _size(self._records.pop(row_id))
         self._sent.discard(row_id)
+        self._taken.discard(row_id)
 
 
 def _size(record: Record) -> int:

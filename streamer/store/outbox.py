@@ -62,6 +62,10 @@ class Outbox:
         if self._write(_DELETE, [(i,) for i in ids]):
             self._unconfirmed.difference_update(ids)
 
+    def leave(self, row_ids: Iterable[int]) -> None:
+        """Leave rows that the broker has taken just now to the next run: this one ends before they are safe there."""
+        self._held.taken(row_ids)
+
     def refuse(self, row_id: int, reason: str) -> bool:
         """Count a refusal.
 

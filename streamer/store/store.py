@@ -169,7 +169,7 @@ class EventStore:
             return
         except sqlite3.Error as exc:
             log.error("the event store could not be ended cleanly: %s", exc)  # noqa: TRY400  one sentence
-        if lost := self._held.waiting():
+        if lost := self._held.lost():
             log.error("%d messages were neither stored nor delivered: %s", lost, self._refusal)
         self._db.close()
         self._lock.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 _CHUNK = 200  # rows a step; a step is far below the 5 % between the bound and the target
-_MOST_STEPS = 50  # in one transaction, so that the events thread is not held up for long; the rest goes a second later
+_LIMIT_S = 0.05  # of steps in one transaction, which hold the events thread up; the rest goes a second later
 _TARGET = 0.95  # of the bound, so that trimming is not needed again at once
 _FOREVER_NS = 1 << 62
 # A machine without a clock of its own starts in 1970: what it stored then is not old when it learns the time.
@@ -73,18 +74,33 @@ def trim_size(db: sqlite3.Connection, bounds: Bounds) -> Counter[str]:
         messages), `event_size` (undelivered messages of whole events).
     """
     dropped: Counter[str] = Counter()
-    for _ in range(_MOST_STEPS):
-        if used_bytes(db) <= bounds.max_bytes * _TARGET:
-            break
-        if history := db.execute(_DELETE_DELIVERED, {"after": -1, "before": _FOREVER_NS, "limit": _CHUNK}).rowcount:
-            dropped["history_size"] += history
-        elif updates := db.execute(_DELETE_UPDATES, {"limit": _CHUNK}).rowcount:
-            dropped["update_size"] += updates
-        elif events := _delete_events(db, db.execute(_OLDEST_WAITING, (_CHUNK,)).fetchall()):
-            dropped["event_size"] += events
-        else:
-            break
-    return dropped
+    for cause, step in _STEPS.items():
+        until_s = time.monotonic() + _LIMIT_S  # anew for each: a long look for nothing must not be all that is done
+        count = _CHUNK
+        while count >= _CHUNK:  # fewer: that was the last of them, and to look through all events again takes long
+            if used_bytes(db) <= bounds.max_bytes * _TARGET:
+                return +dropped
+            count = step(db)
+            dropped[cause] += count
+            if count and time.monotonic() >= until_s:
+                return +dropped
+    return +dropped
+
+
+def _drop_history(db: sqlite3.Connection) -> int:
+    return db.execute(_DELETE_DELIVERED, {"after": -1, "before": _FOREVER_NS, "limit": _CHUNK}).rowcount
+
+
+def _drop_updates(db: sqlite3.Connection) -> int:
+    return db.execute(_DELETE_UPDATES, {"limit": _CHUNK}).rowcount
+
+
+def _drop_events(db: sqlite3.Connection) -> int:
+    return _delete_events(db, db.execute(_OLDEST_WAITING, (_CHUNK,)).fetchall())
+
+
+# What goes, in this order: the next only when nothing of the one before is left.
+_STEPS = {"history_size": _drop_history, "update_size": _drop_updates, "event_size": _drop_events}
 
 
 def _delete_events(db: sqlite3.Connection, ids: list[tuple[str]]) -> int:

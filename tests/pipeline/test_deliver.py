@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+KEPT_NS = 400_000_000  # as the 5 s, only shorter
+
+
 class Rig:
     """A running delivery over a real store and a sink in memory."""
 
@@ -64,6 +67,11 @@ class Rig:
         self.beats += 1
 
 
+@pytest.fixture(autouse=True)
+def _soon_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.pipeline.lanes.KEPT_NS", KEPT_NS)
+
+
 @pytest.fixture
 def rigs(tmp_path: Path) -> Iterator[Callable[[MemorySink], Rig]]:
     made: list[Rig] = []
@@ -90,17 +98,99 @@ def test_events_states_and_the_feed_go_out_and_nothing_is_left(rigs: Callable[[M
     assert rig.beats >= 1
 
 
-def test_what_was_taken_within_5_s_of_a_clean_end_is_not_sent_by_the_next_run(
-    rigs: Callable[[MemorySink], Rig],
-) -> None:
+def test_an_end_with_time_waits_until_what_was_taken_is_safe(rigs: Callable[[MemorySink], Rig]) -> None:
     first = rigs(MemorySink())
     first.store_events("a")
     first.until(lambda: first.ids() == ["a"])
+    began_ns = SystemClock().monotonic_ns()
     assert first.end() == 0
+    assert SystemClock().monotonic_ns() - began_ns > KEPT_NS // 2
     second = rigs(MemorySink())
     second.store_events("b")
     second.until(lambda: second.ids() != [])
     assert second.ids() == ["b"]
+
+
+def test_an_end_in_a_hurry_leaves_what_was_just_taken_to_the_next_run(
+    rigs: Callable[[MemorySink], Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.pipeline.lanes.KEPT_NS", 5_000_000_000)
+    first = rigs(MemorySink())
+    first.store_events("a")
+    first.until(lambda: first.ids() == ["a"])
+    began_ns = SystemClock().monotonic_ns()
+    assert first.end(3.0) == 0  # the broker has said that it has it
+    assert SystemClock().monotonic_ns() - began_ns < 1_500_000_000  # not for nothing: it can't become safe in time
+    second = rigs(MemorySink())
+    second.store_events("b")
+    second.until(lambda: len(second.ids()) == 2)
+    assert second.ids() == ["a", "b"]
+
+
+def test_what_a_broker_forgets_that_dies_while_the_end_waits_is_sent_again(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink())
+    rig.store_events("a")
+    rig.until(lambda: rig.ids() == ["a"])
+    left: list[int] = []
+    finishing = threading.Thread(target=lambda: left.append(rig.delivery.finish(5.0)))
+    finishing.start()
+    rig.sink.lose()
+    rig.sink.connect()
+    finishing.join(5.0)
+    assert left == [0]
+    assert rig.ids() == ["a", "a"]
+
+
+def test_a_finish_under_way_can_be_hurried(rigs: Callable[[MemorySink], Rig], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.pipeline.lanes.KEPT_NS", 5_000_000_000)
+    rig = rigs(MemorySink())
+    rig.delivery.hurry(0.0)  # nothing to hurry yet
+    rig.store_events("a")
+    rig.until(lambda: rig.ids() == ["a"])
+    left: list[int] = []
+    finishing = threading.Thread(target=lambda: left.append(rig.delivery.finish(30.0)))
+    finishing.start()
+    finishing.join(0.3)
+    assert finishing.is_alive()  # until what was taken is safe
+    rig.delivery.hurry(2.5)
+    finishing.join(1.0)
+    assert left == [0]
+
+
+def test_a_hurried_finish_returns_also_when_the_publish_thread_does_not_end(
+    rigs: Callable[[MemorySink], Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = rigs(MemorySink())
+    stuck, go_on = threading.Event(), threading.Event()
+
+    def step() -> None:
+        stuck.set()
+        go_on.wait(5.0)
+
+    monkeypatch.setattr(rig.delivery, "_step", step)
+    finishing = threading.Thread(target=lambda: rig.delivery.finish(30.0))
+    finishing.start()
+    assert stuck.wait(5.0)
+    rig.delivery.hurry(0.1)
+    finishing.join(2.0)
+    assert not finishing.is_alive()
+    go_on.set()
+
+
+def test_a_feed_message_that_became_too_old_while_the_broker_was_stuck_is_not_sent(
+    rigs: Callable[[MemorySink], Rig],
+) -> None:
+    rig = rigs(MemorySink(window=1, answers=False))
+    rig.store_events("fills the window")
+    rig.until(lambda: len(rig.sink.sent) == 1)
+    soon_ns = SystemClock().monotonic_ns() + 50_000_000
+    assert rig.delivery.feed(Message(topic="porch/detections", payload=b"1", qos=0, retain=False), soon_ns)
+    threading.Event().wait(0.1)
+    rig.sink.answer()
+    assert rig.end() == 0
+    assert [m.topic for m in rig.sink.sent] == ["porch/event"]
+    assert rig.delivery.feed_dropped["too_old"] == 1
+    assert [m.topic for m in rig.sink.sent] == ["porch/event"]
 
 
 def test_what_a_run_could_not_deliver_is_counted_and_the_next_run_sends_it_first(

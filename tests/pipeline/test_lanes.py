@@ -86,10 +86,10 @@ def test_a_row_stays_until_5_s_after_it_was_taken(store: EventStore, outbox: Out
     store.append([make_event("a")])
     turn(lane)
     clock.advance(4.9)
-    lane.confirm(kept_ns=5_000_000_000)
+    lane.confirm()
     assert outbox.undelivered() == 1
     clock.advance(0.2)
-    lane.confirm(kept_ns=5_000_000_000)
+    lane.confirm()
     assert outbox.undelivered() == 0
 
 
@@ -101,7 +101,7 @@ def test_after_a_break_everything_unsafe_is_sent_again_in_order(
     store.append([make_event("safe")])
     turn(lane)
     clock.advance(6.0)
-    lane.confirm(kept_ns=5_000_000_000)
+    lane.confirm()
     store.append([make_event("taken"), make_event("waiting")])
     lane.stored()
     turn(lane)
@@ -129,11 +129,13 @@ def test_a_late_answer_of_a_broken_connection_counts_for_nothing(
     turn(lane)
     late[0](None)
     lane.take_answers()
-    lane.confirm(kept_ns=0)
+    clock.advance(5.0)
+    lane.confirm()
     assert outbox.undelivered() == 1
     sink.answer()
     lane.take_answers()
-    lane.confirm(kept_ns=0)
+    clock.advance(5.0)
+    lane.confirm()
     assert outbox.undelivered() == 0
 
 
@@ -168,7 +170,8 @@ def test_what_stands_behind_a_refused_row_of_its_topic_goes_again_behind_it(
     clock.advance(1.1)
     turn(lane)
     assert sent(sink)[3:] == ["first", "second"]
-    lane.confirm(kept_ns=0)
+    clock.advance(5.0)
+    lane.confirm()
     assert outbox.undelivered() == 0
 
 
@@ -248,7 +251,7 @@ def feed_message(number: int) -> Message:
 
 def test_the_feed_drops_the_oldest_when_full_and_everything_without_a_connection() -> None:
     sink = MemorySink()
-    lane = FeedLane(sink, capacity=3, wake=Wakes())
+    lane = FeedLane(sink, clock=FakeClock(), capacity=3, wake=Wakes())
     assert not lane.put(feed_message(0))
     assert lane.dropped["disconnected"] == 1
     lane.start_over(connected=True)
@@ -265,7 +268,7 @@ def test_the_feed_drops_the_oldest_when_full_and_everything_without_a_connection
 
 def test_a_feed_message_that_found_no_room_wakes_when_there_is_some() -> None:
     sink, wakes = MemorySink(window=1, answers=False), Wakes()
-    lane = FeedLane(sink, capacity=3, wake=wakes)
+    lane = FeedLane(sink, clock=FakeClock(), capacity=3, wake=wakes)
     lane.start_over(connected=True)
     lane.put(feed_message(1))
     lane.put(feed_message(2))
@@ -275,3 +278,21 @@ def test_a_feed_message_that_found_no_room_wakes_when_there_is_some() -> None:
     assert wakes.count == before + 1
     lane.send()
     assert [m.payload for m in sink.sent] == [b"1", b"2"]
+
+
+def test_a_feed_message_is_dropped_once_it_is_too_old_also_when_it_is_the_next_to_go() -> None:
+    clock, sink = FakeClock(), MemorySink(window=1, answers=False)
+    lane = FeedLane(sink, clock=clock, capacity=9, wake=Wakes())
+    lane.start_over(connected=True)
+    lane.put(feed_message(0))
+    for i in range(1, 4):
+        lane.put(feed_message(i), clock.monotonic_ns() + i * 1_000_000_000)
+    lane.put(feed_message(4))
+    lane.send()
+    clock.advance(2.0)
+    for _ in range(3):
+        sink.answer()
+        lane.send()
+    assert [m.payload for m in sink.sent] == [b"0", b"3", b"4"]
+    assert lane.dropped["too_old"] == 2
+    assert lane.sent == 3

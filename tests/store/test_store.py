@@ -104,7 +104,10 @@ def test_a_crash_leaves_open_events_that_the_next_run_ends_at_their_last_sightin
     assert rows["over"].end_reason == "gone"
 
 
-def test_a_full_store_drops_delivered_events_then_updates_then_the_oldest_events(tmp_path: Path) -> None:
+def test_a_full_store_drops_delivered_events_then_updates_then_the_oldest_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.store.trim._LIMIT_S", 60.0)
     store = opened(tmp_path)
 
     def bound_to(share: float) -> None:
@@ -131,6 +134,35 @@ def test_a_full_store_drops_delivered_events_then_updates_then_the_oldest_events
     oldest = int(left[0][0][1:])
     assert left == [(f"e{i}", seq) for i in range(oldest, 1_000) for seq in (0, 2)]  # whole events, the newest
     outbox.close()
+    store.close()
+
+
+def test_a_full_store_with_nothing_delivered_looks_through_its_history_once(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.append([make_event(f"e{i}", "end", 1) for i in range(3_000)])
+    store._bounds = Bounds(max_bytes=round(used_bytes(store._db) * 0.5), max_age_s=1e9)
+    asked: list[str] = []
+    store._db.set_trace_callback(asked.append)
+    store.touch({})
+    store._db.set_trace_callback(None)
+    assert store.dropped["event_size"] > 0
+    looks = [statement for statement in asked if "e.id" in statement and ">-1 " in statement.replace("> -1", ">-1")]
+    assert len(looks) == 1
+    store.close()
+
+
+def test_trimming_holds_nobody_up_for_long_and_goes_on_a_second_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.store.trim._LIMIT_S", 0.0)  # each step is over the limit
+    store = opened(tmp_path)
+    store.append([make_event(f"e{i}", "end", 1) for i in range(1_000)])
+    store._bounds = Bounds(max_bytes=1, max_age_s=1e9)
+    for dropped in range(200, 1_001, 200):
+        store.touch({})
+        assert store.dropped == {"event_size": dropped}
+    store.touch({})
+    assert store.dropped == {"event_size": 1_000}
     store.close()
 
 
@@ -208,6 +240,20 @@ def test_a_full_disk_takes_the_ballast_first_then_memory_and_heals(
     assert len([r for r in caplog.records if "takes nothing" in r.message]) == 1
     outbox.close()
     store.close()
+
+
+def test_what_the_broker_has_taken_from_memory_is_not_called_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = opened(tmp_path)
+    store._db = _FullDisk(store._db)  # type: ignore[assignment]
+    store.append([make_event("a"), make_event("b")])
+    outbox = store.outbox()
+    outbox.leave([outbox.pending(0, 10)[0].id])
+    assert outbox.undelivered() == 2  # the next run repeats it, if the disk takes it at the end
+    outbox.close()
+    store.close()
+    assert "1 messages were neither stored nor delivered" in caplog.text
 
 
 def test_memory_is_bounded_and_updates_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
