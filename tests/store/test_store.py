@@ -146,7 +146,7 @@ def test_a_full_store_with_nothing_delivered_looks_through_its_history_once(tmp_
     store.touch({})
     store._db.set_trace_callback(None)
     assert store.dropped["event_size"] > 0
-    looks = [statement for statement in asked if "e.id" in statement and ">-1 " in statement.replace("> -1", ">-1")]
+    looks = [statement for statement in asked if "ended > -1" in statement]
     assert len(looks) == 1
     store.close()
 
