@@ -6,14 +6,14 @@ import logging
 import os
 import random
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from streamer.capture.address import is_finite
 from streamer.capture.open import open_source
 from streamer.core.clock import NS_PER_S, SystemClock
 from streamer.core.errors import ConfigError, LostReason
-from streamer.core.names import canonical
+from streamer.core.names import class_id
 from streamer.events.counts import ObjectCounts
 from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
@@ -29,7 +29,7 @@ from streamer.pipeline.channel import Channel
 from streamer.pipeline.deliver import Delivery as Deliverer
 from streamer.pipeline.desk import CameraDesk, DeskPlan, disabled_status
 from streamer.pipeline.events_loop import Events, EventsPlan, Item
-from streamer.pipeline.frames import FrameQueue, Lane, SourceEnd
+from streamer.pipeline.frames import FrameQueue, Lane, Mark
 from streamer.pipeline.infer_loop import Inference, InferPlan
 from streamer.pipeline.messages import CameraState
 from streamer.pipeline.supervisor import Stages, Supervisor
@@ -45,6 +45,7 @@ from streamer.track.tracker import ObjectTracker
 
 from .check import examine, mqtt_options, source_spec
 from .figures import Figures
+from .first_states import first_states, left_classes
 from .report import Report
 from .serving import LEAST_SCORE, Serving, ServingPlan
 
@@ -105,6 +106,7 @@ class Run:
         self._settings = settings
         self._specs = specs
         self._clock = clock
+        self._began_ns = clock.monotonic_ns()
         self._cameras = {name: camera for name, camera in settings.cameras.items() if camera.enabled}
         self._stop = threading.Event()
         self._stop_requested = False
@@ -135,6 +137,7 @@ class Run:
         self._sink = open_mqtt(mqtt_options(settings.mqtt, self.broker))
         stack.callback(self._sink.close)
         self._delivery = Deliverer(self._store.outbox(), self._sink, self._board, clock=clock)
+        self._retained = self._left_at_broker()
         self._desks = {name: self._desk(name, camera) for name, camera in self._cameras.items()}
         self._queues = {model: self._queue(model) for model in specs}
         self._inbox: Channel[Item] = Channel(
@@ -171,6 +174,9 @@ class Run:
             if not camera.enabled:
                 self._figures.cameras[name].state = CameraState.DISABLED.value
                 self._board.set(f"{name}/status", disabled_status(self._clock.utc_ns()))
+        # Before the threads: what an earlier run has left must not be taken for what is no longer configured.
+        for topic, payload in first_states(self._settings.cameras, self._specs, self._retained).items():
+            self._board.set(topic, payload)
         self._notifier.ready()
         outcome = self._supervisor.run()
         self._events_stuck = "events" in outcome.stuck
@@ -226,7 +232,7 @@ class Run:
         beat_name = f"capture-{name}"
         capture = Capture(
             CapturePlan(
-                spec=source_spec(name, camera),
+                spec=source_spec(name, camera, epoch_ns=self._began_ns),
                 finite=is_finite(camera.source.reveal()),
                 open_source=open_source,
                 cadence=Cadence(camera.detect_fps),
@@ -316,31 +322,33 @@ class Run:
 
     def _desk(self, name: str, camera: Camera) -> CameraDesk:
         detect = _detect(camera)
-        labels = self._specs[detect.model].labels
+        spec = self._specs[detect.model]
+        labels = spec.labels
         least: dict[int, float] | float = LEAST_SCORE
         if detect.classes is not None:
             least = {class_id(labels, wanted): score for wanted, score in detect.classes.items()}
-        rules = self._rules(camera, labels, None if isinstance(least, float) else least)
+        rules = self._rules(camera, spec, None if isinstance(least, float) else least)
         memory_s = max([2.0, *(rule.end_after_s for rule in rules)])
         return CameraDesk(
             DeskPlan(
                 camera=name,
                 tracker=ObjectTracker(least=least, memory_s=memory_s),
                 events=CameraEvents(name, rules, labels, self._event_ids),
-                counts=ObjectCounts(None if isinstance(least, float) else least),
+                counts=ObjectCounts(left_classes(name, spec, self._retained) if isinstance(least, float) else least),
                 labels=labels,
+                levels=spec.topic_levels,
                 publish_detections=camera.publish_detections,
                 max_age_ns=None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S),
             )
         )
 
-    def _rules(self, camera: Camera, labels: Sequence[str], least: Mapping[int, float] | None) -> Sequence[RuleSpec]:
+    def _rules(self, camera: Camera, spec: ModelSpec, least: Mapping[int, float] | None) -> Sequence[RuleSpec]:
         if camera.events is None:
-            return default_rules(labels, None if least is None else least.keys())
+            return default_rules(spec.topic_levels, None if least is None else least.keys())
         return [
             RuleSpec(
                 name=rule.name,
-                class_ids=frozenset(class_id(labels, wanted) for wanted in rule.class_names),
+                class_ids=frozenset(class_id(spec.labels, wanted) for wanted in rule.class_names),
                 after_s=rule.after_s,
                 end_after_s=rule.end_after_s,
                 min_area=rule.min_area,
@@ -349,12 +357,18 @@ class Run:
         ]
 
     def _configured_topics(self) -> list[str]:
-        """Return the retained topics of this configuration; those of earlier runs beside them are cleared."""
+        """Return the retained topics of this configuration beside `first_states`; those of others are cleared."""
         return ["status", *(f"{name}/status" for name in self._settings.cameras)]
 
-    def _passed(self, item: Result | SourceEnd) -> None:
+    def _left_at_broker(self) -> set[str]:
+        """Return the topics under which earlier runs have left something."""
+        outbox = self._store.outbox()
+        with closing(outbox):
+            return outbox.retained()
+
+    def _passed(self, item: Result | Mark) -> None:
         """Hand a result to the events thread; those of a waiting camera are bounded by its queue and never dropped."""
-        if isinstance(item, SourceEnd):
+        if isinstance(item, Mark):
             self._inbox.put(item.camera, item, keep=True)
         else:
             camera = item.info.camera
@@ -394,11 +408,6 @@ class Run:
             self._notifier.status(one_line(snapshot))
             self._delivery.feed(self._report.statistics())
         self._looks += 1
-
-
-def class_id(labels: Sequence[str], wanted: str) -> int:
-    """Return the id of a class by any of its spellings; `examine` has made sure that it exists."""
-    return next(i for i, label in enumerate(labels) if canonical(label) == canonical(wanted))
 
 
 def _detect(camera: Camera) -> Detect:

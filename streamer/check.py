@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, TextIO
 from streamer.capture.base import Delivery, DropCause, SourceSpec
 from streamer.capture.open import check_address, open_source
 from streamer.core.errors import BackendError, ConfigError, EndOfStream, SourceError, StreamerError
+from streamer.core.names import canonical, needs_alias
 from streamer.core.redact import redact
-from streamer.infer.catalogue import open_catalogue
+from streamer.infer.backends.open import choose
+from streamer.infer.catalogue import MissingWeightsError, open_catalogue
 from streamer.infer.recognise import SpecOptions, load_spec
 from streamer.publish.mqtt import MqttOptions, open_mqtt
 from streamer.publish.url import BrokerAddress
 from streamer.settings import SettingsError, check_classes, json_schema, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from streamer.infer.spec import ModelSpec
@@ -47,11 +49,12 @@ def examine(loaded: Loaded) -> Examined:
     settings = loaded.settings
     used = {camera.detect.model for camera in settings.cameras.values() if camera.detect and camera.enabled}
     labels: dict[str, tuple[str, ...]] = {}
+    aliases: dict[str, Mapping[str, str]] = {}
     for name in sorted(used):
         model = settings.models[name]
         try:
             found.specs[name] = load_spec(model.model, options=spec_options(model))
-            labels[name] = found.specs[name].labels
+            labels[name], aliases[name] = found.specs[name].labels, found.specs[name].aliases
             if model.sha256 is not None and found.specs[name].digest != f"sha256:{model.sha256}":
                 said = f"its file has {found.specs[name].digest.removeprefix('sha256:')}; it is not what was meant"
                 found.problems.append(loaded.problem(("models", name, "sha256"), said))
@@ -59,15 +62,40 @@ def examine(loaded: Loaded) -> Examined:
             found.problems.append(loaded.problem(("models", name, "model"), str(exc)))
         except BackendError as exc:
             found.unusable[name] = exc
-            if known := _catalogue_labels(model.model):
-                labels[name] = known
+            if known := _catalogue_classes(model.model):
+                labels[name], aliases[name] = known
+        if model.precision == "bf16" and choose(model.backend) == "onnxruntime":
+            said = "ONNX Runtime computes in f32 only; allowed with it: auto, f32"
+            found.problems.append(loaded.problem(("models", name, "precision"), said))
     found.problems += check_classes(loaded, labels)
+    found.problems += _without_alias(loaded, labels, aliases)
     for name, camera in settings.cameras.items():
         if wrong := _wrong_with(name, camera):
             found.problems.append(loaded.problem(("cameras", name, "source"), wrong))
     found.problems += [loaded.problem(key, wrong) for key, wrong in _wrong_places(settings)]
     found.problems.sort()
     return found
+
+
+def _without_alias(
+    loaded: Loaded, labels: Mapping[str, Sequence[str]], aliases: Mapping[str, Mapping[str, str]]
+) -> Iterator[Problem]:
+    """Yield a problem for each class that is watched and can't stand in a topic."""
+    why = "holds / + or #, which a topic can't; name it in the model's sidecar: `aliases: {CLASS: NAME}`"
+    for name, camera in loaded.settings.cameras.items():
+        if camera.detect is None or camera.detect.model not in labels:
+            continue
+        model = camera.detect.model
+        named = set(map(canonical, aliases[model]))
+        lacking = [label for label in labels[model] if needs_alias(label) and canonical(label) not in named]
+        if camera.detect.classes is None and lacking:
+            # What the configuration holds may be somebody's secret; what a model's file holds is none.
+            own = loaded.settings.models[model].labels is None
+            said = f"the model's class {lacking[0]!r}" if own else "a class of the model"
+            yield loaded.problem(("cameras", name, "detect", "model"), f"{said} {why}")
+        for asked in camera.detect.classes or ():
+            if canonical(asked) in map(canonical, lacking):
+                yield loaded.problem(("cameras", name, "detect", "classes", asked), why)
 
 
 def _wrong_with(name: str, camera: Camera) -> str | None:
@@ -122,10 +150,14 @@ def mqtt_options(mqtt: Mqtt, address: BrokerAddress) -> MqttOptions:
     )
 
 
-def source_spec(name: str, camera: Camera) -> SourceSpec:
-    """Return how a camera is opened."""
+def source_spec(name: str, camera: Camera, *, epoch_ns: int | None = None) -> SourceSpec:
+    """Return how a camera is opened; `epoch_ns`: the run's start, at which the time of every file begins."""
     return SourceSpec(
-        camera=name, url=camera.source.reveal(), delivery=Delivery(camera.delivery), transport=camera.transport
+        camera=name,
+        url=camera.source.reveal(),
+        delivery=Delivery(camera.delivery),
+        transport=camera.transport,
+        epoch_ns=epoch_ns,
     )
 
 
@@ -136,6 +168,9 @@ def print_schema(out: TextIO) -> None:
 
 def check(config: Path, *, probe: bool, out: TextIO) -> int:
     """Print each problem on a line of its own; return the exit code.
+
+    That is 2 if the configuration is wrong, and 3 if a model can't be used, as `run` would say. Weights that only have
+    to be downloaded are a note.
 
     Args:
         config: the file.
@@ -149,9 +184,13 @@ def check(config: Path, *, probe: bool, out: TextIO) -> int:
         return 2
     found = examine(loaded)
     out.writelines(f"{problem}\n" for problem in found.problems)
-    for unusable in found.unusable.values():
-        sys.stderr.write(f"note: {redact(str(unusable))}\n")
     code = 2 if found.problems else 0
+    for name, unusable in found.unusable.items():
+        if isinstance(unusable, MissingWeightsError):  # the configuration is right, and will work once they are here
+            sys.stderr.write(f"note: {redact(str(unusable))}\n")
+        else:
+            out.write(f"{loaded.problem(('models', name, 'model'), redact(str(unusable)))}\n")
+            code = code or 3
     if probe and not found.problems:
         code = _probe(loaded, found, out)
     if code == 0:
@@ -237,11 +276,11 @@ def _connect(mqtt: Mqtt) -> str:
     return f"{url}: connected"
 
 
-def _catalogue_labels(model: str) -> tuple[str, ...] | None:
-    """Return the classes of a catalogue model whose weights are not here yet."""
+def _catalogue_classes(model: str) -> tuple[tuple[str, ...], Mapping[str, str]] | None:
+    """Return the classes and their aliases of a catalogue model whose weights are not here yet."""
     catalogue = open_catalogue()
     if model not in catalogue.names():
         return None
     entry = catalogue.entry(model)
     labels = entry.sidecar.options(entry.path.parent).labels
-    return tuple(labels) if isinstance(labels, tuple) else None
+    return (labels, entry.sidecar.aliases or {}) if isinstance(labels, tuple) else None

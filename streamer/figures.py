@@ -28,6 +28,7 @@ DROP_CAUSES = (
     "too_old",  # older than max_age
     "overflow",  # the events thread lagged
     "camera_lost",  # its result came after the camera had been lost
+    "stopped",  # still waiting when the run ended
 )
 
 

@@ -37,6 +37,7 @@ class SourceSpec:
     read_timeout_s: float = 3.0
     open_timeout_s: float = 5.0
     transport: str = "auto"  # RTSP: auto (TCP, then UDP) | tcp | udp
+    epoch_ns: int | None = None  # monotonic: when a recording's first picture counts as captured; None: at its opening
 
     def __repr__(self) -> str:
         return f"SourceSpec(camera={self.camera!r})"

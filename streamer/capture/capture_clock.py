@@ -55,7 +55,10 @@ def _jumped(pts_step_ns: int, arrived_step_ns: int) -> bool:
 
 
 class FileClock:
-    """Times of a recording: the moment of opening plus pts. They rise strictly, whatever the file says."""
+    """Times of a recording: an epoch plus pts. They rise strictly, whatever the file says.
+
+    The first picture stands at the epoch, whatever its pts: what is cut out of a longer recording keeps its stamps.
+    """
 
     def __init__(self, *, epoch_ns: int, interval_ns: int) -> None:
         self._epoch_ns = epoch_ns

@@ -133,7 +133,10 @@ def _pace(value: str) -> Pace:
 
 
 class SyntheticSource:
-    """A scene as a `Source`. Frame `i` shows the scene at `i / fps` and was captured at the opening plus that."""
+    """A scene as a `Source`. Frame `i` shows the scene at `i / fps` and was captured at the epoch plus that.
+
+    The epoch is the opening; a scene that is no longer live, but read like a file, may be given another one.
+    """
 
     def __init__(
         self,
@@ -143,6 +146,7 @@ class SyntheticSource:
         stopping: Callable[[], bool],
         dropped: Callable[[DropCause, int], None],
         clock: Clock,
+        epoch_ns: int | None = None,
     ) -> None:
         self._options = options
         self._delivery = delivery
@@ -150,7 +154,7 @@ class SyntheticSource:
         self._dropped = dropped
         self._clock = clock
         self._scene = Scene(options.seed, options.width, options.height)
-        self._epoch_ns = clock.monotonic_ns()
+        self._epoch_ns = clock.monotonic_ns() if epoch_ns is None or self.live else epoch_ns
         self._next = 0
         self._never = threading.Event()  # the clock waits on events; nobody sets this one
 
@@ -225,7 +229,14 @@ def open_synthetic(
         ConfigError: the address asks for something unknown.
     """
     options = parse_synthetic(spec.url)
-    return SyntheticSource(options, delivery=spec.delivery, stopping=stopping, dropped=dropped, clock=clock)
+    return SyntheticSource(
+        options,
+        delivery=spec.delivery,
+        stopping=stopping,
+        dropped=dropped,
+        clock=clock,
+        epoch_ns=spec.epoch_ns,
+    )
 
 
 def _i420(bgr: NDArray[np.uint8]) -> Picture:

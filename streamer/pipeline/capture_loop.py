@@ -69,7 +69,7 @@ class Capture:
             reason = self._connect_once()
             if reason is None:
                 return
-            self._announce(CameraState.OFFLINE, reason)
+            self._lose(reason)
             self._connection += 1
             self._rest(self._plan.backoff.next_s(reason))
 
@@ -108,20 +108,33 @@ class Capture:
         self._plan.count("lost_connections", 1)
         return exc.reason
 
+    def _lose(self, reason: LostReason) -> None:
+        """Tell of the loss at once; where every frame counts, its events end behind the frames still on the way."""
+        every, had_frames = self._plan.spec.delivery is Delivery.EVERY, self._state is CameraState.ONLINE
+        self._announce(CameraState.OFFLINE, reason, trailing=every)
+        if every and had_frames:
+            self._plan.frames.lose(self._plan.spec.camera, self._connection)
+
     def _finish(self, reason: LostReason) -> None:
         """End a finite source: its last frames are still on the way."""
         self._announce(CameraState.OFFLINE, reason, finite=True)
         self._plan.frames.finish(self._plan.spec.camera)
 
     def _pump(self, source: Source) -> NoReturn:
-        """Read until EndOfStream or SourceError, and offer what the cadence chooses."""
+        """Read until EndOfStream or SourceError, and offer what the cadence chooses.
+
+        A recording of which the newest frame counts is played at 1x from its first picture on, whenever that comes: its
+        times begin at the run's start, and to hurry after those would skip what it shows before it was opened.
+        """
         plan = self._plan
         paced = not source.live and plan.spec.delivery is Delivery.NEWEST
         utc_offset_ns = self._clock.utc_ns() - self._clock.monotonic_ns()
-        seq = 0
+        seq = shift_ns = 0  # `shift_ns`: from a recorded frame's own time to when it is shown
         while True:
             grab = source.read()
-            if paced and self._ahead(grab.captured_ns):
+            if paced and seq == 0:
+                shift_ns = self._clock.monotonic_ns() - grab.captured_ns
+            if paced and self._ahead(grab.captured_ns + shift_ns):
                 raise EndOfStream
             if source.live:  # the wall clock may have been set; a file keeps the offset it began with
                 utc_offset_ns = self._clock.utc_ns() - self._clock.monotonic_ns()
@@ -151,9 +164,9 @@ class Capture:
             picture=grab.picture,
         )
 
-    def _ahead(self, captured_ns: int) -> bool:
+    def _ahead(self, due_ns: int) -> bool:
         """Wait until a recorded frame is due; True if we were stopped meanwhile."""
-        while (wait_ns := captured_ns - self._clock.monotonic_ns()) > 0:
+        while (wait_ns := due_ns - self._clock.monotonic_ns()) > 0:
             self._beat()
             if self._clock.wait(self._stop, min(wait_ns / NS_PER_S, _BEAT_S)):
                 return True
@@ -173,7 +186,9 @@ class Capture:
         _log.info("online %s(%dx%d)", again, info.width, info.height, extra=self._extra())
         self._announce(CameraState.ONLINE, None)
 
-    def _announce(self, state: CameraState, reason: LostReason | None, *, finite: bool = False) -> None:
+    def _announce(
+        self, state: CameraState, reason: LostReason | None, *, finite: bool = False, trailing: bool = False
+    ) -> None:
         if (state, reason) == (self._state, self._reason):
             return
         if state is not self._state:
@@ -187,6 +202,7 @@ class Capture:
                 since_utc_ns=self._since_utc_ns,
                 connection=self._connection,
                 finite=finite,
+                trailing=trailing,
             )
         )
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_MS
 from streamer.core.event import EndReason
-from streamer.core.names import topic_level
 from streamer.events.payload import encode_detections, rfc3339
 
 from .messages import CameraChange, CameraState
@@ -35,6 +34,7 @@ class DeskPlan:
     events: CameraEvents
     counts: ObjectCounts
     labels: Sequence[str]
+    levels: Sequence[str]  # how each class stands in a topic
     publish_detections: bool
     max_age_ns: int | None
 
@@ -60,13 +60,6 @@ class CameraDesk:
         self._active: dict[str, int] = {}
         self._change: CameraChange | None = None
 
-    def begin(self) -> Outcome:
-        """Return the states before anything has been seen."""
-        outcome = Outcome()
-        self._say_counts(outcome, self._plan.counts.offline())
-        self._say_active(outcome)
-        return outcome
-
     def result(self, result: Result, now_ns: int) -> Outcome:
         """Take in what the model said of one frame."""
         plan, info, outcome = self._plan, result.info, Outcome()
@@ -90,12 +83,19 @@ class CameraDesk:
         return outcome
 
     def change(self, change: CameraChange) -> Outcome:
-        """Take in a camera's change of state; a loss ends its open events."""
+        """Take in a camera's change of state; a loss ends its open events, unless results are still on the way."""
         self._change = change
         outcome = Outcome(states={f"{change.camera}/status": _status(change)})
-        if change.state is CameraState.OFFLINE and not change.finite:
+        if change.state is CameraState.OFFLINE and not (change.finite or change.trailing):
             self._lost_connection = change.connection
             self._end(outcome, EndReason.CAMERA_LOST)
+        return outcome
+
+    def lost(self, connection: int) -> Outcome:
+        """Take in that a lost connection has given its last result."""
+        outcome = Outcome()
+        self._lost_connection = connection
+        self._end(outcome, EndReason.CAMERA_LOST)
         return outcome
 
     def tick(self, now_ns: int) -> Outcome:
@@ -138,7 +138,7 @@ class CameraDesk:
 
     def _say_counts(self, outcome: Outcome, counts: Mapping[int, int | None]) -> None:
         for class_id, count in counts.items():
-            topic = f"{self._plan.camera}/objects/{topic_level(self._plan.labels[class_id])}"
+            topic = f"{self._plan.camera}/objects/{self._plan.levels[class_id]}"
             outcome.states[topic] = NULL if count is None else b"%d" % count
 
     def _say_active(self, outcome: Outcome) -> None:

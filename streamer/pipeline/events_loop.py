@@ -10,7 +10,7 @@ from streamer.core.errors import ChannelClosed
 from streamer.core.results import Result
 from streamer.publish.base import Message
 
-from .frames import SourceEnd
+from .frames import Lost, SourceEnd
 from .messages import CameraChange
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .deliver import Delivery
     from .desk import CameraDesk, Outcome
 
-Item = Result | SourceEnd | CameraChange
+Item = Result | SourceEnd | Lost | CameraChange
 
 _IDLE_S = 0.25
 _TICK_NS = NS_PER_S // 4  # how often time passes without a frame
@@ -62,8 +62,6 @@ class Events:
         with first.
         Blocks on: inbox.take_all (put, leave, close, 0.25 s), the store's commit (the disk).
         """
-        for desk in self._plan.desks.values():
-            self._settle([desk.begin()])
         try:
             while True:
                 self._beat()
@@ -90,6 +88,9 @@ class Events:
         if isinstance(item, SourceEnd):
             plan.release(item.camera)
             return plan.desks[item.camera].source_end()
+        if isinstance(item, Lost):
+            plan.release(item.camera)
+            return plan.desks[item.camera].lost(item.connection)
         return plan.desks[item.camera].change(item)
 
     def _settle(self, outcomes: list[Outcome]) -> None:

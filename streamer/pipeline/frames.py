@@ -36,6 +36,17 @@ class SourceEnd:
     camera: str
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Stands in a lane behind the last frame of a connection that is lost, where every frame counts."""
+
+    camera: str
+    connection: int
+
+
+Mark = SourceEnd | Lost  # what stands in a lane beside frames
+
+
 class _LaneState:
     """The frames of one camera that wait for the model."""
 
@@ -43,17 +54,17 @@ class _LaneState:
 
     def __init__(self, policy: Lane) -> None:
         self.policy = policy
-        self.items: deque[Frame | SourceEnd] = deque()
+        self.items: deque[Frame | Mark] = deque()
         self.nbytes = 0
         self.outstanding = 0
         self.ended = False
 
     def full_for(self, frame: Frame) -> bool:
-        if not self.items:
-            return False
-        oldest = self.items[0]
-        if isinstance(oldest, SourceEnd) or self.policy is Lane.WAIT:
+        if self.policy is Lane.WAIT:
             return len(self.items) >= 2
+        oldest = next((item for item in self.items if not isinstance(item, Mark)), None)
+        if oldest is None:
+            return False
         span_ns = frame.info.captured_ns - oldest.info.captured_ns
         return span_ns > _BUFFERED_NS or self.nbytes + frame.picture.nbytes > _BUFFERED_BYTES
 
@@ -86,27 +97,19 @@ class FrameQueue:
         """Put a frame into its camera's lane; waits only in a `WAIT` lane.
 
         Raises:
-            ChannelClosed: nobody takes frames any more.
+            ChannelClosed: nobody takes frames any more; this one is lost as `stopped`.
         """
-        camera, cause = frame.info.camera, None
+        camera = frame.info.camera
         with self._changed:
             lane = self._lanes[camera]
             while lane.policy is Lane.WAIT and lane.full_for(frame) and not self._closed:
                 self._changed.wait()
-            if self._closed:
-                raise ChannelClosed
-            if lane.policy is Lane.NEWEST and lane.items:
-                lane.items.clear()
-                lane.nbytes = 0
-                cause = "superseded"
-            if lane.policy is Lane.BUFFER and lane.full_for(frame):
-                cause = "overrun"
-            else:
-                lane.items.append(frame)
-                lane.nbytes += frame.picture.nbytes
-                self._changed.notify_all()
+            closed = self._closed
+            cause = "stopped" if closed else self._put_locked(lane, frame)
         if cause is not None:
             self._lost(camera, cause)
+        if closed:
+            raise ChannelClosed
 
     def finish(self, camera: str) -> None:
         """Say that a source has ended: `take` returns a `SourceEnd` behind its last frame."""
@@ -116,8 +119,16 @@ class FrameQueue:
             lane.ended = True
             self._changed.notify_all()
 
-    def take(self, most: int, timeout_s: float) -> list[Frame | SourceEnd]:
+    def lose(self, camera: str, connection: int) -> None:
+        """Say that a connection is lost: `take` returns a `Lost` behind its last frame."""
+        with self._changed:
+            self._lanes[camera].items.append(Lost(camera, connection))
+            self._changed.notify_all()
+
+    def take(self, most: int, timeout_s: float) -> list[Frame | Mark]:
         """Return up to `most` items, the cameras in turn; empty after `timeout_s` or `wake`.
+
+        A `Lost` is the last of its list: frames of the next connection never come in one batch with those before it.
 
         Raises:
             ChannelClosed: closed, or every source has ended and its lane is empty.
@@ -127,9 +138,11 @@ class FrameQueue:
             self._woken = False
             if self._over_locked():
                 raise ChannelClosed
-            taken: list[Frame | SourceEnd] = []
+            taken: list[Frame | Mark] = []
             while len(taken) < most and (item := self._next_locked()) is not None:
                 taken.append(item)
+                if isinstance(item, Lost):
+                    break
             if taken:
                 self._changed.notify_all()
             return taken
@@ -149,12 +162,31 @@ class FrameQueue:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Refuse new frames and drop what waits."""
+        """Refuse new frames and drop what waits, as `stopped`."""
         with self._changed:
             self._closed = True
+            waiting = [item for lane in self._lanes.values() for item in lane.items]
             for lane in self._lanes.values():
                 lane.items.clear()
+                lane.nbytes = 0
             self._changed.notify_all()
+        for item in waiting:
+            if not isinstance(item, Mark):
+                self._lost(item.info.camera, "stopped")
+
+    def _put_locked(self, lane: _LaneState, frame: Frame) -> str | None:
+        """Put a frame into its lane; return why one is lost by that, if one is."""
+        cause = None
+        if lane.policy is Lane.NEWEST and lane.items:
+            lane.items.clear()
+            lane.nbytes = 0
+            cause = "superseded"
+        if lane.policy is Lane.BUFFER and lane.full_for(frame):
+            return "overrun"
+        lane.items.append(frame)
+        lane.nbytes += frame.picture.nbytes
+        self._changed.notify_all()
+        return cause
 
     def _over_locked(self) -> bool:
         return self._closed or all(lane.ended and not lane.items for lane in self._lanes.values())
@@ -162,7 +194,7 @@ class FrameQueue:
     def _any_locked(self) -> bool:
         return any(lane.takeable() for lane in self._lanes.values())
 
-    def _next_locked(self) -> Frame | SourceEnd | None:
+    def _next_locked(self) -> Frame | Mark | None:
         for _ in range(len(self._order)):
             camera = self._order[0]
             self._order.rotate(-1)
@@ -170,7 +202,7 @@ class FrameQueue:
             if lane.takeable():
                 item = lane.items.popleft()
                 lane.outstanding += 1
-                if not isinstance(item, SourceEnd):
+                if not isinstance(item, Mark):
                     lane.nbytes -= item.picture.nbytes
                 return item
         return None

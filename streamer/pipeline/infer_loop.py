@@ -10,7 +10,7 @@ from streamer.core.clock import NS_PER_S
 from streamer.core.errors import ChannelClosed
 from streamer.core.results import Result, Timing
 
-from .frames import SourceEnd
+from .frames import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class InferPlan:
 
     open_model: Callable[[], Model]
     frames: FrameQueue
-    passed: Callable[[Result | SourceEnd], None]  # to the events thread
+    passed: Callable[[Result | Mark], None]  # to the events thread
     count: Callable[[str, str, int], None]  # (camera, cause or counter, how many)
     measured: Callable[[int], None]  # ns from submit to collect of each batch
     max_age_ns: Callable[[str], int | None]
@@ -88,17 +88,17 @@ class Inference:
         finally:
             model.close()
 
-    def _handle(self, model: Model, items: list[Frame | SourceEnd]) -> None:
-        frames = [item for item in items if not isinstance(item, SourceEnd) and self._fresh(item)]
+    def _handle(self, model: Model, items: list[Frame | Mark]) -> None:
+        frames = [item for item in items if not isinstance(item, Mark) and self._fresh(item)]
         if frames:
             taken_ns = self._clock.monotonic_ns()
             ticket = model.submit([frame.picture for frame in frames])
             self._pending.append(_InFlight(ticket=ticket, frames=frames, taken_ns=taken_ns))
-        ends = [item for item in items if isinstance(item, SourceEnd)]
-        if ends:  # an end is passed on behind the last result
+        marks = [item for item in items if isinstance(item, Mark)]
+        if marks:  # an end or a loss is passed on behind the last result
             self._collect(model, leave=0)
-            for end in ends:
-                self._plan.passed(end)
+            for mark in marks:
+                self._plan.passed(mark)
 
     def _fresh(self, frame: Frame) -> bool:
         """Whether the frame may still be looked at: an old answer is worse than none where `max_age` says so."""

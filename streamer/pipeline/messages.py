@@ -29,3 +29,4 @@ class CameraChange:
     since_utc_ns: int
     connection: int  # the connection that began or was lost
     finite: bool = False  # the end of a finite source: no loss, and its last results are still on the way
+    trailing: bool = False  # a loss where every frame counts: its last results are on the way, `Lost` behind them

@@ -158,6 +158,19 @@ def test_stopping_ends_a_file(tmp_path: Path) -> None:
     source.close()
 
 
+def test_all_files_of_a_run_have_one_epoch_whenever_they_are_opened(tmp_path: Path) -> None:
+    began_ns = 7_000 * MS
+    times = []
+    for name in ("a.mkv", "b.mkv"):
+        write_recording(tmp_path / name, frames=10)
+        spec = SourceSpec(camera="c", url=str(tmp_path / name), delivery=Delivery.EVERY, epoch_ns=began_ns)
+        source = open_source(spec, stopping=lambda: False, dropped=lambda *_: None)
+        times.append([source.read().captured_ns for _ in range(3)])
+        source.close()
+    assert times[0] == times[1]
+    assert times[0][0] == began_ns
+
+
 def test_threads_follow_the_machine() -> None:
     assert [file_threads(n) for n in (1, 2, 4, 16)] == [1, 1, 2, 4]
 

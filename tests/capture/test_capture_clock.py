@@ -80,7 +80,7 @@ def test_without_a_stamp_the_arrival_is_all_that_is_known() -> None:
     assert clock.captured_ns(None, arrived_ns=12) == 12
 
 
-def test_a_files_times_are_its_stamps_from_the_moment_of_opening() -> None:
+def test_a_files_times_are_its_stamps_from_the_epoch() -> None:
     clock = FileClock(epoch_ns=1000 * S, interval_ns=FRAME)
     assert [clock.captured_ns(p) for p in (5 * S, 5 * S + FRAME, 6 * S)] == [1000 * S, 1000 * S + FRAME, 1001 * S]
 

@@ -171,3 +171,13 @@ def test_the_planes_are_the_scene(width: int, height: int) -> None:
     back = cv2.cvtColor(packed, cv2.COLOR_YUV2BGR_I420).astype(np.int16)
     wanted = Scene(4, width, height).at(4.0).bgr.astype(np.int16)
     assert np.abs(back - wanted).mean() < 6  # chroma is halved, and the noise's colour with it
+
+
+def test_a_scene_that_is_read_like_a_file_begins_at_the_epoch_and_a_live_one_at_its_opening() -> None:
+    clock = FakeClock()
+    first = {}
+    for pace in ("fast", "live"):
+        url = f"synthetic:shapes?size=64x64&seconds=1&pace={pace}"
+        spec = SourceSpec(camera="scene", url=url, delivery=Delivery.EVERY, epoch_ns=5)
+        first[pace] = open_synthetic(spec, stopping=lambda: False, dropped=_Losses(), clock=clock).read().captured_ns
+    assert first == {"fast": 5, "live": clock.monotonic_ns()}

@@ -15,7 +15,7 @@ from streamer.core.frame import Frame, Picture, PixelFormat
 from streamer.pipeline.backoff import Backoff
 from streamer.pipeline.cadence import Cadence
 from streamer.pipeline.capture_loop import Capture, CapturePlan
-from streamer.pipeline.frames import FrameQueue, Lane, SourceEnd
+from streamer.pipeline.frames import FrameQueue, Lane, Lost, Mark, SourceEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,12 +29,12 @@ Step = float | Exception
 class ScriptedSource:
     """Gives frames at the times of a script, then raises what stands at its end."""
 
-    def __init__(self, clock: FakeClock, steps: list[Step], *, live: bool) -> None:
+    def __init__(self, clock: FakeClock, steps: list[Step], *, live: bool, epoch_ns: int | None = None) -> None:
         self.live = live
         self.closed = 0
         self._clock = clock
         self._steps = iter(steps)
-        self._epoch_ns = clock.monotonic_ns()
+        self._epoch_ns = clock.monotonic_ns() if epoch_ns is None else epoch_ns
 
     def read(self) -> Grab:
         step = next(self._steps)
@@ -55,6 +55,7 @@ class Rig:
         self.stop = threading.Event()
         self.counts: Counter[str] = Counter()
         self.changes: list[tuple[str, str | None]] = []
+        self.trailing: list[bool] = []
         self.delays: list[int] = []
         self.opened: list[ScriptedSource] = []
         self.scripts: list[list[Step] | Exception] = []
@@ -72,12 +73,14 @@ class Rig:
             seen=lambda _frame: None,
         )
         self.live = live
+        self.epoch_ns: int | None = None
         self.capture = Capture(plan, clock=self.clock, stop=self.stop, beat=self._beat)
 
     def _beat(self) -> None:
         self.beats += 1
 
     def _changed(self, change: CameraChange) -> None:
+        self.trailing.append(change.trailing)
         self.changes.append((change.state.value, None if change.reason is None else change.reason.value))
 
     def _open(
@@ -92,15 +95,15 @@ class Rig:
         if isinstance(script, Exception):
             raise script
         dropped(DropCause.MISSING, 2)
-        source = ScriptedSource(self.clock, script, live=self.live)
+        source = ScriptedSource(self.clock, script, live=self.live, epoch_ns=self.epoch_ns)
         self.opened.append(source)
         return source
 
-    def taken(self) -> list[Frame | SourceEnd]:
+    def taken(self) -> list[Frame | Mark]:
         return self.frames.take(100, 0)
 
 
-def infos(items: list[Frame | SourceEnd]) -> list[tuple[int, int]]:
+def infos(items: list[Frame | Mark]) -> list[tuple[int, int]]:
     return [(item.info.connection, item.info.seq) for item in items if isinstance(item, Frame)]
 
 
@@ -186,3 +189,40 @@ def test_a_file_that_cannot_be_read_ends_with_its_reason_and_is_not_tried_again(
     rig.capture.loop()
     assert rig.changes == [("connecting", None), ("offline", "codec")]
     assert rig.taken() == [SourceEnd("cam")]
+
+
+def test_a_file_opened_after_the_runs_start_is_played_from_its_first_second_all_the_same() -> None:
+    rig = Rig(live=False, finite=True)
+    rig.epoch_ns = rig.clock.monotonic_ns()
+    rig.clock.advance(5.0)
+    before_ns = rig.clock.monotonic_ns()
+    rig.scripts = [[0.0, 0.7, 2.0, EndOfStream()]]
+    rig.capture.loop()
+    assert rig.clock.monotonic_ns() - before_ns == 2_000_000_000
+    times = [item.info.captured_ns - rig.epoch_ns for item in rig.taken() if isinstance(item, Frame)]
+    assert times == [0, 700_000_000, 2_000_000_000]
+
+
+def test_where_every_frame_counts_a_loss_goes_through_the_lane_behind_them() -> None:
+    rig = Rig(delivery=Delivery.EVERY)
+    rig.scripts = [
+        [0.0, 0.1, SourceError(LostReason.FROZEN, "no packets for 3 s")],
+        SourceError(LostReason.REFUSED, "refused"),
+        [0.0, EndOfStream()],
+    ]
+    rig.capture.loop()
+    first, second = rig.taken(), rig.taken()
+    assert infos(first) == [(0, 0), (0, 1)]
+    assert first[-1] == Lost("cam", 0)
+    assert infos(second) == [(2, 0)]
+    assert second[-1] == Lost("cam", 2)
+    offline = [trailing for trailing, (state, _) in zip(rig.trailing, rig.changes, strict=True) if state == "offline"]
+    assert offline == [True, True, True]
+
+
+def test_where_the_newest_counts_a_loss_is_told_at_once_alone() -> None:
+    rig = Rig()
+    rig.scripts = [[0.0, SourceError(LostReason.FROZEN, "no packets for 3 s")]]
+    rig.capture.loop()
+    assert not any(isinstance(item, Mark) for item in rig.taken())
+    assert not any(rig.trailing)

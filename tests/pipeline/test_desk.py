@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -107,6 +108,19 @@ def test_a_result_of_a_lost_connection_begins_nothing() -> None:
     again = watch(it, 111, connection=1, begin_s=110)
     assert [event.type for event in again.events] == [EventType.START]
     assert again.events[0].track == 2
+
+
+def test_where_every_frame_counts_a_loss_is_told_at_once_and_ends_events_behind_the_last_result() -> None:
+    it = desk()
+    watch(it, 101)
+    told = it.change(replace(change(CameraState.OFFLINE, LostReason.FROZEN), trailing=True))
+    assert told.events == []
+    assert json.loads(told.states["yard/status"])["state"] == "offline"
+    assert it.result(seen(101.2), now_ns=102 * S).dropped is None
+    said = it.lost(0)
+    assert [event.end_reason for event in said.events] == [EndReason.CAMERA_LOST]
+    assert said.states["yard/objects/person"] == b"null"
+    assert it.result(seen(110, connection=1), now_ns=110 * S).dropped is None
 
 
 def test_the_end_of_a_file_waits_for_its_last_results() -> None:

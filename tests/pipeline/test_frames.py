@@ -8,7 +8,7 @@ import pytest
 
 from streamer.core.errors import ChannelClosed
 from streamer.core.frame import Frame, FrameInfo, Picture, PixelFormat
-from streamer.pipeline.frames import OUTSTANDING, FrameQueue, Lane, SourceEnd
+from streamer.pipeline.frames import OUTSTANDING, FrameQueue, Lane, Lost, Mark
 
 PIXELS = np.zeros((4, 4), np.uint8)
 
@@ -30,8 +30,8 @@ class Losses:
         self.counts[camera, cause] += 1
 
 
-def seqs(items: list[Frame | SourceEnd]) -> list[tuple[str, int]]:
-    return [(i.camera, -1) if isinstance(i, SourceEnd) else (i.info.camera, i.info.seq) for i in items]
+def seqs(items: list[Frame | Mark]) -> list[tuple[str, int]]:
+    return [(i.camera, -1) if isinstance(i, Mark) else (i.info.camera, i.info.seq) for i in items]
 
 
 def test_the_newest_frame_takes_the_slot_and_the_old_one_is_counted() -> None:
@@ -106,7 +106,7 @@ def test_a_live_camera_of_which_every_frame_counts_is_buffered_for_two_seconds()
     assert losses.counts == {("a", "overrun"): 49}
 
 
-def take_and_release(queue: FrameQueue) -> list[Frame | SourceEnd]:
+def take_and_release(queue: FrameQueue) -> list[Frame | Mark]:
     items = queue.take(4, 0)
     for _ in items:
         queue.release("a")
@@ -156,3 +156,40 @@ def test_a_superseding_end_does_not_lose_the_last_frame() -> None:
     queue.finish("a")
     assert seqs(queue.take(8, 0)) == [("a", 7), ("a", -1)]
     assert not losses.counts
+
+
+def test_a_loss_stands_behind_the_last_frame_and_ends_a_batch() -> None:
+    queue = FrameQueue({"a": Lane.BUFFER, "b": Lane.NEWEST}, Losses())
+    queue.offer(frame("a", 0))
+    queue.lose("a", 0)
+    queue.offer(frame("a", 1))
+    queue.offer(frame("b", 0))
+    items = queue.take(8, 0)
+    assert items[-1] == Lost("a", 0)
+    assert seqs(items) == [("a", 0), ("b", 0), ("a", -1)]
+    assert seqs(queue.take(8, 0)) == [("a", 1)]
+
+
+def test_the_two_seconds_are_those_of_frames_whatever_was_lost_between() -> None:
+    losses = Losses()
+    queue = FrameQueue({"a": Lane.BUFFER}, losses)
+    queue.lose("a", 0)
+    queue.offer(frame("a", 0))
+    queue.lose("a", 1)
+    queue.offer(frame("a", 1, at_s=2))
+    queue.offer(frame("a", 2, at_s=2.1))
+    assert losses.counts == {("a", "overrun"): 1}
+
+
+def test_what_waits_when_the_run_ends_is_counted() -> None:
+    losses = Losses()
+    queue = FrameQueue({"a": Lane.BUFFER, "b": Lane.NEWEST}, losses)
+    for seq in range(3):
+        queue.offer(frame("a", seq, at_s=seq / 25))
+    queue.lose("a", 0)
+    queue.offer(frame("b", 0))
+    queue.close()
+    queue.close()
+    with pytest.raises(ChannelClosed):
+        queue.offer(frame("a", 3))
+    assert losses.counts == {("a", "stopped"): 4, ("b", "stopped"): 1}

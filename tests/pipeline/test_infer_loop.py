@@ -12,7 +12,7 @@ from streamer.core.clock import FakeClock
 from streamer.core.errors import BackendError, ChannelClosed
 from streamer.core.frame import Frame, FrameInfo, Picture, PixelFormat
 from streamer.core.results import Detections, ModelRef, Result
-from streamer.pipeline.frames import FrameQueue, Lane, SourceEnd
+from streamer.pipeline.frames import FrameQueue, Lane, Lost, Mark, SourceEnd
 from streamer.pipeline.infer_loop import Inference, InferPlan
 
 PIXELS = np.zeros((4, 4), np.uint8)
@@ -66,7 +66,7 @@ class Rig:
         self.clock = FakeClock()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.frames = FrameQueue(lanes, lambda camera, cause: self.counts.update([(camera, cause)]))
-        self.results: list[Result | SourceEnd] = []
+        self.results: list[Result | Mark] = []
         self.model = model
         plan: dict[str, Any] = {
             "open_model": lambda: model,
@@ -81,9 +81,9 @@ class Rig:
             cast("InferPlan", SimpleNamespace(**plan | changes)), clock=self.clock, beat=lambda: None
         )
 
-    def _pass(self, item: Result | SourceEnd) -> None:
+    def _pass(self, item: Result | Mark) -> None:
         self.results.append(item)
-        self.frames.release(item.camera if isinstance(item, SourceEnd) else item.info.camera)
+        self.frames.release(item.camera if isinstance(item, Mark) else item.info.camera)
 
 
 def test_two_are_in_flight_results_come_in_order_and_the_end_comes_last() -> None:
@@ -175,3 +175,17 @@ def test_a_swap_happens_with_nothing_in_flight() -> None:
         rig.inference.loop()
     assert swaps == [0]
     assert [item.info.seq for item in rig.results if isinstance(item, Result)] == list(range(6))
+
+
+def test_a_loss_is_passed_on_between_the_results_of_the_two_connections() -> None:
+    rig = Rig({"a": Lane.BUFFER}, RecordingModel())
+    for seq in range(3):
+        rig.frames.offer(frame("a", seq))
+    rig.frames.lose("a", 0)
+    for seq in range(3, 5):
+        rig.frames.offer(frame("a", seq))
+    rig.frames.finish("a")
+    with pytest.raises(ChannelClosed):
+        rig.inference.loop()
+    order = [item.info.seq if isinstance(item, Result) else item for item in rig.results]
+    assert order == [0, 1, 2, Lost("a", 0), 3, 4, SourceEnd("a")]
