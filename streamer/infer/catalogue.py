@@ -18,6 +18,11 @@ from .sidecar import Sidecar, load_sidecar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+
+class MissingWeightsError(BackendError):
+    """A model's weights have to be downloaded first: nothing is wrong but that."""
+
+
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -75,7 +80,8 @@ class Catalogue:
         """Return the path of a model's weights. Their checksum is the caller's to compare.
 
         Raises:
-            BackendError: they are not on this machine; the message says how to get them.
+            MissingWeightsError: they are not on this machine yet; the message says how to get them.
+            BackendError: they are not, and nobody knows where they can be had.
         """
         places = (entry.path.parent / entry.file_name, self.cache / entry.file_name)
         for path in places:
@@ -84,7 +90,7 @@ class Catalogue:
         said = entry.sidecar
         if said.url is None:
             raise BackendError(f"model {entry.name}: its weights {places[0]} are missing")
-        raise BackendError(
+        raise MissingWeightsError(
             f"model {entry.name}: its weights are not here yet; download {said.url} to {places[-1]}"
             f" ({_size(said)}sha256 {said.sha256}, licence {said.licence})"
         )

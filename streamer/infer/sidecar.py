@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from streamer.core.errors import ConfigError
+from streamer.core.names import needs_alias
 
 from .labels import load_labels
 from .spec import SpecOptions
@@ -33,8 +34,16 @@ def _each(value: object) -> object:
     return value if isinstance(value, list) else [value] * 3
 
 
+def _topic_name(value: str) -> str:
+    """Refuse what can't be a level of a topic."""
+    if not value.strip() or not value.isprintable() or needs_alias(value):
+        raise ValueError("a name in a topic is printable text without / + and #")
+    return value
+
+
 Ratio = Annotated[float, BeforeValidator(_ratio), Field(gt=0, allow_inf_nan=False)]
 PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_each)]
+TopicName = Annotated[str, AfterValidator(_topic_name)]
 Side = Annotated[int, Field(ge=8, le=16384)]
 
 
@@ -47,6 +56,7 @@ class Sidecar(BaseModel):
     task: str | None = None
     head: str | None = None
     labels: str | list[str] | None = None  # coco80, a file beside the sidecar, or the names
+    aliases: dict[str, TopicName] | None = None  # class -> its name in topics, for one that holds / + or #
     size: Side | tuple[Side, Side] | None = None  # px; two numbers are height, width
     color: str | None = Field(None, validation_alias=AliasChoices("color", "colour"))
     scale: Ratio | None = None
@@ -79,6 +89,7 @@ class Sidecar(BaseModel):
             task=self.task,
             head=self.head,
             labels=None if labels is None else tuple(labels),
+            aliases=self.aliases,
             size=self.size,
             color=self.color,
             scale=self.scale,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from streamer.core.names import topic_level
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -41,6 +43,7 @@ class SpecOptions:
     task: str | None = None
     head: str | None = None
     labels: str | Path | Sequence[str] | None = None  # the names, or `coco80`, or a file with one a line
+    aliases: Mapping[str, str] | None = None  # class -> its name in topics
     size: int | tuple[int, int] | None = None  # px; two numbers are height, width
     color: str | None = None
     scale: float | None = None
@@ -80,3 +83,9 @@ class ModelSpec:
     input: InputSpec
     output_names: tuple[str, ...]
     decided_by: str  # options | sidecar | catalogue | metadata | shapes: what chose the head
+    aliases: Mapping[str, str] = field(default_factory=dict)  # class as `labels` spell it -> its name in topics
+
+    @property
+    def topic_levels(self) -> tuple[str, ...]:
+        """How each class stands in a topic, in the order of the class ids."""
+        return tuple(topic_level(self.aliases.get(label, label)) for label in self.labels)

@@ -174,6 +174,42 @@ def test_what_a_crash_left_open_is_ended_by_the_next_run(tmp_path: Path, broker:
     assert end["seq"] > first[0]["seq"]
 
 
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_numbers_that_a_crash_has_left_are_taken_back_before_anything_is_seen(
+    tmp_path: Path, broker: Mosquitto, heard: Subscriber, enabled: str
+) -> None:
+    def left() -> dict[str, bytes]:
+        """Return the numbers above 0 that stand at the broker."""
+        newest = {topic: payload for topic, payload, _ in heard.messages}
+        return {
+            topic: payload for topic, payload in newest.items()
+            if topic.split("/")[2:3] in (["objects"], ["active"]) and payload not in (b"0", b"null", b"")
+        }  # fmt: skip
+
+    child = subprocess.Popen(
+        command("run", write(tmp_path, broker.port, options="seed=4", frames="newest")),
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until(lambda: {topic.split("/")[2] for topic in left()} == {"objects", "active"}, 30, "numbers above 0")
+    child.kill()
+    child.wait(5)
+    before, seen = left(), len(heard.messages)
+    config = write(tmp_path, broker.port, options="seed=4&seconds=1&pace=fast")
+    config.write_text(
+        config.read_text()
+        + f"    enabled: {enabled}\n"
+        + "  other: {source: 'synthetic:shapes?seconds=1&pace=fast', detect: {model: shapes}}\n"
+    )
+    done = run("run", config)
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: set(before) <= {topic for topic, _, _ in heard.messages[seen:]}, 5, "the numbers taken back")
+    for topic in before:
+        told = [payload for name, payload, _ in heard.messages[seen:] if name == topic]
+        assert told[0] == (b"null" if "/objects/" in topic else b"0")
+        assert b"" not in told
+
+
 def test_a_data_dir_in_use_is_refused_and_the_run_that_has_it_goes_on(tmp_path: Path) -> None:
     config = write(tmp_path, free_port(), options="seed=4", frames="newest")
     child = subprocess.Popen(command("run", config), cwd=ROOT, stderr=subprocess.DEVNULL)

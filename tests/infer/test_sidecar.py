@@ -20,6 +20,7 @@ file: parcels.onnx
 task: detect
 head: v8
 labels: [box, no, 7, "on"]
+aliases: {box: Carton Box}
 size: [384, 640]
 colour: bgr
 scale: 1/255
@@ -50,6 +51,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     options = load_sidecar(write(tmp_path, FULL)).options(tmp_path)
     assert (options.task, options.head, options.color, options.fit) == ("detect", "v8", "bgr", "stretch")
     assert options.labels == ("box", "no", "7", "on")  # names are text, whatever YAML makes of them
+    assert options.aliases == {"box": "Carton Box"}
     assert options.size == (384, 640)
     assert options.scale == pytest.approx(1 / 255)
     assert options.mean == (0.485, 0.456, 0.406)
@@ -114,3 +116,10 @@ def test_any_mixture_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory
     path.write_text("\n".join(lines), "utf-8")
     with contextlib.suppress(ConfigError):  # anything else flies
         assert isinstance(load_sidecar(path), Sidecar)
+
+
+@pytest.mark.parametrize("alias", ["a/b", "+", "x#", '" "', r'"a\tb"'])
+def test_an_alias_must_be_able_to_stand_in_a_topic(tmp_path: Path, alias: str) -> None:
+    path = write(tmp_path, f"aliases: {{box: {alias}}}\n")
+    with pytest.raises(ConfigError, match=r"aliases: .*without / "):
+        load_sidecar(path)

@@ -30,6 +30,7 @@ def desk(*, max_age_ns: int | None = None) -> CameraDesk:
             events=CameraEvents("yard", default_rules(LABELS, [0, 1]), LABELS, EventIds()),
             counts=ObjectCounts([0, 1]),
             labels=LABELS,
+            levels=("person", "traffic_light"),
             publish_detections=True,
             max_age_ns=max_age_ns,
         )
@@ -63,15 +64,6 @@ def change(state: CameraState, reason: LostReason | None, *, connection: int = 0
     return CameraChange(
         camera="yard", state=state, reason=reason, since_utc_ns=105 * S, connection=connection, finite=finite
     )
-
-
-def test_before_anything_is_seen_counts_are_null_and_no_rule_is_active() -> None:
-    assert desk().begin().states == {
-        "yard/objects/person": b"null",
-        "yard/objects/traffic_light": b"null",
-        "yard/active/person": b"0",
-        "yard/active/traffic_light": b"0",
-    }
 
 
 def test_a_person_makes_an_event_a_count_and_a_feed() -> None:

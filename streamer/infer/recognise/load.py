@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError, ConfigError
+from streamer.core.names import canonical, topic_level
 from streamer.infer.catalogue import Catalogue, Entry, open_catalogue
 from streamer.infer.sidecar import load_sidecar
 from streamer.infer.spec import ModelSpec, SpecOptions, Task
@@ -16,6 +19,9 @@ from .inputs import input_spec, read_axes
 from .layers import Layer, Layers, options_layer
 from .metadata import read_metadata
 from .onnx_file import OnnxFacts, read_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NOTHING_SAID = SpecOptions()
 _MAX_NAME = 240  # bytes; a longer one is an error in every file system, and in as many ways
@@ -71,6 +77,7 @@ def load_spec(model: str, *, options: SpecOptions = _NOTHING_SAID, catalogue: Ca
         task=Task.DETECT,
         head=choice.head,
         labels=choice.labels,
+        aliases=_aliases(layers, choice.labels),
         input=input_spec(facts, axes, choice.head, layers),
         output_names=(choice.output.name,),
         decided_by=choice.decided_by,
@@ -122,6 +129,21 @@ def _told(found: _Found, facts: OnnxFacts, catalogue: Catalogue) -> list[Layer]:
 
 def _layer(source: str, entry: Entry) -> Layer:
     return Layer(source, str(entry.path), entry.sidecar.options(entry.path.parent))
+
+
+def _aliases(layers: Layers, labels: Sequence[str]) -> dict[str, str]:
+    """Return what the classes that were given another name for topics are called there."""
+    said, layer = layers.first("aliases")
+    named = {canonical(name): (name, alias) for name, alias in (said or {}).items()}
+    for name, _ in named.values():
+        if canonical(name) not in map(canonical, labels):
+            raise layer.fault(f"{layer.where}: aliases: {name!r} is no class of the model")
+    aliases = {label: named[canonical(label)][1] for label in labels if canonical(label) in named}
+    levels = Counter(topic_level(aliases.get(label, label)) for label in labels)
+    for alias in aliases.values():
+        if levels[topic_level(alias)] > 1:
+            raise layer.fault(f"{layer.where}: aliases: {alias!r} would stand for two classes in topics")
+    return aliases
 
 
 def _refuse_other_tasks(facts: OnnxFacts, layers: Layers) -> None:

@@ -1,0 +1,128 @@
+"""`streamer check` says beforehand what `run` would not start with."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from streamer.check import check
+from streamer.infer.recognise import load_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIDECAR = "head: v8\nlabels: [cup/mug, Traffic Light, 'C#']\n"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A network with three classes; what it answers is of no interest."""
+    path = tmp_path / "net.onnx"
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 640, 640])
+    output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 7, 8400])
+    shape = helper.make_node(
+        "Constant", [], ["shape"], value=helper.make_tensor("shape", TensorProto.INT64, [3], [1, 7, 8400])
+    )
+    zeros = helper.make_node("ConstantOfShape", ["shape"], ["output0"])
+    graph = helper.make_graph([shape, zeros], "net", [image], [output])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+    return path
+
+
+def said_of(folder: Path, *, model: str = "./net.onnx", detect: str = "", more: str = "") -> tuple[int, list[str]]:
+    """Check a configuration; return the exit code, and the problems without the file's name."""
+    config = folder / "config.yaml"
+    config.write_text(
+        f"""
+models:
+  net:
+    model: {model}
+    {more}
+cameras:
+  yard:
+    source: rtsp://192.0.2.1/x
+    detect: {{model: net{detect}}}
+"""
+    )
+    out = io.StringIO()
+    code = check(config, probe=False, out=out)
+    return code, [line.removeprefix(f"{config}:") for line in out.getvalue().splitlines()]
+
+
+def test_an_unusable_model_is_three_and_told_with_its_line(tmp_path: Path, model: Path) -> None:
+    code, (line,) = said_of(tmp_path)  # nobody says the names of its classes
+    assert code == 3
+    assert line.startswith("4: models.net.model: ")
+    model.write_bytes(model.read_bytes()[:40])
+    code, (line,) = said_of(tmp_path)
+    assert code == 3
+    assert line.startswith("4: models.net.model: ")
+
+
+def test_a_wrong_configuration_is_two_whatever_its_models_are(tmp_path: Path, model: Path) -> None:
+    model.write_bytes(b"")
+    code, lines = said_of(tmp_path, more="sha256: abc")
+    assert (code, len(lines)) == (2, 1)
+
+
+def test_weights_that_are_not_here_yet_are_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STREAMER_CACHE", str(tmp_path / "cache"))
+    assert said_of(tmp_path, model="yolox-nano") == (0, [])
+    assert "not here yet; download" in capsys.readouterr().err
+
+
+def test_a_class_that_no_topic_can_hold_needs_an_alias(tmp_path: Path, model: Path) -> None:
+    model.with_suffix(".yaml").write_text(SIDECAR)
+    code, (line,) = said_of(tmp_path)
+    assert code == 2
+    assert line.startswith("9: cameras.yard.detect.model: the model's class 'cup/mug' holds / + or #")
+    code, (line,) = said_of(tmp_path, detect=", classes: {Cup/Mug: 0.5, traffic_light: 0.5}")
+    assert code == 2
+    assert line.startswith("9: cameras.yard.detect.classes.")
+    assert said_of(tmp_path, detect=", classes: {traffic light: 0.5}") == (0, [])
+
+    model.with_suffix(".yaml").write_text(SIDECAR + "aliases: {Cup/Mug: Mug, c#: c sharp}\n")
+    assert said_of(tmp_path) == (0, [])
+    spec = load_spec(str(model))
+    assert spec.labels == ("cup/mug", "Traffic Light", "C#")
+    assert spec.topic_levels == ("mug", "traffic_light", "c_sharp")
+
+
+@pytest.mark.parametrize(
+    ("aliases", "message"),
+    [
+        ("{mugg: mug}", "aliases: 'mugg' is no class of the model"),
+        ("{cup/mug: traffic light}", "aliases: 'traffic light' would stand for two classes"),
+    ],
+)
+def test_an_alias_for_nothing_or_for_two_is_told(tmp_path: Path, model: Path, aliases: str, message: str) -> None:
+    model.with_suffix(".yaml").write_text(SIDECAR + f"aliases: {aliases}\n")
+    code, (line,) = said_of(tmp_path)
+    assert code == 3
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("more", "problems"),
+    [
+        ("{backend: onnxruntime, precision: bf16}", 1),
+        ("{backend: onnxruntime, precision: f32}", 0),
+        ("{backend: openvino, precision: bf16}", 0),
+        ("{precision: f16}", 1),
+        ("{precision: int8}", 1),
+    ],
+)
+def test_a_precision_that_a_run_could_not_use_is_a_problem(
+    tmp_path: Path, model: Path, more: str, problems: int
+) -> None:
+    model.with_suffix(".yaml").write_text(SIDECAR.replace("cup/", "").replace("C#", "C"))
+    lines = "\n    ".join(more.strip("{}").split(", "))
+    code, said = said_of(tmp_path, more=lines)
+    assert (code, len(said)) == (2 if problems else 0, problems)
+    assert all(".net.precision: " in line for line in said)
