@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _S = 1_000_000  # FFmpeg's times are in microseconds
 _ANY_CERTIFICATE = {"tls_verify": "0"}  # cameras sign their own; FFmpeg 9 refuses that unless told
+_NO_BLOCKING = "+4"  # AVFMT_FLAG_NONBLOCK, for which FFmpeg's options have no name
 _V4L2_KEYS = {"size": "video_size", "fps": "framerate", "format": "input_format"}
 
 
@@ -97,7 +98,9 @@ def _http(spec: SourceSpec) -> Opening:
 def _v4l2(spec: SourceSpec) -> tuple[Opening, ...]:
     """Ask for MJPEG first: most cameras give their full rate only in it; then whatever the driver offers.
 
-    `usb:0?size=1280x720&fps=30&format=yuyv422` fixes what is asked.
+    `usb:0?size=1280x720&fps=30&format=yuyv422` fixes what is asked. No read may block: a camera that hangs would hold
+    FFmpeg inside an ioctl, which no time limit reaches. While it looks for the first picture FFmpeg then asks without
+    a pause, so a camera costs one core up to its first picture, or up to the limit for opening.
     """
     device, _, query = spec.url.partition("?")
     try:
@@ -108,7 +111,7 @@ def _v4l2(spec: SourceSpec) -> tuple[Opening, ...]:
         raise ConfigError(f"{device}: unknown option {', '.join(unknown)}; there are {', '.join(_V4L2_KEYS)}")
     if blank := [key for key, value in asked.items() if not value]:
         raise ConfigError(f"{device}: {', '.join(blank)} needs a value, as in {device}?size=1280x720&fps=30")
-    fixed = {_V4L2_KEYS[key]: value for key, value in asked.items()}
+    fixed = {"fflags": _NO_BLOCKING, **{_V4L2_KEYS[key]: value for key, value in asked.items()}}
     choices = [fixed] if "input_format" in fixed else [{**fixed, "input_format": "mjpeg"}, fixed]
     path = device.replace("usb:", "/dev/video") if device.startswith("usb:") else device
     limits_s = (spec.open_timeout_s, spec.read_timeout_s)

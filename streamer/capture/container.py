@@ -89,7 +89,8 @@ class ContainerPackets:
         self._read_timeout_ns = round(spec.read_timeout_s * NS_PER_S)
         self._stopping = stopping
         self._stamped = container.format.name not in _UNSTAMPED
-        self._device = _device_fd(opening.file) if opening.format == "v4l2" else None
+        self._lent = opening.format == "v4l2"
+        self._device = _device_fd(opening.file) if self._lent else None
         self._packets = self._demux()
         self._given = 0
 
@@ -115,7 +116,7 @@ class ContainerPackets:
             if packet is not None and packet.stream_index == self._stream.index and (packet.size or not self._live):
                 self._given += 1
                 return Coded(
-                    packet=packet,
+                    packet=_owned(packet) if self._lent else packet,
                     pts_ns=self._pts_ns(packet),
                     key=packet.is_keyframe,
                     arrived_ns=now_ns,
@@ -126,6 +127,7 @@ class ContainerPackets:
 
     def close(self) -> None:
         """Close the container; a fault in doing so has nobody left to interest."""
+        self._packets = iter(())  # the demuxer holds the packet that it gave last
         with suppress(av.FFmpegError):
             self._container.close()
 
@@ -167,10 +169,23 @@ class ContainerPackets:
         poll.poll(min(250, self._read_timeout_ns // NS_PER_MS))
 
 
-def _device_fd(path: str) -> int | None:
-    """Return FFmpeg's descriptor of an open V4L2 device, made non-blocking, or None where it can't be found.
+def _owned(packet: av.Packet[Any]) -> av.Packet[Any]:
+    """Return a copy, for a packet that lies in the driver's memory.
 
-    FFmpeg waits for a picture inside an ioctl, for ever if the camera hangs, and PyAV has no limit for that.
+    Raw pictures are views on their packet, and that memory is unmapped by `close`, whoever still looks at them.
+    Besides, the driver has only a few such buffers to fill.
+    """
+    copy: av.Packet[Any] = av.Packet(packet.size)
+    copy.update(bytes(packet))
+    copy.pts, copy.dts, copy.time_base, copy.is_keyframe = packet.pts, packet.dts, packet.time_base, packet.is_keyframe
+    return copy
+
+
+def _device_fd(path: str) -> int | None:
+    """Return FFmpeg's descriptor of an open V4L2 device, to wait for it, or None where it can't be found.
+
+    It is made non-blocking, as it was asked for at the opening: FFmpeg waits for a picture inside an ioctl, for ever if
+    the camera hangs, and PyAV has no limit for that.
     """
     fds = Path("/proc/self/fd")
     if not fds.is_dir():

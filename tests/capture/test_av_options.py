@@ -6,6 +6,8 @@ from streamer.capture.av_options import openings
 from streamer.capture.base import Delivery, SourceSpec
 from streamer.core.errors import ConfigError
 
+NO_BLOCKING = {"fflags": "+4"}
+
 
 def spec(url: str, **more: str) -> SourceSpec:
     return SourceSpec(camera="c", url=url, delivery=Delivery.NEWEST, **more)  # type: ignore[arg-type]
@@ -29,13 +31,14 @@ def test_a_chosen_transport_is_the_only_one() -> None:
 
 def test_a_usb_camera_is_asked_for_mjpeg_first_then_for_anything() -> None:
     first, second = openings(spec("usb:2"))
-    assert (first.file, first.format, first.options) == ("/dev/video2", "v4l2", {"input_format": "mjpeg"})
-    assert second.options == {}
+    assert (first.file, first.format) == ("/dev/video2", "v4l2")
+    assert first.options == {"input_format": "mjpeg", **NO_BLOCKING}
+    assert second.options == NO_BLOCKING
 
 
 def test_a_usb_camera_takes_size_rate_and_format() -> None:
     (only,) = openings(spec("/dev/video0?size=1280x720&fps=30&format=yuyv422"))
-    assert only.options == {"video_size": "1280x720", "framerate": "30", "input_format": "yuyv422"}
+    assert only.options == {"video_size": "1280x720", "framerate": "30", "input_format": "yuyv422", **NO_BLOCKING}
     with pytest.raises(ConfigError, match="unknown option colour; there are size, fps, format"):
         openings(spec("usb:0?colour=red"))
 
