@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
 
-from .lanes import FeedLane, RowLane, StateLane
+from .feed_lane import FeedLane
+from .lanes import RowLane, StateLane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +23,8 @@ _IDLE_S = 1.0
 _AWAY_S = 0.05  # how often a missing connection is looked for
 _HURRY_S = 0.1  # how often a `finish` looks whether it is to hurry
 _GRACE_NS = NS_PER_S // 2
+# A broker that hangs up on a message does so at once. A second more, since a broken connection wakes nobody.
+_AT_ONCE_NS = 2 * NS_PER_S
 _FEED_CAPACITY = 256  # messages: 2.5 s of four cameras at 25 fps
 
 
@@ -40,8 +43,9 @@ class Delivery:
         self._connection: int | None = None
         self._next_house_ns = 0
         self._undelivered = 0
+        self._counted = False  # whether that is so since `finish` and the last change of connection
         self._rows = RowLane(outbox, sink, clock=clock, wake=self._wake.set)
-        self._states = StateLane(board, outbox, sink, wake=self._wake.set)
+        self._states = StateLane(board, outbox, sink, clock=clock, wake=self._wake.set)
         self._feed = FeedLane(sink, clock=clock, capacity=feed_capacity, wake=self._wake.set)
         board.listen(self._wake.set)
 
@@ -100,6 +104,7 @@ class Delivery:
             How many rows the broker has not taken.
         """
         self._deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
+        self._counted = False
         self.poke()
         # The loop keeps the deadline; half a second more for a slow disk. In steps, since `hurry` moves it.
         while self._clock.monotonic_ns() < self._deadline_ns + _GRACE_NS and not self._ended.wait(_HURRY_S):
@@ -140,14 +145,41 @@ class Delivery:
         self._rows.take_answers()
         self._states.take_answers()
         if connection != self._connection:
+            if self._connection is not None:
+                self._find_culprit()
             self._connection = connection
+            self._taken_before, self._refused_before = self._taken(), self._rows.refused
+            self._counted = False
             self._rows.start_over()
             self._states.start_over()
             self._feed.start_over(connected=connection is not None)
         if connection is not None:
             self._feed.send()
+            self._send_lasting()
+
+    def _send_lasting(self) -> None:
+        if not self._states.trial_due():
             self._states.send()
             self._rows.send()
+        elif self._rows.oldest_ns() is None:
+            self._states.try_one()
+
+    def _find_culprit(self) -> None:
+        """The connection broke: decide whether the broker hung up on a message, or went away by itself."""
+        state_ns, row_ns = self._states.oldest_ns(), self._rows.oldest_ns()
+        sent_ns = min((at_ns for at_ns in (state_ns, row_ns) if at_ns is not None), default=None)
+        if self._rows.refused != self._refused_before:  # it said what it refuses before it hung up
+            return
+        if sent_ns is None or self._clock.monotonic_ns() - sent_ns > _AT_ONCE_NS:
+            self._rows.forgive()
+            self._states.forgive()
+        elif sent_ns == state_ns:
+            self._states.blame()
+        else:
+            self._rows.blame(proven=self._taken() > self._taken_before)
+
+    def _taken(self) -> int:
+        return self._rows.delivered + self._states.taken
 
     def _keep_house(self, beat: Callable[[], None]) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -157,6 +189,11 @@ class Delivery:
         beat()
         if self._holds():
             self._rows.confirm()
+        self._rows.look_again()
+        self._count()
+
+    def _count(self) -> None:
+        self._counted = True  # before the look: a `finish` meanwhile resets it
         self._undelivered = self._rows.undelivered()
 
     def _pause_s(self) -> float:
@@ -174,7 +211,9 @@ class Delivery:
         self._step()
         if self._connection is None:
             # States can't be sent now, and the broker has our last will: no reason to wait for it.
-            return self._rows.undelivered() == 0
+            if not self._counted:  # else once a second will do: nothing is sent, and nothing is stored any more
+                self._count()
+            return self._undelivered == 0
         return self._rows.idle() and self._states.idle() and self._feed.idle() and not self._safe_later()
 
     def _safe_later(self) -> bool:
@@ -189,7 +228,7 @@ class Delivery:
         if self._holds():
             self._rows.confirm()
             self._rows.leave()
-        self._undelivered = self._rows.undelivered()
+        self._count()
 
     def _holds(self) -> bool:
         """Whether the connection on which the rows were sent is there still."""

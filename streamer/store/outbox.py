@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 MOST_REFUSALS = 5  # the contract: a row that the broker refuses five times is parked
 
 _PENDING = "SELECT id, topic, payload, qos FROM {table} WHERE id > ? AND NOT parked ORDER BY id LIMIT ?"
+# Not `NOT parked`, which would read every payload: all of a table are counted in an index, the parked have their own.
+_WAITING = "SELECT (SELECT count(*) FROM {table}) - (SELECT count(*) FROM {table} WHERE parked)"
 _DELETE = "DELETE FROM {table} WHERE id = ?"
 _REFUSE = "UPDATE {table} SET refusals = ?, reason = ?, parked = ? WHERE id = ?"
 
@@ -40,13 +42,19 @@ class Outbox:
         self._unconfirmed: set[int] = set()  # delivered, but the disk would not take the deletion yet
         self._refusals: dict[int, int] = {}  # of this run; those on disk are added at the first refusal
         self._reported: str | None = None  # the last error that was logged
+        self.unread = False  # whether the last `pending` could not look at the disk: what it gave is not all
 
     def pending(self, after_id: int, limit: int) -> list[OutboxRow]:
-        """Return the first undelivered rows behind `after_id`, in order."""
+        """Return the first undelivered rows behind `after_id`, in order.
+
+        Of a disk that can't be read, those in memory, which must go out although it may never be readable again;
+        `unread` says so.
+        """
         # Memory before disk: a record that moves to the disk between the two is seen twice, never not at all.
         rows = {r.row_id: (r.row_id, r.topic, r.payload, r.qos) for r in self._held.after(after_id, limit)}
         stored = self._rows(_PENDING, (after_id, limit + len(self._unconfirmed)))
-        rows.update((row[0], row) for row in stored if row[0] not in self._unconfirmed)
+        self.unread = stored is None
+        rows.update((row[0], row) for row in stored or () if row[0] not in self._unconfirmed)
         return [
             OutboxRow(id=row_id, topic=topic, payload=payload, qos=qos)
             for row_id, topic, payload, qos in sorted(rows.values())[:limit]
@@ -87,9 +95,12 @@ class Outbox:
             log.error("event %s parked: %s was refused %d times (%s)", event, topic, count, reason)
         return parked
 
-    def undelivered(self) -> int:
-        """Return how many rows wait for their delivery; parked ones do not count."""
-        count = sum(int(number) for (number,) in self._rows("SELECT count(*) FROM {table} WHERE NOT parked"))
+    def undelivered(self) -> int | None:
+        """Return how many rows wait for their delivery; parked ones do not count. None: the disk can't be read now."""
+        waiting = self._rows(_WAITING)
+        if waiting is None:
+            return None
+        count = sum(int(number) for (number,) in waiting)
         if self._unconfirmed:
             in_memory = {record.row_id for record in self._held.all()[0]}
             count -= len(self._unconfirmed - in_memory)
@@ -98,11 +109,11 @@ class Outbox:
     def parked(self) -> list[ParkedRow]:
         """Return the rows that were refused too often."""
         rows = self._rows("SELECT id, event, topic, refusals, reason FROM {table} WHERE parked")
-        return [ParkedRow(id=i, event=e, topic=t, refusals=n, reason=r) for i, e, t, n, r in sorted(rows)]
+        return [ParkedRow(id=i, event=e, topic=t, refusals=n, reason=r) for i, e, t, n, r in sorted(rows or ())]
 
     def retained(self) -> set[str]:
         """Return every topic under which the broker holds a retained message of ours, from this and earlier runs."""
-        return {topic for (topic,) in self._rows("SELECT topic FROM retained")}
+        return {topic for (topic,) in self._rows("SELECT topic FROM retained") or ()}
 
     def remember_retained(self, topics: Iterable[str]) -> None:
         """Note topics, before a retained message is sent under them."""
@@ -125,15 +136,15 @@ class Outbox:
             self._db = connect(self._path, synchronous="NORMAL", checkpoint_pages=500)
         return self._db
 
-    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
-        """Run a query, on both tables if it says `{table}`."""
+    def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]] | None:
+        """Run a query, on both tables if it says `{table}`. None: it failed, which is logged."""
         rows: list[tuple[Any, ...]] = []
         try:
             for statement in _on_both(query):
                 rows += self._connection().execute(statement, values).fetchall()
         except sqlite3.Error as exc:
             self._report("read", exc)
-            return []
+            return None
         return rows
 
     def _write(self, statement: str, values: list[tuple[object, ...]]) -> bool:

@@ -98,6 +98,25 @@ def test_events_states_and_the_feed_go_out_and_nothing_is_left(rigs: Callable[[M
     assert rig.beats >= 1
 
 
+def test_an_end_without_a_connection_counts_what_is_left_no_more_than_it_must(
+    rigs: Callable[[MemorySink], Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = MemorySink()
+    sink.lose()
+    rig = rigs(sink)
+    rig.store_events("a", "b")
+    counted: list[int | None] = []
+    count = rig.delivery._outbox.undelivered
+
+    def counting() -> int | None:
+        counted.append(count())
+        return counted[-1]
+
+    monkeypatch.setattr(rig.delivery._outbox, "undelivered", counting)
+    assert rig.end(0.6) == 2
+    assert len(counted) <= 3  # once for the end, once a second, and at the very end
+
+
 def test_an_end_with_time_waits_until_what_was_taken_is_safe(rigs: Callable[[MemorySink], Rig]) -> None:
     first = rigs(MemorySink())
     first.store_events("a")

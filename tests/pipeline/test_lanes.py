@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
 from servers.made_events import encode, make_event
 
 from streamer.core.clock import FakeClock
-from streamer.pipeline.lanes import FeedLane, RowLane, StateLane
+from streamer.pipeline.feed_lane import FeedLane
+from streamer.pipeline.lanes import RowLane, StateLane
 from streamer.publish.base import Message
 from streamer.publish.memory import MemorySink
 from streamer.publish.states import StateBoard
@@ -55,6 +57,10 @@ def refusing(*ids: str) -> MemorySink:
     sink = MemorySink()
     sink.refuse = lambda message: "no" if json.loads(message.payload)["id"] in ids else None
     return sink
+
+
+def unreadable() -> sqlite3.Connection:
+    raise sqlite3.OperationalError("disk I/O error")
 
 
 def turn(lane: RowLane) -> None:
@@ -113,6 +119,51 @@ def test_after_a_break_everything_unsafe_is_sent_again_in_order(
     sink.connect()
     turn(lane)
     assert sent(sink) == ["safe", "taken", "waiting", "taken", "waiting", "new"]
+
+
+def test_a_read_that_failed_is_done_again_when_house_is_kept(
+    store: EventStore, outbox: Outbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wakes, sink = Wakes(), MemorySink()
+    lane = RowLane(outbox, sink, clock=clock, wake=wakes)
+    store.append([make_event("a"), make_event("b")])
+    assert lane.undelivered() == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "_connection", unreadable)
+        turn(lane)
+        lane.look_again()
+        turn(lane)
+        assert lane.undelivered() == 2  # as far as anybody knows
+        assert sent(sink) == []
+        assert not lane.idle()
+    turn(lane)
+    assert sent(sink) == []  # not in each turn: a disk that does not answer takes seconds to say so
+    before = wakes.count
+    lane.look_again()
+    assert wakes.count == before + 1
+    turn(lane)
+    assert sent(sink) == ["a", "b"]
+    assert lane.idle()
+    lane.look_again()
+    assert wakes.count == before + 3  # two answers
+    assert lane.undelivered() == 0
+
+
+def test_what_is_in_memory_goes_out_although_the_disk_can_not_be_read(
+    store: EventStore, outbox: Outbox, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = MemorySink()
+    lane = RowLane(outbox, sink, clock=clock, wake=Wakes())
+    store.append([make_event("on-disk")])
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "_connection", unreadable)
+        store._hold([make_event("in-memory")])
+        turn(lane)
+    assert sent(sink) == ["in-memory"]
+    lane.look_again()
+    turn(lane)
+    assert sent(sink) == ["in-memory", "on-disk"]
+    assert lane.idle()
 
 
 def test_a_late_answer_of_a_broken_connection_counts_for_nothing(
@@ -192,7 +243,7 @@ def test_a_refusal_is_tried_again_ever_more_slowly(store: EventStore, outbox: Ou
 
 def test_states_are_sent_when_they_change_and_all_of_them_on_a_new_connection(outbox: Outbox) -> None:
     board, sink = StateBoard(), MemorySink()
-    lane = StateLane(board, outbox, sink, wake=Wakes())
+    lane = StateLane(board, outbox, sink, clock=FakeClock(), wake=Wakes())
     board.set("porch/status", b"1")
     board.set("yard/status", b"1")
     lane.start_over()
@@ -218,7 +269,7 @@ def test_states_are_sent_when_they_change_and_all_of_them_on_a_new_connection(ou
 def test_topics_of_earlier_runs_are_cleared_and_forgotten(outbox: Outbox) -> None:
     outbox.remember_retained(["gone/status", "kept/status", "later/status"])
     board, sink = StateBoard(), MemorySink()
-    lane = StateLane(board, outbox, sink, wake=Wakes())
+    lane = StateLane(board, outbox, sink, clock=FakeClock(), wake=Wakes())
     board.expect({"kept/status", "later/status"})
     board.set("kept/status", b"1")
     lane.start_over()
@@ -230,7 +281,7 @@ def test_topics_of_earlier_runs_are_cleared_and_forgotten(outbox: Outbox) -> Non
 
 def test_a_state_that_the_sink_has_no_room_for_goes_later(outbox: Outbox) -> None:
     board, sink = StateBoard(), MemorySink(window=1, answers=False)
-    lane = StateLane(board, outbox, sink, wake=Wakes())
+    lane = StateLane(board, outbox, sink, clock=FakeClock(), wake=Wakes())
     lane.start_over()
     board.set("a", b"1")
     board.set("b", b"1")

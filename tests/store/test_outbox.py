@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,6 +47,45 @@ def test_five_refusals_park_a_row_over_restarts_too(store: EventStore, caplog: p
     (parked,) = outbox.parked()
     assert (parked.event, parked.topic, parked.refusals, parked.reason) == ("bad", "porch/event", 5, "Not authorized")
     assert "event bad parked: porch/event was refused 5 times (Not authorized)" in caplog.text
+    outbox.close()
+
+
+def test_counting_reads_no_row(store: EventStore) -> None:
+    store.append([make_event(f"e{i}", kind, i) for i in range(5) for kind in ("start", "update")])
+    outbox = store.outbox()
+    first, *_ = outbox.pending(0, 1)
+    assert [outbox.refuse(first.id, "no") for _ in range(5)][-1]
+    asked: list[str] = []
+    db = outbox._connection()
+    db.set_trace_callback(asked.append)
+    assert outbox.undelivered() == 9
+    db.set_trace_callback(None)
+    for statement in asked:
+        plan = [detail for *_, detail in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+        scans = [detail for detail in plan if detail.startswith("SCAN") and "CONSTANT" not in detail]
+        assert len(scans) == 2
+        assert all("COVERING INDEX" in detail or "_parked" in detail for detail in scans), scans
+    outbox.close()
+
+
+def test_a_failed_look_is_told_from_an_empty_outbox(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.append([make_event("a")])
+    outbox = store.outbox()
+
+    def unreadable() -> sqlite3.Connection:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "_connection", unreadable)
+        assert outbox.pending(0, 10) == []
+        assert outbox.unread
+        assert outbox.undelivered() is None
+    assert "the outbox can't be read: disk I/O error" in caplog.text
+    assert len(outbox.pending(0, 10)) == 1
+    assert not outbox.unread
+    assert outbox.undelivered() == 1
     outbox.close()
 
 
