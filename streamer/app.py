@@ -224,7 +224,7 @@ class Run:
             ),
             stop=self._stop_frames,
             close_events=self._inbox.close,
-            finish=self._delivery.finish,
+            finish=self._delivery.end_within,
             cut=self._sink.close,
         )
 

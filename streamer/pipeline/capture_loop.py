@@ -146,7 +146,8 @@ class Capture:
             plan.count("decoded", 1)
             plan.seen(frame)
             if plan.cadence.takes(grab.captured_ns):
-                plan.frames.offer(frame)
+                while not plan.frames.offer(frame):  # a model that still loads, or a slow one: no fault of the camera
+                    self._beat()
             self._beat()
 
     def _frame(self, grab: Grab, seq: int, utc_offset_ns: int, *, live: bool) -> Frame:

@@ -43,6 +43,7 @@ class Delivery:
         self._connection: int | None = None
         self._next_house_ns = 0
         self._undelivered = 0
+        self._taken_before = self._refused_before = 0  # the present connection
         self._counted = False  # whether that is so since `finish` and the last change of connection
         self._rows = RowLane(outbox, sink, clock=clock, wake=self._wake.set)
         self._states = StateLane(board, outbox, sink, clock=clock, wake=self._wake.set)
@@ -95,6 +96,13 @@ class Delivery:
         """Messages of the feed that were not, by cause: disconnected, full, connection_lost, too_old."""
         return self._feed.dropped
 
+    def end_within(self, timeout_s: float) -> None:
+        """As `finish`, without waiting for the end; called again it can only shorten the time."""
+        deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
+        self._deadline_ns = deadline_ns if self._deadline_ns is None else min(self._deadline_ns, deadline_ns)
+        self._counted = False
+        self.poke()
+
     def finish(self, timeout_s: float) -> int:
         """Go on until all is delivered and safe, or the time is over; then end `run`. Nothing may be stored after this.
 
@@ -103,9 +111,8 @@ class Delivery:
         Returns:
             How many rows the broker has not taken.
         """
-        self._deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
-        self._counted = False
-        self.poke()
+        self.end_within(timeout_s)
+        assert self._deadline_ns is not None  # noqa: S101  set above
         # The loop keeps the deadline; half a second more for a slow disk. In steps, since `hurry` moves it.
         while self._clock.monotonic_ns() < self._deadline_ns + _GRACE_NS and not self._ended.wait(_HURRY_S):
             pass

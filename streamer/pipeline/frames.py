@@ -93,8 +93,11 @@ class FrameQueue:
         self._closed = False
         self._lost = lost
 
-    def offer(self, frame: Frame) -> None:
+    def offer(self, frame: Frame, timeout_s: float = 1.0) -> bool:
         """Put a frame into its camera's lane; waits only in a `WAIT` lane.
+
+        Returns:
+            False when the lane was still full after `timeout_s`: the frame was not put.
 
         Raises:
             ChannelClosed: nobody takes frames any more; this one is lost as `stopped`.
@@ -102,14 +105,17 @@ class FrameQueue:
         camera = frame.info.camera
         with self._changed:
             lane = self._lanes[camera]
-            while lane.policy is Lane.WAIT and lane.full_for(frame) and not self._closed:
-                self._changed.wait()
+            if lane.policy is Lane.WAIT and not self._changed.wait_for(
+                lambda: self._closed or not lane.full_for(frame), timeout_s
+            ):
+                return False
             closed = self._closed
             cause = "stopped" if closed else self._put_locked(lane, frame)
         if cause is not None:
             self._lost(camera, cause)
         if closed:
             raise ChannelClosed
+        return True
 
     def finish(self, camera: str) -> None:
         """Say that a source has ended: `take` returns a `SourceEnd` behind its last frame."""

@@ -193,3 +193,13 @@ def test_what_waits_when_the_run_ends_is_counted() -> None:
     with pytest.raises(ChannelClosed):
         queue.offer(frame("a", 3))
     assert losses.counts == {("a", "stopped"): 4, ("b", "stopped"): 1}
+
+
+def test_a_reader_that_waits_comes_back_now_and_then_with_its_frame() -> None:
+    queue = FrameQueue({"f": Lane.WAIT}, Losses())
+    assert queue.offer(frame("f", 0))
+    assert queue.offer(frame("f", 1))
+    assert not queue.offer(frame("f", 2), timeout_s=0.01)
+    assert seqs(queue.take(1, 0)) == [("f", 0)]
+    assert queue.offer(frame("f", 2))
+    assert seqs(queue.take(8, 0)) == [("f", 1), ("f", 2)]
