@@ -46,6 +46,7 @@ class Outcome:
     events: list[Event] = field(default_factory=list)
     states: dict[str, bytes] = field(default_factory=dict)  # retained topic -> payload
     feed: list[tuple[str, bytes]] = field(default_factory=list)  # (topic, payload), QoS 0
+    feed_deadline_ns: int | None = None  # from when on (monotonic) the feed is older than `max_age`
     age_ns: int | None = None  # from capture to now, of a live camera's result
     dropped: str | None = None  # the cause, if the result was not used
 
@@ -77,6 +78,8 @@ class CameraDesk:
             age_ms = None if age_ns is None else age_ns / NS_PER_MS
             payload = encode_detections(info, tracked.detections, tracked.track_ids, labels=plan.labels, age_ms=age_ms)
             outcome.feed.append((f"{plan.camera}/detections", payload))
+            if info.live and plan.max_age_ns is not None:
+                outcome.feed_deadline_ns = info.captured_ns + plan.max_age_ns
         outcome.events = plan.events.observe(info, tracked.tracks, result.model)
         self._say_counts(outcome, plan.counts.observe(info, tracked.tracks))
         self._say_active(outcome)

@@ -80,7 +80,8 @@ class Events:
             if outcome.dropped is not None:
                 plan.count(camera, outcome.dropped, 1)
             for topic, payload in outcome.feed:  # at once: its readers want it now, and it needs no disk
-                plan.delivery.feed(Message(topic=topic, payload=payload, qos=0, retain=False))
+                message = Message(topic=topic, payload=payload, qos=0, retain=False)
+                plan.delivery.feed(message, outcome.feed_deadline_ns)
             if outcome.age_ns is not None:
                 plan.aged(camera, outcome.age_ns)
             plan.release(camera)

@@ -142,4 +142,6 @@ def test_a_stop_leaves_the_reason_of_a_camera_that_is_lost_already() -> None:
 def test_a_result_that_is_too_old_is_not_used() -> None:
     it = desk(max_age_ns=S // 10)
     assert it.result(seen(100), now_ns=round(100.2 * S)).dropped == "too_old"
-    assert it.result(seen(100.3), now_ns=round(100.35 * S)).dropped is None
+    fresh = it.result(seen(100.3), now_ns=round(100.35 * S))
+    assert fresh.dropped is None
+    assert fresh.feed_deadline_ns == round(100.4 * S)
