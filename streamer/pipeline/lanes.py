@@ -312,10 +312,11 @@ class StateLane:
         if self._trial is not None or self._open:
             return
         topic = min(self._later_ns, key=lambda topic: self._later_ns[topic])
-        state = next((state for state in self._board.since(0) if state.topic == topic), None)
-        if state is not None and self._hand_over(state.version, topic, state.payload):
-            self._trial = topic
-            del self._later_ns[topic]
+        for state in self._board.since(0):
+            if state.topic == topic and not self._hand_over(state.version, topic, state.payload):
+                return  # no room: at the next answer
+        self._trial = topic if topic in self._open else None
+        del self._later_ns[topic]
 
     def send(self) -> None:
         """Hand over what has changed."""

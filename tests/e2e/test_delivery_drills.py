@@ -195,7 +195,8 @@ class Run:
         self.sink = sink
         self.store: EventStore = open_store(data_dir, encode=encode, clock=SystemClock(), max_age_s=1e10)
         self.outbox = self.store.outbox()
-        self.delivery = Delivery(self.outbox, sink, StateBoard(), clock=SystemClock())
+        self.board = StateBoard()
+        self.delivery = Delivery(self.outbox, sink, self.board, clock=SystemClock())
         self._worker = Worker("publish", lambda: self.delivery.run(lambda: None))
         self._worker.start()
 
@@ -255,6 +256,23 @@ def test_a_denied_topic_is_parked_after_five_refusals_and_the_others_go_on(
         assert run.delivery.refused == 5
         assert run.end() == 0
         assert list(dict.fromkeys(event["id"] for event in subscriber.events())) == ["a", "b", "c"]
+        subscriber.stop()
+
+
+def test_a_message_at_which_the_broker_hangs_up_is_parked_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.pipeline.lanes._FIRST_HOLD_NS", 50_000_000)
+    monkeypatch.setattr("streamer.publish.mqtt._Backoff.next_s", lambda *_: 0.05)
+    with Mosquitto(tmp_path / "broker", extra="max_packet_size 2000") as broker:
+        subscriber = Subscriber(broker.port).start()
+        run = Run(tmp_path / "data", mqtt(broker, version="3.1.1"))  # it does not learn how much the broker takes
+        run.board.set("porch/status", b"online")
+        run.store_events("before", "too long " * 1_000, "behind")
+        run.store_events("other", camera="yard")
+        wait_until(lambda: run.delivery.parked == 1, 40.0, "it is parked")
+        assert run.end() == 0
+        wait_until(lambda: {e["id"] for e in subscriber.events()} == {"before", "behind", "other"}, 10.0, "the others")
         subscriber.stop()
 
 
