@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _HOUSE_NS = 1 * NS_PER_S  # between beats, deletions and countings
 _IDLE_S = 1.0
 _AWAY_S = 0.05  # how often a missing connection is looked for
-_HURRY_S = 0.1  # how often a `finish` looks whether it is to hurry
+_LOOK_S = 0.1  # how often a `finish` looks whether its time has become shorter
 _GRACE_NS = NS_PER_S // 2
 # A broker that hangs up on a message does so at once. A second more, since a broken connection wakes nobody.
 _AT_ONCE_NS = 2 * NS_PER_S
@@ -112,21 +112,11 @@ class Delivery:
             How many rows the broker has not taken.
         """
         self.end_within(timeout_s)
-        assert self._deadline_ns is not None  # noqa: S101  set above
-        # The loop keeps the deadline; half a second more for a slow disk. In steps, since `hurry` moves it.
-        while self._clock.monotonic_ns() < self._deadline_ns + _GRACE_NS and not self._ended.wait(_HURRY_S):
-            pass
+        # The loop keeps the deadline; half a second more for a slow disk. In steps, since `end_within` may move it.
+        while not self._ended.wait(_LOOK_S):
+            if self._deadline_ns is None or self._clock.monotonic_ns() >= self._deadline_ns + _GRACE_NS:
+                break
         return self._undelivered
-
-    def hurry(self, timeout_s: float) -> None:
-        """Leave a `finish` that is under way at most so much time. Without one, nothing happens.
-
-        Made for signal handlers: it takes no lock, not even that of an event, which the interrupted code may hold.
-        `run` and `finish` look for it every tenth of a second.
-        """
-        if self._deadline_ns is not None:
-            deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
-            self._deadline_ns = min(self._deadline_ns, deadline_ns)
 
     def run(self, beat: Callable[[], None]) -> None:
         """Send what there is until `finish`.
@@ -207,7 +197,7 @@ class Delivery:
         pause_s = _AWAY_S if self._connection is None else _IDLE_S
         if self._deadline_ns is not None:
             left_s = (self._deadline_ns - self._clock.monotonic_ns()) / NS_PER_S
-            pause_s = min(pause_s, _HURRY_S, max(0.0, left_s))
+            pause_s = min(pause_s, max(0.0, left_s))
         return pause_s
 
     def _finished(self) -> bool:

@@ -163,7 +163,6 @@ def test_what_a_broker_forgets_that_dies_while_the_end_waits_is_sent_again(rigs:
 def test_a_finish_under_way_can_be_hurried(rigs: Callable[[MemorySink], Rig], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamer.pipeline.lanes.KEPT_NS", 5_000_000_000)
     rig = rigs(MemorySink())
-    rig.delivery.hurry(0.0)  # nothing to hurry yet
     rig.store_events("a")
     rig.until(lambda: rig.ids() == ["a"])
     left: list[int] = []
@@ -171,7 +170,7 @@ def test_a_finish_under_way_can_be_hurried(rigs: Callable[[MemorySink], Rig], mo
     finishing.start()
     finishing.join(0.3)
     assert finishing.is_alive()  # until what was taken is safe
-    rig.delivery.hurry(2.5)
+    rig.delivery.end_within(2.5)
     finishing.join(1.0)
     assert left == [0]
 
@@ -190,7 +189,7 @@ def test_a_hurried_finish_returns_also_when_the_publish_thread_does_not_end(
     finishing = threading.Thread(target=lambda: rig.delivery.finish(30.0))
     finishing.start()
     assert stuck.wait(5.0)
-    rig.delivery.hurry(0.1)
+    rig.delivery.end_within(0.1)
     finishing.join(2.0)
     assert not finishing.is_alive()
     go_on.set()
