@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 _CONFIG = """\
 # What the demo runs: one camera, which is a drawn scene, and one event for each shape that stays half a second.
-mqtt: {{url: embedded}}
+mqtt: {{url: embedded, drain: 1s}}  # the folder is thrown away: nothing is to be kept for another run
 data_dir: data
 models:
   shapes: {{model: shapes}}

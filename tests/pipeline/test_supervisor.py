@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 from streamer.core.clock import SystemClock
 from streamer.core.errors import BackendError
@@ -80,16 +81,9 @@ def test_a_failed_stage_stops_all_and_is_handed_on() -> None:
     def fail() -> None:
         raise failure
 
-    rig.stages = Stages(
-        captures=rig.stages.captures,
+    rig.stages = replace(
+        rig.stages,
         inferences=[Worker("infer", fail, at_end=rig.inferred.set)],
-        others=[],
-        events=rig.stages.events,
-        publish=rig.stages.publish,
-        stop=rig.stages.stop,
-        close_events=rig.stages.close_events,
-        finish=rig.stages.finish,
-        cut=rig.stages.cut,
     )
     outcome = rig.supervisor().run()
     assert outcome.failure is failure
@@ -100,16 +94,9 @@ def test_a_failed_stage_stops_all_and_is_handed_on() -> None:
 def test_a_stuck_thread_is_passed_over_and_named_within_five_seconds() -> None:
     rig = Rig()
     release = threading.Event()
-    rig.stages = Stages(
+    rig.stages = replace(
+        rig.stages,
         captures=[*rig.stages.captures, Worker("stuck", lambda: rig._wait(release, "stuck"))],
-        inferences=rig.stages.inferences,
-        others=[],
-        events=rig.stages.events,
-        publish=rig.stages.publish,
-        stop=rig.stages.stop,
-        close_events=rig.stages.close_events,
-        finish=rig.stages.finish,
-        cut=rig.stages.cut,
     )
     supervisor = rig.supervisor()
     thread, outcomes = rig.run_in_thread(supervisor)
@@ -133,16 +120,9 @@ def test_a_stop_while_the_broker_is_waited_for_shortens_the_wait() -> None:
         else:
             supervisor.request_stop()
 
-    rig.stages = Stages(
-        captures=rig.stages.captures,
-        inferences=rig.stages.inferences,
-        others=[],
-        events=rig.stages.events,
-        publish=rig.stages.publish,
-        stop=rig.stages.stop,
-        close_events=rig.stages.close_events,
+    rig.stages = replace(
+        rig.stages,
         finish=finish,
-        cut=rig.stages.cut,
     )
     supervisor = rig.supervisor()
     rig.stop.set()  # the source has ended
@@ -152,16 +132,9 @@ def test_a_stop_while_the_broker_is_waited_for_shortens_the_wait() -> None:
 
 def test_the_watchdog_is_fed_while_the_broker_is_waited_for() -> None:
     rig = Rig()
-    rig.stages = Stages(
-        captures=rig.stages.captures,
-        inferences=rig.stages.inferences,
-        others=[],
-        events=rig.stages.events,
-        publish=rig.stages.publish,
-        stop=rig.stages.stop,
-        close_events=rig.stages.close_events,
+    rig.stages = replace(
+        rig.stages,
         finish=lambda _drain_s: None,
-        cut=rig.stages.cut,
     )
     thread, outcomes = rig.run_in_thread(rig.supervisor())
     rig.stop.set()
