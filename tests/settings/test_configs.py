@@ -14,6 +14,11 @@ CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"
 ENVIRON = {"PORCH_PASSWORD": "a@b/c", "CAMERA_PASSWORD": "x y"}
 
 
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_loads_with_nothing_set(path: Path) -> None:
+    assert load(path, {}).settings.cameras
+
+
 def test_there_are_some() -> None:
     assert {path.stem for path in CONFIGS} >= {"porch", "yard", "file", "feed"}
 
