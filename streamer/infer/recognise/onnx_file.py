@@ -110,7 +110,8 @@ def _reason(said: str) -> str:
         return "holds operators that only TensorRT can run; export it without the TensorRT NMS plug-in"
     if "rotobuf parsing failed" in said or "No graph was found" in said:
         return "is no ONNX file, or its download was cut off; compare its size and checksum"
-    if "xternal data" in said or "external_data" in said or "get_file_length" in said:
+    # ONNX Runtime has said it in a different way in nearly each release.
+    if any(sign in said for sign in ("xternal data", "external_data", "get_file_length", "cannot get file size")):
         return f"the file that holds its weights is missing beside it ({_plain(said)})"
     return f"can't be read by ONNX Runtime: {_plain(said)}"
 
