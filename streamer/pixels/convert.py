@@ -125,8 +125,18 @@ class _Scratch:
 
     def _resize(self, plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Bilinear without anti-aliasing, as the networks were trained."""
-        cv2.resize(plane, self._wh, dst=out, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(plane, self._wh, dst=out, interpolation=_bilinear(plane.shape[1::-1], self._wh))
         return out
+
+
+def _bilinear(from_wh: tuple[int, ...], to_wh: tuple[int, int]) -> int:
+    """Return how OpenCV is asked for it.
+
+    Where a side shrinks by an odd whole number, as 1920 to 640, each new pixel's centre is that of an old one: bilinear
+    takes just that one, and so does nearest, in less than half the time.
+    """
+    exact = all(old % new == 0 and old // new % 2 == 1 for old, new in zip(from_wh, to_wh, strict=True))
+    return cv2.INTER_NEAREST_EXACT if exact else cv2.INTER_LINEAR
 
 
 def _luma_table(span: ColorRange) -> NDArray[np.uint8]:

@@ -127,8 +127,8 @@ class HungRequest:
     def wait_for(self, _limit_ms: int) -> bool:
         return self.go.wait(0.01)
 
-    def get_input_tensor(self) -> Any:  # noqa: ANN401  like OpenVINO's
-        return SimpleNamespace(data=np.zeros((1, SIZE, SIZE, 3), np.uint8))
+    def set_input_tensor(self, tensor: object) -> None:
+        pass
 
     def get_tensor(self, _port: object) -> Any:  # noqa: ANN401  like OpenVINO's
         return SimpleNamespace(data=np.zeros(1, np.float32))

@@ -50,8 +50,7 @@ def pipeline(folder: Path, port: int, args: argparse.Namespace, number: int, pre
             precision=precision,
         )
     )
-    # Events only: a subscriber to every frame's message would take its share of the cores that are measured.
-    with listening(port, "streamer/file/event") as heard:
+    with listening(port) as heard:  # to every frame's message too: it takes its share of the cores that are measured
         child = Streamer(config, log=folder / "log")
         child.process.wait(300)
         wait_until(lambda: heard.events()[-1]["end_reason"] == "source_ended", 5, "the last event")
