@@ -132,6 +132,7 @@ def spec_options(model: ModelSettings) -> SpecOptions:
         std=model.std,
         fit=model.fit,
         pad=model.pad,
+        ids=model.ids,
     )
 
 

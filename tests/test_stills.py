@@ -184,7 +184,7 @@ def test_a_folder_that_can_not_be_made_is_the_users_error(tmp_path: Path) -> Non
 
 
 def test_a_model_that_is_unclear_ends_before_any_picture(shared_data: Path) -> None:
-    with pytest.raises(BackendError, match="--head yolox --labels coco80"):
+    with pytest.raises(BackendError, match="of head yolox with 80 classes"):
         run(["missing.jpg"], shared_data / "models" / "yolox_nano_416.onnx")
 
 

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from streamer.core.errors import BackendError
-from streamer.core.frame import PixelFormat
 from streamer.core.results import Detections, ModelRef
-from streamer.pixels.convert import Canvases
-from streamer.pixels.fit import Place, crop, letterbox, letterbox_topleft, stretch
 
 from .backends.base import IN_FLIGHT, STREAMS, BackendOptions
 from .backends.open import open_backend
+from .canvas import open_canvases
 from .heads import open_head
-from .spec import ColorOrder, Fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,17 +26,10 @@ if TYPE_CHECKING:
 
     from .backends.base import Backend, Ticket
     from .heads import Candidates, Head
-    from .spec import InputSpec, ModelSpec
+    from .spec import ModelSpec
 
 # Shown each picture's canvas (H, W, 3), which it copies if it keeps it, and what was seen on it.
 Sample = Callable[["NDArray[np.uint8]", "Candidates"], None]
-
-_PLACES: dict[Fit, Place] = {
-    Fit.LETTERBOX: letterbox,
-    Fit.LETTERBOX_TOPLEFT: letterbox_topleft,
-    Fit.STRETCH: stretch,
-    Fit.CROP: crop,
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +37,7 @@ class ModelTicket:
     """A claim on the detections of one submitted batch. Compared by identity."""
 
     ticket: Ticket
-    canvases: NDArray[np.uint8]  # (B, H, W, 3), until `IN_FLIGHT` more batches have been submitted
+    canvases: NDArray[np.uint8]  # (B or more, H, W, 3), until `IN_FLIGHT` more batches have been submitted
     placements: list[Placement]
 
 
@@ -65,7 +55,7 @@ class Model:
         self._head = head
         self._floor = floor
         self._iou = iou
-        self._canvases = [_canvases(spec.input) for _ in range(IN_FLIGHT)]
+        self._canvases = [open_canvases(spec.input) for _ in range(IN_FLIGHT)]
         self._submitted = 0
         self._in_flight = 0
 
@@ -101,9 +91,9 @@ class Model:
             BackendError: the runtime failed.
         """
         self._in_flight -= 1
-        found = self._head(self._backend.collect(ticket.ticket), self._floor, self._iou)
+        found = self._head(self._backend.collect(ticket.ticket), self._floor, self._iou)[: len(ticket.placements)]
         if self.sample is not None:
-            for canvas, candidates in zip(ticket.canvases, found, strict=True):
+            for canvas, candidates in zip(ticket.canvases[: len(found)], found, strict=True):
                 self.sample(canvas, candidates)
         return [_detections(c, placement) for c, placement in zip(found, ticket.placements, strict=True)]
 
@@ -170,16 +160,12 @@ def open_warm(spec: ModelSpec, kind: str, options: BackendOptions) -> Backend:
     if backend.kind == "fake":  # it plays a script: the first row is for the first picture
         return backend
     try:
-        backend.collect(backend.submit(np.full((1, *spec.input.hw, 3), spec.input.pad, np.uint8)))
+        pictures = spec.input.max_batch if spec.input.fixed_batch else 1
+        backend.collect(backend.submit(np.full((pictures, *spec.input.hw, 3), spec.input.pad, np.uint8)))
     except BaseException:
         backend.close()
         raise
     return backend
-
-
-def _canvases(spec: InputSpec) -> Canvases:
-    order = PixelFormat.RGB if spec.color is ColorOrder.RGB else PixelFormat.BGR
-    return Canvases(hw=spec.hw, order=order, place=_PLACES[spec.fit], pad=spec.pad, max_batch=spec.max_batch)
 
 
 def _ref(spec: ModelSpec, backend: Backend) -> ModelRef:

@@ -51,6 +51,16 @@ class SpecOptions:
     std: float | tuple[float, float, float] | None = None
     fit: str | None = None
     pad: int | None = None
+    ids: str | int | Sequence[int] | None = None  # the network's own ids: `coco91`, that of the first class, or each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraInput:
+    """An input beside the picture: two numbers for each picture, the same for every one, (B, 2)."""
+
+    name: str
+    dtype: str  # float32 | int32 | int64
+    row: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,9 @@ class InputSpec:
     layout: str  # nchw | nhwc
     dtype: str  # float32 | float16 | uint8
     max_batch: int  # 1, or more when the batch axis is dynamic
+    batched: bool = True  # False: one picture without a batch axis
+    fixed_batch: bool = False  # True: it always computes `max_batch` pictures, whatever is wanted
+    extras: tuple[ExtraInput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +95,15 @@ class ModelSpec:
     labels: tuple[str, ...]
     input: InputSpec
     output_names: tuple[str, ...]
-    decided_by: str  # options | sidecar | catalogue | metadata | shapes: what chose the head
+    decided_by: str  # options | sidecar | catalogue | metadata | shapes | probe: what chose the head
+    columns: int | None = None  # classes as the network counts them, background included; None: as many as labels
+    ids: tuple[int, ...] | None = None  # the network's own id of each label; None: 0, 1, 2 ...
     aliases: Mapping[str, str] = field(default_factory=dict)  # class as `labels` spell it -> its name in topics
+
+    @property
+    def classes(self) -> int:
+        """How many classes the network counts."""
+        return len(self.labels) if self.columns is None else self.columns
 
     @property
     def topic_levels(self) -> tuple[str, ...]:

@@ -36,7 +36,9 @@ def use_one_thread() -> None:
 class Canvases:
     """A batch of canvases that is filled again and again; the padding is written once. For one thread."""
 
-    def __init__(self, *, hw: HW, order: PixelFormat, place: Place, pad: int, max_batch: int) -> None:
+    def __init__(
+        self, *, hw: HW, order: PixelFormat, place: Place, pad: int, max_batch: int, always_all: bool = False
+    ) -> None:
         """Allocate.
 
         Args:
@@ -45,6 +47,7 @@ class Canvases:
             place: where a frame goes on a canvas.
             pad: 0..255, what is around the frame.
             max_batch: the most pictures of one `fill`.
+            always_all: whether `fill` returns every canvas, for a network whose batch is fixed.
         """
         if order not in (PixelFormat.RGB, PixelFormat.BGR):
             raise ValueError(f"order: expected rgb or bgr, got {order.value}")
@@ -52,6 +55,7 @@ class Canvases:
         self._order = order
         self._place = place
         self._pad = pad
+        self._always_all = always_all
         self._canvases = np.full((max_batch, *hw, 3), pad, np.uint8)
         self._covered: list[tuple[slice, slice] | None] = [None] * max_batch
         self._scratch: dict[HW, _Scratch] = {}
@@ -60,7 +64,7 @@ class Canvases:
         """Draw the pictures.
 
         Returns:
-            The canvases (B, H, W, 3), valid until the next call, and where each frame lies on its own.
+            The canvases (B, H, W, 3), or all there are, valid until the next call; where each frame lies on its own.
 
         Raises:
             ValueError: there are too many pictures, or the planes of one are not those of its format.
@@ -71,7 +75,7 @@ class Canvases:
         for index, (picture, placement) in enumerate(zip(pictures, placements, strict=True)):
             check_planes(picture)
             self._draw(index, picture, placement)
-        return self._canvases[: len(pictures)], placements
+        return self._canvases[: None if self._always_all else len(pictures)], placements
 
     def _draw(self, index: int, picture: Picture, placement: Placement) -> None:
         canvas, covered = self._canvases[index], placement.on_canvas

@@ -8,7 +8,7 @@ from . import model_values as values
 from .section import Section
 from .values import Text
 
-Head = Literal["v8", "v5", "end2end", "yolox", "yolox-decoded"]  # the files of streamer/infer/heads
+Head = Literal["v8", "yolox", "yolox-decoded", "yolov6", "v5", "end2end"]  # the files of streamer/infer/heads
 HEADS: tuple[str, ...] = get_args(Head)
 
 
@@ -26,6 +26,9 @@ class ModelSettings(Section):
     head: Head | None = Field(default=None, description="How its outputs are laid out.")
     labels: values.Labels | None = Field(
         default=None, description="Class names: a list, a file with one a line, coco80, imagenet1000."
+    )
+    ids: values.Ids | None = Field(
+        default=None, description="The network's own class ids: coco91, that of the first class, or a list."
     )
     size: values.InputHW | None = Field(default=None, description="Input size, px: one number or [height, width].")
     color: Literal["rgb", "bgr"] | None = Field(default=None, description="Order of the input's channels.")

@@ -78,6 +78,21 @@ def _length(value: object) -> int:
     return whole(value, 1, 10**12)
 
 
+def _ids(value: object) -> str | int | tuple[int, ...]:
+    if value == "coco91":
+        return "coco91"
+    if isinstance(value, (list, tuple)) and value:
+        return tuple(_id(item) for item in value)
+    return _id(value)
+
+
+def _id(value: object) -> int:
+    try:
+        return whole(value, 0, 100_000)
+    except PydanticCustomError:
+        refuse("must be coco91, the number of the first class, or a list of one number for each class")
+
+
 def _percent(value: object) -> float:
     number = as_number(value)
     if number is None or not 0 <= number <= 100:
@@ -120,6 +135,12 @@ Divisors = Annotated[
     BeforeValidator(_per_channel),
     AfterValidator(_divisors),
     _of_three({"type": "number", "exclusiveMinimum": 0}),
+]
+_id_schema: dict[str, object] = {"type": "integer", "minimum": 0, "maximum": 100_000}
+Ids = Annotated[
+    str | int | tuple[int, ...],
+    PlainValidator(_ids),
+    WithJsonSchema({"anyOf": [{"const": "coco91"}, _id_schema, {"type": "array", "items": _id_schema, "minItems": 1}]}),
 ]
 Byte = Annotated[int, PlainValidator(_byte), of_schema("integer", minimum=0, maximum=255)]
 Length = Annotated[int, PlainValidator(_length), of_schema("integer", minimum=1)]

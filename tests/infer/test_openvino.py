@@ -127,7 +127,7 @@ class HungRequest:
     def wait_for(self, _limit_ms: int) -> bool:
         return self.go.wait(0.01)
 
-    def set_input_tensor(self, tensor: object) -> None:
+    def set_tensor(self, name: str, tensor: object) -> None:
         pass
 
     def get_tensor(self, _port: object) -> Any:  # noqa: ANN401  like OpenVINO's

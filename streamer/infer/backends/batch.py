@@ -10,6 +10,8 @@ import numpy as np
 from streamer.core.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     from numpy.typing import NDArray
 
     from streamer.infer.spec import InputSpec
@@ -33,6 +35,21 @@ def check_input(spec: InputSpec) -> None:
         raise BackendError(f"input {spec.name!r} takes whole numbers (uint8): scale, mean and std must be 1, 0 and 1")
 
 
+def check_names(spec: InputSpec, inputs: Sequence[str], outputs: Collection[str], wanted: Sequence[str]) -> None:
+    """Check that a loaded network has the inputs of the spec, and the outputs that are wanted.
+
+    Raises:
+        BackendError: it has others.
+    """
+    expected = [spec.name, *(extra.name for extra in spec.extras)]
+    if sorted(inputs) != sorted(expected):
+        asked = "the one input" if len(expected) == 1 else "the inputs"
+        raise BackendError(f"expected {asked} {', '.join(map(repr, expected))}, it has {', '.join(inputs)}")
+    missing = set(wanted) - set(outputs)
+    if missing:
+        raise BackendError(f"it has no output {', '.join(sorted(missing))}")
+
+
 def is_identity(spec: InputSpec) -> bool:
     """Whether the network takes the pixels as they are."""
     return spec.scale == 1.0 and not any(spec.mean) and spec.std == (1.0, 1.0, 1.0)
@@ -44,19 +61,27 @@ def check_batch(batch: NDArray[np.uint8], spec: InputSpec) -> None:
     Raises:
         ValueError: with the expected and the actual.
     """
-    fits = batch.ndim == 4 and batch.shape[1:] == (*spec.hw, 3) and 1 <= batch.shape[0] <= spec.max_batch
+    least = spec.max_batch if spec.fixed_batch else 1
+    fits = batch.ndim == 4 and batch.shape[1:] == (*spec.hw, 3) and least <= batch.shape[0] <= spec.max_batch
     if not fits or batch.dtype != np.uint8:
-        expected = f"(1..{spec.max_batch}, {spec.hw[0]}, {spec.hw[1]}, 3) uint8"
+        pictures = f"{least}..{spec.max_batch}"
+        expected = f"({pictures}, {spec.hw[0]}, {spec.hw[1]}, 3) uint8"
         raise ValueError(f"batch: expected {expected}, got {batch.shape} {batch.dtype}")
 
 
+def extra_values(spec: InputSpec, pictures: int) -> dict[str, NDArray[np.generic]]:
+    """Return what the inputs beside the picture are given for so many pictures, (B, 2) each."""
+    return {extra.name: np.tile(np.array(extra.row, extra.dtype), (pictures, 1)) for extra in spec.extras}
+
+
 class Normaliser:
-    """From (B, H, W, 3) 8-bit pixels to the network's own dtype and layout, through one table a channel."""
+    """From (B, H, W, 3) 8-bit pixels to the network's own dtype, layout and axes, through one table a channel."""
 
     def __init__(self, spec: InputSpec) -> None:
         h, w = spec.hw
         shape = (h, w, 3) if spec.layout == "nhwc" else (3, h, w)
         self._nhwc = spec.layout == "nhwc"
+        self._batched = spec.batched
         self._out = np.empty((spec.max_batch, *shape), np.dtype(spec.dtype))
         self._float = np.empty(shape, np.float32)
         self._planes = [np.empty(spec.hw, np.uint8) for _ in range(3)]
@@ -75,7 +100,7 @@ class Normaliser:
             else:
                 self._normalise(pixels, self._float)
                 tensor[:] = self._float
-        return out
+        return out if self._batched else out[0]
 
     def _normalise(self, pixels: NDArray[np.uint8], out: NDArray[np.generic]) -> None:
         if self._nhwc:

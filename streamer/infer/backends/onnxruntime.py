@@ -12,7 +12,7 @@ import onnxruntime
 from streamer.core.errors import BackendError
 
 from .base import IN_FLIGHT, STREAMS, Backend, BackendOptions, Ticket
-from .batch import FIRST_ANSWER_LIMIT_S, Normaliser, check_batch, check_input
+from .batch import FIRST_ANSWER_LIMIT_S, Normaliser, check_batch, check_input, check_names, extra_values
 from .pool import Outputs, Pool
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ class OnnxRuntimeBackend:
         Blocks on: the session; `collect` gives up on it after its limit.
         """
         try:
-            outputs = self._session.run(self._output_names, {self._input.name: self._normalisers[slot](batch)})
+            fed = {self._input.name: self._normalisers[slot](batch), **extra_values(self._input, len(batch))}
+            outputs = self._session.run(self._output_names, fed)
         except Exception as exc:
             raise BackendError(f"{self._model_name}: ONNX Runtime failed: {_first_line(exc)}") from exc
         return tuple(np.asarray(output, np.float32) for output in outputs)
@@ -103,12 +104,11 @@ def open_onnxruntime(
         session = onnxruntime.InferenceSession(path, _session_options(options), providers=["CPUExecutionProvider"])
     except Exception as exc:
         raise BackendError(f"{name}: ONNX Runtime can't load it: {_first_line(exc)}") from exc
-    inputs = [i.name for i in session.get_inputs()]
-    if inputs != [input_spec.name]:
-        raise BackendError(f"{name}: expected the one input {input_spec.name!r}, it has {', '.join(inputs)}")
-    missing = set(output_names) - {o.name for o in session.get_outputs()}
-    if missing:
-        raise BackendError(f"{name}: it has no output {', '.join(sorted(missing))}")
+    try:
+        inputs, outputs = ([port.name for port in ports] for ports in (session.get_inputs(), session.get_outputs()))
+        check_names(input_spec, inputs, outputs, output_names)
+    except BackendError as exc:
+        raise BackendError(f"{name}: {exc}") from None
     return OnnxRuntimeBackend(
         session, model_name=name, input_spec=input_spec, output_names=output_names, options=options
     )

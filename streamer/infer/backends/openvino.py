@@ -11,7 +11,7 @@ import numpy as np
 from streamer.core.errors import BackendError
 
 from .base import IN_FLIGHT, STREAMS, Backend, BackendOptions, Ticket
-from .batch import FIRST_ANSWER_LIMIT_S, check_batch, check_input, is_identity
+from .batch import FIRST_ANSWER_LIMIT_S, check_batch, check_input, check_names, extra_values, is_identity
 from .pool import Outputs, Pool
 
 if TYPE_CHECKING:
@@ -123,7 +123,10 @@ class OpenVinoBackend:
         request = self._requests[slot]
         try:
             # Not copied: whoever submits leaves the batch as it is until it is answered.
-            request.set_input_tensor(self._tensor(batch, shared_memory=True))
+            pixels = batch if self._input.batched else batch[0]
+            request.set_tensor(self._input.name, self._tensor(pixels, shared_memory=True))
+            for extra, values in extra_values(self._input, len(batch)).items():
+                request.set_tensor(extra, self._tensor(values))
             request.start_async()
             while not request.wait_for(_LOOK_MS):
                 pass
@@ -149,11 +152,12 @@ def open_openvino(path: str, input_spec: InputSpec, output_names: tuple[str, ...
     try:
         core = runtime.Core()
         model = core.read_model(path)
-        _check_names(model, name, input_spec, output_names)
+        names = [[port.any_name for port in model.inputs], [n for port in model.outputs for n in port.names]]
+        check_names(input_spec, names[0], names[1], output_names)
         compiled = core.compile_model(_prepared(runtime, model, input_spec), "CPU", _properties(options))
         actual = str(compiled.get_property("INFERENCE_PRECISION_HINT").to_string())
-    except BackendError:
-        raise
+    except BackendError as exc:
+        raise BackendError(f"{name}: {exc}") from None
     except Exception as exc:
         raise BackendError(f"{name}: OpenVINO can't load it: {_last_line(exc)}") from exc
     if actual != options.precision:
@@ -161,25 +165,19 @@ def open_openvino(path: str, input_spec: InputSpec, output_names: tuple[str, ...
     return OpenVinoBackend(compiled, model_name=name, input_spec=input_spec, output_names=output_names, options=options)
 
 
-def _check_names(model: Any, name: str, input_spec: InputSpec, output_names: tuple[str, ...]) -> None:  # noqa: ANN401  openvino.Model
-    inputs = [port.any_name for port in model.inputs]
-    if inputs != [input_spec.name]:
-        raise BackendError(f"{name}: expected the one input {input_spec.name!r}, it has {', '.join(inputs)}")
-    missing = set(output_names) - {n for port in model.outputs for n in port.names}
-    if missing:
-        raise BackendError(f"{name}: it has no output {', '.join(sorted(missing))}")
-
-
 def _prepared(runtime: ModuleType, model: Any, spec: InputSpec) -> Any:  # noqa: ANN401  openvino.Model
     """Fix the shape, and put conversion, normalising and layout into the graph."""
     h, w = spec.hw
-    batch = runtime.Dimension(1, spec.max_batch) if spec.max_batch > 1 else 1
-    shape = [batch, h, w, 3] if spec.layout == "nhwc" else [batch, 3, h, w]
-    model.reshape({spec.name: runtime.PartialShape(shape)})
+    batch = spec.max_batch if spec.fixed_batch or spec.max_batch == 1 else runtime.Dimension(1, spec.max_batch)
+    picture, pixels, own = [h, w, 3] if spec.layout == "nhwc" else [3, h, w], "HWC", spec.layout.upper()[1:]
+    if spec.batched:
+        picture, pixels, own = [batch, *picture], f"N{pixels}", f"N{own}"
+    shapes = {extra.name: runtime.PartialShape([batch, 2]) for extra in spec.extras}
+    model.reshape({spec.name: runtime.PartialShape(picture), **shapes})
     preparing = runtime.preprocess.PrePostProcessor(model)
     entry = preparing.input(spec.name)
-    entry.tensor().set_element_type(runtime.Type.u8).set_layout(runtime.Layout("NHWC"))
-    entry.model().set_layout(runtime.Layout(spec.layout.upper()))
+    entry.tensor().set_element_type(runtime.Type.u8).set_layout(runtime.Layout(pixels))
+    entry.model().set_layout(runtime.Layout(own))
     if spec.dtype != "uint8":
         steps = entry.preprocess()
         steps.convert_element_type(runtime.Type.f32)

@@ -1,4 +1,4 @@
-"""Output heads: one file for each family of networks, chosen by name."""
+"""Output heads: one file for each family of networks, which says how it is told, fed and read."""
 
 from __future__ import annotations
 
@@ -6,18 +6,39 @@ from typing import TYPE_CHECKING
 
 from streamer.core.errors import ConfigError
 
+from . import end2end, v5, v8, yolov6, yolox
 from .base import Candidates, Head
-from .end2end import End2EndHead
-from .v5 import V5Head
-from .v8 import V8Head
-from .yolox import YoloxHead
+from .numbering import Renumbered
 
 if TYPE_CHECKING:
     from streamer.infer.spec import ModelSpec
 
-HEADS = ("v8", "v5", "end2end", "yolox", "yolox-decoded")
+    from .family import Family
 
-__all__ = ["HEADS", "Candidates", "Head", "open_head"]
+# What is met most often comes first: so are candidates named.
+FAMILIES: tuple[Family, ...] = (
+    v8.FAMILY,
+    yolox.FAMILY,
+    yolox.DECODED,
+    yolov6.FAMILY,
+    v5.FAMILY,
+    end2end.FAMILY,
+)
+HEADS = tuple(family.name for family in FAMILIES)
+
+__all__ = ["FAMILIES", "HEADS", "Candidates", "Head", "family_of", "open_head"]
+
+
+def family_of(head: str) -> Family:
+    """Return a family by its name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for family in FAMILIES:
+        if family.name == head:
+            return family
+    raise ConfigError(f"head: {head!r} is not known; allowed are {', '.join(HEADS)}")
 
 
 def open_head(spec: ModelSpec) -> Head:
@@ -26,14 +47,5 @@ def open_head(spec: ModelSpec) -> Head:
     Raises:
         ConfigError: there is no such head.
     """
-    match spec.head:
-        case "v8":
-            return V8Head(len(spec.labels))
-        case "v5" | "yolox-decoded":  # one layout; the two differ in what the network wants to see
-            return V5Head()
-        case "end2end":
-            return End2EndHead(len(spec.labels))
-        case "yolox":
-            return YoloxHead(spec.input.hw)
-        case _:
-            raise ConfigError(f"head: {spec.head!r} is not known; allowed are {', '.join(HEADS)}")
+    head = family_of(spec.head).open(spec)
+    return head if spec.ids is None else Renumbered(head, spec.ids)

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .base import Candidates
+from .doubts import normalised, not_probabilities
+from .family import ULTRALYTICS, Family, Reading
 from .nms import MAX_KEPT, sound
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from streamer.infer.signature import Signature
+    from streamer.infer.spec import ModelSpec
+
+_MAX_FINAL = 1000  # boxes that networks with NMS inside give at most; 300 as a rule
 
 
 class End2EndHead:
@@ -36,3 +43,30 @@ class End2EndHead:
             scores=np.minimum(rows[:, 4], np.float32(1)),
             class_ids=np.rint(rows[:, 5]).astype(np.int32),
         )
+
+
+def _read(signature: Signature) -> list[Reading]:
+    return [
+        Reading(head="end2end", outputs=(output,), sure=output.shape[1] is None or output.shape[1] <= _MAX_FINAL)
+        for output in signature.outputs
+        if output.rank == 3 and output.shape[2] == 6
+    ]
+
+
+def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
+    rows = outputs[0]
+    ids = rows[..., 5]
+    if (ids != np.rint(ids)).any():
+        return "its last column holds no whole numbers, so no classes"
+    return not_probabilities(rows[..., 4]) or normalised(rows[..., :4])
+
+
+FAMILY = Family(
+    name="end2end",
+    needs="[B, K, 6]",
+    look=ULTRALYTICS,
+    read=_read,
+    open=lambda spec: End2EndHead(spec.classes),
+    against=_against,
+    ultralytics=True,
+)

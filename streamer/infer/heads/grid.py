@@ -1,4 +1,4 @@
-"""The cells that an anchor-free network's rows stand for."""
+"""The cells that a network's rows stand for."""
 
 from __future__ import annotations
 
@@ -12,12 +12,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STRIDES = (8, 16, 32)  # px; of nearly every network of the YOLO family
+# Sets of strides that networks are built with: one box for each cell, or several.
+ANCHOR_FREE = (STRIDES, (8, 16, 32, 64), (4, 8, 16, 32), (4, 8, 16), (4, 8), (8, 16), (16, 32), (8,), (16,))
+ANCHORED = (STRIDES, (8, 16, 32, 64), (16, 32))
 
 
 def count_cells(input_hw: tuple[int, int], strides: Sequence[int]) -> int:
     """Return how many cells the strides give over an input, the rows of an anchor-free network."""
     height, width = input_hw
     return sum((height // stride) * (width // stride) for stride in strides)
+
+
+def has_rows(
+    rows: int | None, input_hw: tuple[int, int], stride_sets: Sequence[Sequence[int]], *, each: int = 1
+) -> bool:
+    """Whether a network with one of these sets of strides and `each` boxes a cell has so many rows; None may be any."""
+    return rows is None or any(rows == each * count_cells(input_hw, strides) for strides in stride_sets)
 
 
 def cells(input_hw: tuple[int, int], strides: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""YOLOv5 and v7 decoded in the graph, [B, N, 5+C]; YOLOv6 is the same with an objectness of 1."""
+"""YOLOv5 and v7 decoded in the graph, [B, N, 5+C]."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .doubts import negative_sides, normalised, not_probabilities
+from .family import ULTRALYTICS, Family, Reading
+from .grid import ANCHOR_FREE, ANCHORED, has_rows
 from .nms import corners, suppress
 
 if TYPE_CHECKING:
@@ -13,7 +16,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from streamer.infer.signature import Signature
+    from streamer.infer.spec import ModelSpec
+
     from .base import Candidates
+
+ANCHORS = 3  # for each cell, YOLOv3 to v7
 
 
 class V5Head:
@@ -47,3 +55,33 @@ def best_rows(
     scores = rows[likely, 4] * np.take_along_axis(classes, class_ids[:, np.newaxis], axis=1)[:, 0]
     passed = scores >= floor
     return likely[passed], scores[passed], class_ids[passed].astype(np.int32)
+
+
+def against_rows(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
+    """Say what speaks against rows of centre, size, objectness and classes."""
+    rows = outputs[0]
+    objectness = rows[..., 4]
+    if objectness.size and (objectness == 1).all():
+        return "its objectness is 1 everywhere, as YOLOv6 has it"
+    return not_probabilities(rows[..., 4:]) or negative_sides(rows[..., 2:4]) or normalised(rows[..., :4])
+
+
+def _read(signature: Signature) -> list[Reading]:
+    found = []
+    for output in signature.outputs:
+        if output.rank == 3 and output.shape[2] is not None and output.shape[2] > 5:
+            rows = output.shape[1]
+            usual = has_rows(rows, signature.hw, ANCHORED, each=ANCHORS) or has_rows(rows, signature.hw, ANCHOR_FREE)
+            found.append(Reading(head="v5", outputs=(output,), columns=output.shape[2] - 5, sure=usual))
+    return found
+
+
+FAMILY = Family(
+    name="v5",
+    needs="[B, N, 5+C]",
+    look=ULTRALYTICS,
+    read=_read,
+    open=lambda _: V5Head(),
+    against=against_rows,
+    ultralytics=True,
+)

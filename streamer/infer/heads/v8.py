@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .doubts import negative_sides, normalised, not_probabilities
+from .family import ULTRALYTICS, Family, Reading
+from .grid import ANCHOR_FREE, has_rows
 from .nms import corners, suppress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from streamer.infer.signature import Port, Signature
+    from streamer.infer.spec import ModelSpec
 
     from .base import Candidates
 
@@ -38,3 +44,31 @@ def _decode(channels: NDArray[np.float32], floor: float, iou: float) -> Candidat
     chosen = channels[:, passed]
     class_ids = chosen[4:].argmax(axis=0).astype(np.int32)
     return suppress(corners(chosen[:4].T), best[passed], class_ids, iou=iou)
+
+
+def _read(signature: Signature) -> list[Reading]:
+    return [reading for output in signature.outputs if output.rank == 3 for reading in _ways(output, signature)]
+
+
+def _ways(output: Port, signature: Signature) -> Iterator[Reading]:
+    _, rows, columns = output.shape
+    for channels, boxes in ((rows, columns), (columns, rows)):
+        if channels is not None and channels > 4:
+            usual = has_rows(boxes, signature.hw, ANCHOR_FREE)
+            yield Reading(head="v8", outputs=(output,), columns=channels - 4, sure=usual)
+
+
+def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:
+    batch = outputs[0] if outputs[0].shape[1] == 4 + spec.classes else outputs[0].transpose(0, 2, 1)
+    return not_probabilities(batch[:, 4:]) or negative_sides(batch[:, 2:4]) or normalised(batch[:, :4])
+
+
+FAMILY = Family(
+    name="v8",
+    needs="[B, 4+C, A]",
+    look=ULTRALYTICS,
+    read=_read,
+    open=lambda spec: V8Head(spec.classes),
+    against=_against,
+    ultralytics=True,
+)

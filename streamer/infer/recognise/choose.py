@@ -1,4 +1,4 @@
-"""Choose the head: as somebody said, or as the shapes leave no doubt; else say what it could be and how to choose."""
+"""Choose the head: as somebody said, or as shapes and a trial leave no doubt; else say what it could be."""
 
 from __future__ import annotations
 
@@ -6,117 +6,187 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError, ConfigError
-from streamer.infer.heads import HEADS
-
-from .layout import ULTRALYTICS, Fitting, fitting, hw_text, misfit, shape_text
+from streamer.infer.heads import FAMILIES, family_of
+from streamer.infer.heads.numbering import COCO91, class_ids
+from streamer.infer.signature import hw_text, shapes_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from streamer.infer.heads.family import Reading
+    from streamer.infer.signature import Signature
 
     from .layers import Layer, Layers
-    from .layout import HW
     from .metadata import Metadata
-    from .onnx_file import OnnxFacts, Port
+    from .onnx_file import OnnxFacts
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The head, the output that it reads, and who decided."""
+    """How the outputs are read, and who decided."""
 
-    head: str
-    output: Port
+    reading: Reading
     labels: tuple[str, ...]
+    ids: tuple[int, ...]  # the network's own of each label
     decided_by: str
 
 
-def choose_head(facts: OnnxFacts, layers: Layers, metadata: Metadata, input_hw: HW) -> Choice:
-    """Find the one head that reads this model.
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A reading that may be the right one; `ids` is None while the names are not known."""
+
+    reading: Reading
+    ids: tuple[int, ...] | None
+
+
+class HeadChoice:
+    """One model's question, put to all who may answer it."""
+
+    def __init__(self, facts: OnnxFacts, layers: Layers, metadata: Metadata, signature: Signature) -> None:
+        self._facts = facts
+        self._layers = layers
+        self._metadata = metadata
+        self._signature = signature
+        self._labels, self._labels_layer = layers.first("labels")
+        self._head, self._head_layer = layers.first("head")
+
+    def decide(self, trial: Callable[[Reading], str | None]) -> Choice:
+        """Find the one reading of this model.
+
+        Args:
+            trial: runs a reading once on a real picture; returns what speaks against it, or None.
+
+        Raises:
+            ConfigError: an option contradicts the model, or names no head.
+            BackendError: no head fits, or several do; the message names them and how to choose.
+        """
+        readings = self._named() if self._head is not None else self._possible()
+        if not readings:
+            raise BackendError(f"{self._facts.path}: {self._nothing_fits()}")
+        fits = self._with_names(readings)
+        if self._labels is not None and not fits:
+            raise self._names_fault(readings)
+        if self._head is not None and self._labels is not None:
+            fit = next((f for f in fits if f.reading.sure), fits[0])
+            return self._choice(fit, self._head_layer.source)
+        against = {id(f): trial(f.reading) for f in fits}
+        left = [f for f in fits if against[id(f)] is None]
+        if self._labels is not None and len(left) == 1:
+            source = "metadata" if self._speaks() else "shapes"
+            return self._choice(left[0], source if len(fits) == 1 else "probe")
+        reasons = [f"{f.reading.head}: {against[id(f)]}" for f in fits if against[id(f)] is not None]
+        raise BackendError(f"{self._facts.path}: {self._doubt(left or fits, reasons if not left else [])}")
+
+    def _named(self) -> list[Reading]:
+        """Return the ways in which the head that somebody named could have written the outputs."""
+        try:
+            family = family_of(self._head)
+        except ConfigError as exc:
+            raise ConfigError(f"{self._head_layer.where}: {exc}") from exc
+        readings = list(family.read(self._signature))
+        if not readings:
+            outputs, hw = shapes_text(self._signature.outputs), hw_text(self._signature.hw)
+            raise self._head_layer.fault(
+                f"{self._facts.path}: is not of head {family.name}: that needs {family.needs}, "
+                f"its output at an input of {hw} is {outputs}"
+            )
+        return readings
+
+    def _possible(self) -> list[Reading]:
+        """Return the readings that shapes and metadata allow."""
+        found = [r for family in FAMILIES for r in family.read(self._signature) if r.sure]
+        metadata = self._metadata
+        if metadata.end2end is not None:
+            found = [r for r in found if (r.head == "end2end") == metadata.end2end]
+        if metadata.names is not None:  # only Ultralytics and its kin write names
+            kin = [r for r in found if family_of(r.head).ultralytics]
+            found = [r for r in kin if class_ids(len(metadata.names), r)] or kin
+        return found
+
+    def _with_names(self, readings: Sequence[Reading]) -> list[_Fit]:
+        if self._labels is None:
+            return [_Fit(reading, None) for reading in readings]
+        said, layer = self._layers.first("ids")
+        count = len(self._labels)
+        if said is not None:
+            ids = _ids_as_said(said, count, layer)
+            return [_Fit(r, ids) for r in readings if r.columns is None or max(ids) < r.columns]
+        with_ids = [(r, class_ids(count, r)) for r in readings]
+        return [_Fit(r, ids) for r, ids in with_ids if ids is not None]
+
+    def _choice(self, fit: _Fit, decided_by: str) -> Choice:
+        ids = tuple(range(len(self._labels))) if fit.ids is None else fit.ids
+        return Choice(fit.reading, tuple(self._labels), ids, decided_by)
+
+    def _speaks(self) -> bool:
+        return self._metadata.names is not None or self._metadata.end2end is not None
+
+    def _names_fault(self, readings: Sequence[Reading]) -> Exception:
+        """Return the error for a list of names that is too long or too short."""
+        said_by = [layer for layer in (self._head_layer, self._labels_layer) if layer.source == "options"]
+        blamed: Layer = said_by[0] if said_by else self._labels_layer
+        return blamed.fault(
+            f"{self._facts.path}: {self._labels_layer.where} gives {len(self._labels)} class names, "
+            f"its output {shapes_text(readings[0].outputs)} is of head {_heads(readings)}"
+        )
+
+    def _doubt(self, fits: Sequence[_Fit], reasons: Sequence[str]) -> str:
+        readings = sorted((fit.reading for fit in fits), key=lambda r: not _of_coco(r))  # what is met most often first
+        shapes = " and ".join(dict.fromkeys(shapes_text(reading.outputs) for reading in readings))
+        sure = len({reading.head for reading in readings}) == 1 and not reasons
+        open_keys = [] if sure else ["head"]
+        example = [] if sure else [f"--head {readings[0].head}"]
+        why = ""
+        if self._labels is None:
+            why = f", and {self._metadata.trouble or 'the names of its classes are not known'}"
+            open_keys.append("labels")
+            example.append(f"--labels {'coco80' if _of_coco(readings[0]) else 'FILE'}")
+        tried = f"; on a real picture, {'; '.join(reasons)}" if reasons else ""
+        return (
+            f"its output {shapes} {'is' if sure else 'may be'} of head {_heads(readings)}{why}{tried}; "
+            f"choose with {' and '.join(f'--{key}' for key in open_keys)} (such as `{' '.join(example)}`), "
+            f"or write {' and '.join(f'`{key}:`' for key in open_keys)} in the configuration "
+            f"or in a sidecar {self._facts.path.with_suffix('.yaml').name}"
+        )
+
+    def _nothing_fits(self) -> str:
+        outputs = self._signature.outputs
+        if len(outputs) == 1 and outputs[0].rank == 2:
+            return f"looks like a classifier (output {outputs[0]}), which is not supported yet"
+        heads = ", ".join(family.name for family in FAMILIES)
+        return (
+            f"no head that Streamer has ({heads}) fits its output {', '.join(map(str, outputs))} "
+            f"at an input of {hw_text(self._signature.hw)}; if one does, choose it with --head and --labels"
+        )
+
+
+def _ids_as_said(said: object, count: int, layer: Layer) -> tuple[int, ...]:
+    """Return the network's id of each of `count` names, as somebody has said it.
 
     Raises:
-        ConfigError: an option contradicts the model, or names no head.
-        BackendError: no head fits, or several do; the message names them and how to choose.
+        StreamerError: it is not one number for each name.
     """
-    labels, labels_layer = layers.first("labels")
-    head, head_layer = layers.first("head")
-    if head is not None and head not in HEADS:
-        raise ConfigError(f"{head_layer.where}: head: {head!r} is not known; allowed are {', '.join(HEADS)}")
-    if head is not None and labels is not None:
-        return _as_said(facts, head, labels, input_hw, (head_layer, labels_layer))
-    possible = _possible(facts, metadata, input_hw)
-    if head is not None:
-        possible = [fit for fit in possible if fit.head == head]
-    fits = [fit for fit in possible if labels is not None and fit.classes in (None, len(labels))]
-    if len(fits) == 1:
-        return Choice(fits[0].head, fits[0].output, labels, "metadata" if _speaks(metadata) else "shapes")
-    if not possible:
-        raise BackendError(f"{facts.path}: {_nothing_fits(facts, input_hw)}")
-    if labels is not None and not fits:
-        raise labels_layer.fault(
-            f"{facts.path}: {labels_layer.where} gives {len(labels)} class names, "
-            f"its output {shape_text(possible[0].output)} is of head {_heads(possible)}"
+    if said == "coco91":
+        ids = COCO91
+    elif isinstance(said, int):
+        ids = tuple(range(said, said + count))
+    else:
+        ids = tuple(said) if isinstance(said, (list, tuple)) else ()
+    if len(ids) != count or len(set(ids)) != count or min(ids) < 0:
+        raise layer.fault(
+            f"{layer.where}: ids: {said!r} is not allowed with {count} class names; it is coco91 with the names of "
+            "coco80, the number of the first class, or a list of one number for each name"
         )
-    raise BackendError(f"{facts.path}: {_doubt(facts, fits or possible, metadata, labels_known=labels is not None)}")
+    return ids
 
 
-def _as_said(
-    facts: OnnxFacts, head: str, labels: tuple[str, ...], input_hw: HW, said_by: tuple[Layer, Layer]
-) -> Choice:
-    reasons = []
-    for output in facts.outputs:
-        reason = misfit(head, output, input_hw, len(labels))
-        if reason is None:
-            return Choice(head, output, labels, said_by[0].source)
-        reasons.append(reason)
-    blamed = next((layer for layer in said_by if layer.source == "options"), said_by[0])
-    raise blamed.fault(f"{facts.path}: is not of head {head}: {'; '.join(reasons)}")
+def _of_coco(reading: Reading) -> bool:
+    """Whether it has just the classes of COCO."""
+    return (reading.columns is not None or reading.coco91) and class_ids(len(COCO91), reading) is not None
 
 
-def _possible(facts: OnnxFacts, metadata: Metadata, input_hw: HW) -> list[Fitting]:
-    """Return the heads that shapes and metadata allow."""
-    found = fitting(facts.outputs, input_hw)
-    if metadata.end2end is not None:
-        found = [fit for fit in found if (fit.head == "end2end") == metadata.end2end]
-    if metadata.names is not None:  # only Ultralytics and its kin write names
-        found = [fit for fit in found if fit.head in ULTRALYTICS]
-        found = [fit for fit in found if fit.classes in (None, len(metadata.names))] or found
-    return found
-
-
-def _speaks(metadata: Metadata) -> bool:
-    return metadata.names is not None or metadata.end2end is not None
-
-
-def _doubt(facts: OnnxFacts, fits: Sequence[Fitting], metadata: Metadata, *, labels_known: bool) -> str:
-    shapes = " and ".join(dict.fromkeys(shape_text(fit.output) for fit in fits))
-    sure = len({fit.head for fit in fits}) == 1
-    open_keys = [] if sure else ["head"]
-    example = [] if sure else [f"--head {fits[0].head}"]
-    why = ""
-    if not labels_known:
-        why = f", and {metadata.trouble or 'the names of its classes are not known'}"
-        open_keys.append("labels")
-        example.append(f"--labels {'coco80' if fits[0].classes == 80 else 'FILE'}")
-    return (
-        f"its output {shapes} {'is' if sure else 'may be'} of head {_heads(fits)}{why}; "
-        f"choose with {' and '.join(f'--{key}' for key in open_keys)} (such as `{' '.join(example)}`), "
-        f"or write {' and '.join(f'`{key}:`' for key in open_keys)} in the configuration "
-        f"or in a sidecar {facts.path.with_suffix('.yaml').name}"
-    )
-
-
-def _heads(fits: Sequence[Fitting]) -> str:
+def _heads(readings: Sequence[Reading]) -> str:
     said = [
-        fit.head if fit.classes is None else f"{fit.head} with {fit.classes} class{'es' * (fit.classes != 1)}"
-        for fit in fits
+        r.head if r.columns is None else f"{r.head} with {r.columns} class{'es' * (r.columns != 1)}" for r in readings
     ]
     return " or ".join(dict.fromkeys(said))
-
-
-def _nothing_fits(facts: OnnxFacts, input_hw: HW) -> str:
-    shapes = ", ".join(shape_text(output) for output in facts.outputs)
-    if len(facts.outputs) == 1 and len(facts.outputs[0].shape) == 2:
-        return f"looks like a classifier (output {shapes}), which is not supported yet"
-    return (
-        f"no head that Streamer has ({', '.join(HEADS)}) fits its output {shapes} "
-        f"at an input of {hw_text(input_hw)}; if one does, choose it with --head and --labels"
-    )

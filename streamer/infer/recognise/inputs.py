@@ -8,37 +8,35 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError, ConfigError
-from streamer.infer.spec import ColorOrder, Fit, InputSpec
-
-from .layout import hw_text, shape_text
+from streamer.infer.signature import HW, hw_text
+from streamer.infer.spec import ColorOrder, ExtraInput, Fit, InputSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from enum import Enum
 
+    from streamer.infer.heads.family import Look
+    from streamer.infer.signature import Port
+
     from .layers import Layers
-    from .layout import HW
-    from .onnx_file import OnnxFacts, Port
+    from .onnx_file import OnnxFacts
 
 _log = logging.getLogger(__name__)
 
+_NONE, _ONES = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 DYNAMIC_BATCH = 8  # pictures at once when the file leaves it open
+_MOST_FIXED = 64  # pictures at once that a file may ask for
 DEFAULT_SIDE = 640  # px, of networks that leave their size open and say nothing of it
 _STEP = 32  # px, the coarsest stride of these families
 
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How a family of networks was trained to see."""
-
-    color: ColorOrder
-    scale: float
-    fit: Fit
-    pad: int = 114
-
-
-_ULTRALYTICS = Look(ColorOrder.RGB, 1 / 255, Fit.LETTERBOX)
-_YOLOX = Look(ColorOrder.BGR, 1.0, Fit.LETTERBOX_TOPLEFT)
-LOOKS = {"v8": _ULTRALYTICS, "v5": _ULTRALYTICS, "end2end": _ULTRALYTICS, "yolox": _YOLOX, "yolox-decoded": _YOLOX}
+# Inputs beside the picture, by the names that their exporters give them: what each row says. The picture is always
+# the whole canvas, so each is the same for every picture; boxes come back in the canvas's px.
+_EXTRAS: dict[str, Callable[[HW], tuple[float, float]]] = {
+    "orig_target_sizes": lambda hw: (hw[1], hw[0]),  # RT-DETR, D-FINE, DEIM: width, height, whatever its name suggests
+    "image_shape": lambda hw: (hw[0], hw[1]),  # YOLOv3 of the ONNX Model Zoo
+    "im_shape": lambda hw: (hw[0], hw[1]),  # PaddleDetection
+    "scale_factor": lambda _: (1.0, 1.0),  # PaddleDetection: nothing was scaled
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +46,61 @@ class Axes:
     port: Port
     layout: str  # nchw | nhwc
     hw: HW
+    open_hw: bool  # whether file and everybody else leave the size open
     max_batch: int
+    batched: bool
+    fixed_batch: bool
+    extras: tuple[ExtraInput, ...]
 
 
-def read_axes(facts: OnnxFacts, layers: Layers) -> Axes:
-    """Read the one input of a network.
+def read_axes(facts: OnnxFacts, layers: Layers, default_hw: HW = (DEFAULT_SIDE, DEFAULT_SIDE)) -> Axes:
+    """Read the one picture that a network takes, and what it wants to know beside it.
 
     Raises:
-        BackendError: it is not one picture of three channels.
+        BackendError: it takes no picture of three channels, or something that is not known here.
         ConfigError: a size that was asked for is not the network's.
     """
-    if len(facts.inputs) != 1:
-        names = ", ".join(shape_text(port) for port in facts.inputs)
-        raise BackendError(f"{facts.path}: has {len(facts.inputs)} inputs ({names}); only one picture can be given")
-    port = facts.inputs[0]
-    if len(port.shape) != 4 or 3 not in (port.shape[1], port.shape[3]):
-        raise BackendError(f"{facts.path}: its input {shape_text(port)} is no batch of pictures with three channels")
+    port, others = _picture(facts)
     if port.dtype not in ("float32", "float16", "uint8"):
         raise BackendError(f"{facts.path}: its input is {port.dtype}; only float32, float16 and uint8 can be given")
-    layout = "nchw" if port.shape[1] == 3 else "nhwc"
-    sides = port.shape[2:4] if layout == "nchw" else port.shape[1:3]
-    batch = port.shape[0]
-    if batch not in (None, 1):
-        raise BackendError(
-            f"{facts.path}: was exported for {batch} pictures at once; export it for 1, or for any number"
-        )
-    fixed_out = any(output.shape[:1] == (1,) for output in facts.outputs)
-    return Axes(port, layout, _size(facts, layers, sides), 1 if batch == 1 or fixed_out else DYNAMIC_BATCH)
+    batched = port.rank == 4
+    batch, *axes = port.shape if batched else (1, *port.shape)
+    layout = "nchw" if axes[0] == 3 else "nhwc"
+    sides = tuple(axes[1:3] if layout == "nchw" else axes[0:2])
+    if batch is not None and batch > _MOST_FIXED:
+        raise BackendError(f"{facts.path}: was exported for {batch} pictures at once; allowed are {_MOST_FIXED}")
+    # An open batch axis whose outputs are fixed to one picture is open in name only.
+    alone = not batched or (batch is None and any(output.shape[:1] == (1,) for output in facts.outputs))
+    hw = _size(facts, layers, sides, default_hw)
+    return Axes(
+        port=port,
+        layout=layout,
+        hw=hw,
+        open_hw=None in sides and layers.first("size")[0] is None,
+        max_batch=1 if alone else (batch or DYNAMIC_BATCH),
+        batched=batched,
+        fixed_batch=batch is not None and batch > 1,
+        extras=tuple(ExtraInput(name=p.name, dtype=p.dtype, row=_EXTRAS[p.name](hw)) for p in others),
+    )
 
 
-def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...]) -> HW:
+def _picture(facts: OnnxFacts) -> tuple[Port, list[Port]]:
+    """Return the input that takes the picture, and those whose values are known."""
+    others = [port for port in facts.inputs if port.name in _EXTRAS]
+    pictures = [port for port in facts.inputs if port.name not in _EXTRAS]
+    if len(pictures) != 1:
+        names = ", ".join(map(str, facts.inputs))
+        raise BackendError(f"{facts.path}: has {len(facts.inputs)} inputs ({names}); only one picture can be given")
+    port = pictures[0]
+    if port.rank not in (3, 4) or 3 not in (port.shape[-3], port.shape[-1]):
+        raise BackendError(f"{facts.path}: its input {port} is no batch of pictures with three channels")
+    for other in others:
+        if other.rank != 2 or other.shape[1] not in (2, None) or other.dtype not in ("float32", "int32", "int64"):
+            raise BackendError(f"{facts.path}: its input {other} is not two numbers for each picture")
+    return port, others
+
+
+def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...], default_hw: HW) -> HW:
     """Return (height, width): the file's own, or what is said where the file leaves it open."""
     for asked, layer in layers.all("size"):
         hw = (asked, asked) if isinstance(asked, int) else tuple(asked)
@@ -87,7 +110,7 @@ def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...]) -> HW
                 f"{facts.path}: {layer.where} says a size of {hw[0]} x {hw[1]}, its input is {own} (height x width)"
             )
     asked, layer = layers.first("size")
-    default = (asked, asked) if isinstance(asked, int) else (asked or (DEFAULT_SIDE, DEFAULT_SIDE))
+    default = (asked, asked) if isinstance(asked, int) else (asked or default_hw)
     height, width = (side or default[i] for i, side in enumerate(sides))
     if None in sides:
         if height % _STEP or width % _STEP:
@@ -100,24 +123,24 @@ def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...]) -> HW
     return height, width
 
 
-def input_spec(facts: OnnxFacts, axes: Axes, head: str, layers: Layers) -> InputSpec:
+def input_spec(facts: OnnxFacts, axes: Axes, look: Look, layers: Layers) -> InputSpec:
     """Join the file's input with its family's look and what was said otherwise.
 
     Raises:
         ConfigError: something that was said is not allowed.
     """
-    look = LOOKS[head]
     takes_bytes = axes.port.dtype == "uint8"  # whatever follows is inside the network
     color = _one_of(ColorOrder, layers, "color") or look.color
     fit = _one_of(Fit, layers, "fit") or look.fit
     scale, _ = layers.first("scale")
-    mean, std = _per_channel(layers, "mean", 0.0), _per_channel(layers, "std", 1.0)
+    mean = _per_channel(layers, "mean", _NONE if takes_bytes else look.mean)
+    std = _per_channel(layers, "std", _ONES if takes_bytes else look.std)
     scale = (1.0 if takes_bytes else look.scale) if scale is None else float(scale)
     if not (math.isfinite(scale) and scale > 0):
         raise ConfigError(f"scale: {scale} is not allowed; it is a number above 0, such as 1/255")
     if 0.0 in std:
         raise ConfigError("std: 0 is not allowed")
-    if takes_bytes and (scale, mean, std) != (1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)):
+    if takes_bytes and (scale, mean, std) != (1.0, _NONE, _ONES):
         raise ConfigError(f"{facts.path}: takes 8-bit pixels as they are; scale, mean and std can't be given")
     pad, _ = layers.first("pad")
     pad = look.pad if pad is None else pad
@@ -135,6 +158,9 @@ def input_spec(facts: OnnxFacts, axes: Axes, head: str, layers: Layers) -> Input
         layout=axes.layout,
         dtype=axes.port.dtype,
         max_batch=axes.max_batch,
+        batched=axes.batched,
+        fixed_batch=axes.fixed_batch,
+        extras=axes.extras,
     )
 
 
@@ -146,10 +172,10 @@ def _one_of(kind: type[Enum], layers: Layers, key: str) -> str | None:
     return None if value is None else str(kind(value).value)
 
 
-def _per_channel(layers: Layers, key: str, default: float) -> tuple[float, float, float]:
+def _per_channel(layers: Layers, key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
     value, layer = layers.first(key)
     if value is None:
-        return (default, default, default)
+        return default
     numbers = tuple(float(n) for n in value) if isinstance(value, (list, tuple)) else (float(value),) * 3
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
         raise ConfigError(f"{layer.where}: {key}: {value!r} is not allowed; it is one number, or one for each channel")

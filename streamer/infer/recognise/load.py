@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical, topic_level
 from streamer.infer.catalogue import Catalogue, Entry, open_catalogue
+from streamer.infer.heads import family_of
 from streamer.infer.sidecar import load_sidecar
+from streamer.infer.signature import Signature
 from streamer.infer.spec import ModelSpec, SpecOptions, Task
 
-from .choose import choose_head
-from .inputs import input_spec, read_axes
+from .choose import Choice, HeadChoice
+from .inputs import Axes, input_spec, read_axes
 from .layers import Layer, Layers, options_layer
-from .metadata import read_metadata
+from .metadata import Metadata, read_metadata
 from .onnx_file import OnnxFacts, read_facts
+from .trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streamer.infer.heads.family import Reading
+
 _NOTHING_SAID = SpecOptions()
 _MAX_NAME = 240  # bytes; a longer one is an error in every file system, and in as many ways
 _SIDECARS = (".yaml", ".yml")
+_NUMBERS = ("float32", "float16", "float64", "int64", "int32", "uint8", "bool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +73,58 @@ def load_spec(model: str, *, options: SpecOptions = _NOTHING_SAID, catalogue: Ca
         raise BackendError(
             f"{found.entry.path}: layout: {found.entry.sidecar.layout!r} is not the file's {axes.layout}"
         )
-    choice = choose_head(facts, layers, metadata, axes.hw)
-    if choice.output.dtype not in ("float32", "float16"):
-        raise BackendError(f"{facts.path}: its output {choice.output.name} is {choice.output.dtype}, not float32")
-    return ModelSpec(
-        name=found.name,
-        path=facts.path,
-        digest=f"sha256:{facts.sha256}",
-        task=Task.DETECT,
-        head=choice.head,
-        labels=choice.labels,
-        aliases=_aliases(layers, choice.labels),
-        input=input_spec(facts, axes, choice.head, layers),
-        output_names=(choice.output.name,),
-        decided_by=choice.decided_by,
-    )
+    return _Recognising(found, facts, layers, axes).spec(metadata)
+
+
+class _Recognising:
+    """One model between its facts and its spec."""
+
+    def __init__(self, found: _Found, facts: OnnxFacts, layers: Layers, axes: Axes) -> None:
+        self._found = found
+        self._facts = facts
+        self._layers = layers
+        self._axes = axes
+        self._trial = Trial([port.name for port in facts.outputs])
+
+    def spec(self, metadata: Metadata) -> ModelSpec:
+        """Choose the head and join all that is known."""
+        facts, axes = self._facts, self._axes
+        extras = tuple(extra.name for extra in axes.extras)
+        signature = Signature(hw=axes.hw, outputs=facts.outputs, extras=extras)
+        choice = HeadChoice(facts, self._layers, metadata, signature).decide(self._against)
+        return self._spec(choice)
+
+    def _against(self, reading: Reading) -> str | None:
+        """Run the network once and return what speaks against a reading; names do not matter to that."""
+        count = reading.columns or 1
+        return self._trial.against(
+            self._spec(Choice(reading, ("?",) * count, tuple(range(count)), "probe"), tried=True)
+        )
+
+    def _spec(self, choice: Choice, *, tried: bool = False) -> ModelSpec:
+        reading, facts, found = choice.reading, self._facts, self._found
+        odd = next((port for port in reading.outputs if port.dtype not in _NUMBERS), None)
+        if odd is not None:
+            raise BackendError(f"{facts.path}: its output {odd.name} is {odd.dtype}; allowed are {', '.join(_NUMBERS)}")
+        look, axes = family_of(reading.head).look, self._axes
+        if axes.open_hw and look.hw is not None:
+            axes = read_axes(facts, self._layers, look.hw)
+        if reading.one_picture:
+            axes = replace(axes, max_batch=1)
+        return ModelSpec(
+            name=found.name,
+            path=facts.path,
+            digest=f"sha256:{facts.sha256}",
+            task=Task.DETECT,
+            head=reading.head,
+            labels=choice.labels,
+            aliases={} if tried else _aliases(self._layers, choice.labels),
+            input=input_spec(facts, axes, look, self._layers),
+            output_names=tuple(port.name for port in reading.outputs),
+            decided_by=choice.decided_by,
+            columns=reading.columns,
+            ids=None if choice.ids == tuple(range(reading.columns or -1)) else choice.ids,
+        )
 
 
 def _find(model: str, catalogue: Catalogue) -> _Found:

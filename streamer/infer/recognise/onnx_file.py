@@ -11,6 +11,7 @@ import onnxruntime as ort
 
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.backends.onnxruntime import send_nothing
+from streamer.infer.signature import Port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,16 +24,8 @@ _TYPES = {
     "tensor(uint8)": "uint8",
     "tensor(int64)": "int64",
     "tensor(int32)": "int32",
+    "tensor(bool)": "bool",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An input or an output of the graph."""
-
-    name: str
-    shape: tuple[int | None, ...]  # None: decided when it runs
-    dtype: str  # numpy's name, or ONNX's own where numpy has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

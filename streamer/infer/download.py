@@ -1,0 +1,308 @@
+"""One file over HTTP into a part file: resumed where it was cut off, each way of failing said in one sentence."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import http.client
+import os
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from streamer import __version__
+from streamer.core.errors import BackendError
+from streamer.core.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+# Told how many bytes are here, and of how many (None: not known).
+Progress = Callable[[int, "int | None"], None] if TYPE_CHECKING else None
+
+IDLE_S = 30.0  # without data
+_LEAST_BYTES = 1024  # in `IDLE_S`: a server that drips is one that stands still
+_ATTEMPTS = 5  # at going on after a cut; each has brought something
+_BLOCK = 1 << 18
+_START = 512  # bytes that tell what a file is
+
+
+class DownloadError(BackendError):
+    """One address does not give the file; another may."""
+
+
+class _CutOffError(Exception):
+    """The answer has ended early."""
+
+
+def download(
+    url: str,
+    part: Path,
+    *,
+    size: int | None = None,
+    progress: Progress = lambda _done, _of: None,
+    idle_s: float = IDLE_S,
+) -> None:
+    """Fetch a file into `part`, going on from what lies there.
+
+    Whether it is the right one is the caller's to see, by its checksum: so what lies there may come from another
+    address, or be of something else.
+
+    Args:
+        url: http or https, perhaps with a login; redirects are followed, to other hosts too.
+        part: where the bytes go; made if need be. Beside it lies `*.etag` while it is unfinished.
+        size: bytes that the file must have; None: not known.
+        progress: called now and then.
+        idle_s: limit of every wait for data.
+
+    Raises:
+        DownloadError: the address does not give the file; what came of it stays for the next time.
+        BackendError: the part file can't be written.
+    """
+    _Download(url, part, size=size, progress=progress, idle_s=idle_s).run()
+
+
+def impostor(start: bytes, content_type: str = "") -> str | None:
+    """Say what a file is whose first bytes are no model's, or None."""
+    text = start.lstrip().lower()
+    if text.startswith(b"version https://git-lfs"):
+        return "a git-lfs pointer, not the file itself"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")) or content_type in ("text/html", "application/xhtml+xml"):
+        return "a web page, not the file (a log-in page of this network, or of the server?)"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the head of a response says."""
+
+    offset: int  # of its first byte in the file
+    size: int | None  # of the whole file
+
+
+class _Download:
+    def __init__(self, url: str, part: Path, *, size: int | None, progress: Progress, idle_s: float) -> None:
+        self._url = url
+        self._part = part
+        self._etag = part.with_name(f"{part.name}.etag")
+        self._size = size
+        self._progress = progress
+        self._idle_s = idle_s
+
+    def run(self) -> None:
+        """Ask until all is here, as long as each answer brings some of it."""
+        for _ in range(_ATTEMPTS):
+            before = self._have()
+            try:
+                self._once(before)
+            except _CutOffError as exc:
+                if self._have() <= before:
+                    raise self._error(f"{exc}; the next try goes on from there") from exc
+            else:
+                self._etag.unlink(missing_ok=True)
+                return
+        raise self._error(f"was cut off {_ATTEMPTS} times; the next try goes on at {self._have():,} bytes")
+
+    def _have(self) -> int:
+        return self._part.stat().st_size if self._part.is_file() else 0
+
+    def _once(self, have: int) -> None:
+        if self._size is not None and have == self._size:
+            return
+        if self._size is not None and have > self._size:
+            have = 0
+        try:
+            with closing(self._open(have)) as response:
+                answer = self._answer(response, have)
+                self._copy(response, answer)
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            if isinstance(exc, urllib.error.HTTPError):
+                exc.close()
+                if exc.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
+                    self._part.unlink(missing_ok=True)  # it is of something longer
+                    return self._once(0)
+            raise self._error(_reason(exc, self._idle_s)) from exc
+        return None
+
+    def _open(self, have: int) -> Any:  # noqa: ANN401  http.client.HTTPResponse, which urllib's stubs do not promise
+        request = _request(self._url)
+        if have:
+            request.add_header("Range", f"bytes={have}-")
+            with suppress(OSError, ValueError):
+                url, etag = self._etag.read_text("utf-8").splitlines()
+                if url == redact(self._url):  # else it says nothing; the checksum will
+                    request.add_header("If-Range", etag)
+        opener = urllib.request.build_opener(_Redirects)
+        return opener.open(request, timeout=self._idle_s)
+
+    def _answer(self, response: Any, have: int) -> _Answer:  # noqa: ANN401  as in `_open`
+        """Read what part of the file comes, and compare its size."""
+        if response.status == http.HTTPStatus.PARTIAL_CONTENT:
+            match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+            if match is None or int(match[1]) != have:
+                raise self._error("answers with another part of the file than was asked for")
+            answer = _Answer(have, None if match[2] == "*" else int(match[2]))
+        else:
+            length = response.headers.get("Content-Length", "")
+            answer = _Answer(0, int(length) if length.isdecimal() else None)
+        return answer
+
+    def _copy(self, response: Any, answer: _Answer) -> None:  # noqa: ANN401  as in `_open`
+        """Write what comes. The first bytes are looked at before anything that is here is overwritten."""
+        start = b""
+        if answer.offset == 0:
+            while len(start) < _START and (more := response.read1(_START)):
+                start += more
+            what = impostor(start, response.headers.get_content_type())
+            if what is not None:
+                raise self._error(f"answers with {what}")
+        if None not in (answer.size, self._size) and answer.size != self._size:
+            raise self._error(f"has {answer.size:,} bytes, not {self._size:,}: it is not the file that is meant")
+        size = self._size if answer.size is None else answer.size
+        with self._opened(answer.offset) as file:
+            self._remember(response)
+            done = self._write(file, start, answer.offset)
+            self._progress(done, size)
+            done = self._pump(response, file, done, size)
+        if size is not None and done < size:
+            raise _CutOffError(f"was cut off at {done:,} of {size:,} bytes")
+
+    def _pump(self, response: Any, file: IO[bytes], done: int, size: int | None) -> int:  # noqa: ANN401  as in `_open`
+        since, then = time.monotonic(), done
+        while True:
+            try:
+                block = response.read1(_BLOCK)
+            except (OSError, http.client.HTTPException) as exc:
+                raise _CutOffError(f"was cut off at {done:,} bytes: {_reason(exc, self._idle_s)}") from exc
+            if not block:
+                return done
+            done = self._write(file, block, done)
+            if size is not None and done > size:
+                raise self._error(f"gives more than the {size:,} bytes that it should have")
+            self._progress(done, size)
+            if time.monotonic() - since > self._idle_s:
+                if done - then < _LEAST_BYTES:
+                    raise _CutOffError(f"gave {done - then} bytes in {self._idle_s:.0f} s, at {done:,} bytes")
+                since, then = time.monotonic(), done
+
+    def _write(self, file: IO[bytes], block: bytes, done: int) -> int:
+        try:
+            file.write(block)
+        except OSError as exc:
+            raise BackendError(_disk_said(self._part, exc)) from exc
+        return done + len(block)
+
+    def _opened(self, offset: int) -> IO[bytes]:
+        try:  # a link would lead out of the cache
+            number = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            file = os.fdopen(number, "wb", buffering=0)
+            file.truncate(offset)
+            file.seek(offset)
+        except OSError as exc:
+            raise BackendError(_disk_said(self._part, exc)) from exc
+        return file
+
+    def _remember(self, response: Any) -> None:  # noqa: ANN401  as in `_open`
+        etag = response.headers.get("ETag", "").strip()
+        if etag.startswith('"') and etag.isprintable():  # a weak one (W/) does not tell parts apart
+            self._etag.write_text(f"{redact(self._url)}\n{etag}\n", "utf-8")
+        else:
+            self._etag.unlink(missing_ok=True)
+
+    def _error(self, said: str) -> DownloadError:
+        return DownloadError(f"{redact(self._url)}: {said}")
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects over HTTP alone, 308 too, which urllib of Python 3.10 does not know."""
+
+    http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302
+
+    def redirect_request(  # noqa: PLR0913, PLR0917  the signature urllib calls
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: Any,
+        newurl: str,  # noqa: ANN401
+    ) -> urllib.request.Request:
+        """Return the next request; a login stays with the host that it is for."""
+        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+            raise urllib.error.HTTPError(req.full_url, code, f"redirects to {newurl[:80]}", headers, fp)
+        return urllib.request.Request(newurl, headers=dict(req.headers), unverifiable=True)  # noqa: S310  just checked
+
+
+def _request(url: str) -> urllib.request.Request:
+    """Return the request for an address, its login moved to a header.
+
+    Raises:
+        ValueError: it is no http address.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is no http or https address")
+    login, _, host = parts.netloc.rpartition("@")
+    path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    request = urllib.request.Request(  # noqa: S310  just checked
+        urllib.parse.urlunsplit((parts.scheme, host, path, parts.query, "")),
+        # Compressed bytes have another size, and no parts that can be asked for.
+        headers={"User-Agent": f"streamer/{__version__}", "Accept-Encoding": "identity"},
+    )
+    if login:
+        encoded = base64.b64encode(urllib.parse.unquote_to_bytes(login)).decode()
+        request.add_unredirected_header("Authorization", f"Basic {encoded}")
+    return request
+
+
+def _reason(exc: Exception, idle_s: float) -> str:
+    """Say in one sentence why an address gave nothing."""
+    if isinstance(exc, urllib.error.HTTPError):
+        return _status_said(exc)
+    cause = exc.reason if isinstance(exc, urllib.error.URLError) else exc
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({cause.verify_message}): is this machine's clock right, and is the package "
+            "ca-certificates installed? SSL_CERT_FILE names the authorities of a network that has its own"
+        )
+    if isinstance(cause, ssl.SSLError):
+        return f"no encrypted connection comes about ({cause.reason})"
+    if isinstance(cause, socket.gaierror):
+        return "its name can't be resolved: there is no network or no DNS here, or the name is wrong"
+    if isinstance(cause, TimeoutError):
+        return f"nothing came for {idle_s:.0f} s"
+    if isinstance(cause, ConnectionRefusedError):
+        return "refuses the connection"
+    if isinstance(cause, http.client.HTTPException) and not isinstance(cause, ConnectionError):
+        return f"does not answer as a web server does ({type(cause).__name__})"
+    if isinstance(cause, OSError):
+        if cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+            return "can't be reached from here: there is no network, or no way to it"
+        return f"the connection failed ({cause.strerror or cause})"
+    return str(cause)
+
+
+def _status_said(exc: urllib.error.HTTPError) -> str:
+    if exc.code in (404, 410):
+        return f"there is no such file (HTTP {exc.code})"
+    if exc.code in (401, 403, 407):
+        return f"does not give it to us (HTTP {exc.code})"
+    if exc.code == http.HTTPStatus.TOO_MANY_REQUESTS:
+        return "was asked too often (HTTP 429); try again later"
+    if exc.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        return f"the server has a fault of its own (HTTP {exc.code}); try again later"
+    return f"answers HTTP {exc.code} ({' '.join(str(exc.reason).split())[:120]})"
+
+
+def _disk_said(path: Path, exc: OSError) -> str:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{path}: the disk is full; make room, or choose another folder with STREAMER_CACHE"
+    return f"{path}: can't be written ({exc.strerror}); STREAMER_CACHE chooses another folder"

@@ -1,0 +1,41 @@
+"""What the raw numbers of one real picture can say against a family. Shared by the families' own looks at them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_ROUNDED = 0.05  # a quantised 0 or 1 may come back so far off
+_FRACTION = 1.5  # boxes in fractions of the picture reach little beyond 1
+
+
+def not_probabilities(values: NDArray[np.float32], what: str = "scores") -> str | None:
+    """Say that some values lie outside 0 to 1: they lack their sigmoid, or are something else."""
+    if values.size == 0:
+        return None
+    least, most = float(values.min()), float(values.max())
+    if np.isfinite((least, most)).all() and least >= -_ROUNDED and most <= 1 + _ROUNDED:
+        return None
+    return f"its {what} reach from {least:.3g} to {most:.3g}, outside 0 to 1"
+
+
+def normalised(boxes: NDArray[np.float32]) -> str | None:
+    """Say that boxes, which should be in px, are fractions of the picture."""
+    most = float(np.abs(boxes).max(initial=0.0))
+    return f"its boxes reach to {most:.3g} only: fractions, not px" if 0 < most <= _FRACTION else None
+
+
+def in_pixels(boxes: NDArray[np.float32]) -> str | None:
+    """Say that boxes, which should be fractions of the picture, are not."""
+    most = float(np.abs(boxes).max(initial=0.0))
+    return f"its boxes reach to {most:.4g}: px, not fractions" if most > 2 * _FRACTION else None
+
+
+def negative_sides(sides: NDArray[np.float32]) -> str | None:
+    """Say that widths or heights, (..., 2), are below 0: logarithms, not lengths."""
+    least = float(sides.min(initial=0.0))
+    return f"its widths and heights fall to {least:.3g}, below 0" if least < -_ROUNDED else None
