@@ -17,7 +17,7 @@ from streamer.core.errors import BackendError
 from streamer.infer.backends.base import IN_FLIGHT, BackendOptions
 from streamer.infer.backends.fake import FakeBackend
 from streamer.infer.backends.open import open_backend
-from streamer.infer.spec import ColorOrder, Fit, InputSpec
+from streamer.infer.spec import ColorOrder, ExtraInput, Fit, InputSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,34 +47,50 @@ LIMIT_S = 5.0
 
 
 def expected(batch: NDArray[np.uint8], spec: InputSpec) -> tuple[NDArray[np.float64], ...]:
-    """What the small network answers: twice the input as (B, 3, H, W), and the mean of each channel."""
+    """What the small network answers: twice the input as (B, 3, H, W), and the mean of each channel plus all extras."""
     values = (batch * spec.scale - np.array(spec.mean)) / np.array(spec.std)
     tensor = values.transpose(0, 3, 1, 2)
-    return 2 * tensor, tensor.mean(axis=(2, 3))
+    return 2 * tensor, tensor.mean(axis=(2, 3)) + sum(sum(extra.row) for extra in spec.extras)
 
 
 def write_network(path: Path, spec: InputSpec) -> Path:
     """Write a network with the outputs `first` (means) and `second` (twice the input)."""
     kinds = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "uint8": TensorProto.UINT8}
-    batch = "batch" if spec.max_batch > 1 else 1
-    shape = [batch, *spec.hw, 3] if spec.layout == "nhwc" else [batch, 3, *spec.hw]
-    nodes = [helper.make_node("Cast", [spec.name], ["float"], to=TensorProto.FLOAT)]
+    extra_kinds = {"float32": TensorProto.FLOAT, "int32": TensorProto.INT32, "int64": TensorProto.INT64}
+    batch = spec.max_batch if spec.fixed_batch or spec.max_batch == 1 else "batch"
+    shape: list[int | str] = [*spec.hw, 3] if spec.layout == "nhwc" else [3, *spec.hw]
+    nodes = [helper.make_node("Cast", [spec.name], ["float" if spec.batched else "alone"], to=TensorProto.FLOAT)]
+    if spec.batched:
+        shape = [batch, *shape]
+    else:
+        nodes.append(helper.make_node("Unsqueeze", ["alone", "zero"], ["float"]))
     nodes.append(
         helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2])
         if spec.layout == "nhwc"
         else helper.make_node("Identity", ["float"], ["planes"])
     )
     nodes.append(helper.make_node("Mul", ["planes", "two"], ["second"]))
-    nodes.append(helper.make_node("ReduceMean", ["planes"], ["first"], axes=[2, 3], keepdims=0))
+    nodes.append(helper.make_node("ReduceMean", ["planes"], ["means"], axes=[2, 3], keepdims=0))
+    for i, extra in enumerate(spec.extras):
+        nodes.append(helper.make_node("Cast", [extra.name], [f"extra{i}"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("ReduceSum", [f"extra{i}", "one"], [f"sum{i}"], keepdims=1))
+    nodes.append(helper.make_node("Sum", ["means", *(f"sum{i}" for i in range(len(spec.extras)))], ["first"]))
     graph = helper.make_graph(
         nodes,
         "small",
-        [helper.make_tensor_value_info(spec.name, kinds[spec.dtype], shape)],
+        [
+            helper.make_tensor_value_info(spec.name, kinds[spec.dtype], shape),
+            *(helper.make_tensor_value_info(e.name, extra_kinds[e.dtype], [batch, 2]) for e in spec.extras),
+        ],
         [
             helper.make_tensor_value_info("first", TensorProto.FLOAT, [batch, 3]),
             helper.make_tensor_value_info("second", TensorProto.FLOAT, [batch, 3, *spec.hw]),
         ],
-        [numpy_helper.from_array(np.array([2], np.float32), "two")],
+        [
+            numpy_helper.from_array(np.array([2], np.float32), "two"),
+            numpy_helper.from_array(np.array([0], np.int64), "zero"),
+            numpy_helper.from_array(np.array([1], np.int64), "one"),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     onnx.save(model, str(path))
@@ -139,6 +155,33 @@ def test_outputs_are_right_and_in_the_order_asked_for(bench: Bench) -> None:
     check(backend.collect(backend.submit(batch)), batch)
     assert backend.kind == bench.kind
     assert backend.precision == "f32"
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_a_picture_may_come_without_a_batch(bench: Bench, layout: str) -> None:
+    spec = replace(SPEC, batched=False, layout=layout)
+    backend = bench.open(spec)
+    batch = batch_of(1)
+    check(backend.collect(backend.submit(batch)), batch, spec)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "int64"])
+def test_inputs_beside_the_picture_are_given_for_each_picture(bench: Bench, dtype: str) -> None:
+    sizes = ExtraInput(name="orig_target_sizes", dtype=dtype, row=(12, 8))
+    spec = replace(SPEC, max_batch=4, extras=(sizes, ExtraInput(name="scale_factor", dtype="float32", row=(1, 0.5))))
+    backend = bench.open(spec)
+    for count in (1, 3, 2):
+        batch = batch_of(count, count=count)
+        check(backend.collect(backend.submit(batch)), batch, spec)
+
+
+def test_a_fixed_batch_is_always_whole(bench: Bench) -> None:
+    spec = replace(SPEC, max_batch=4, fixed_batch=True)
+    backend = bench.open(spec)
+    batch = batch_of(1, count=4)
+    check(backend.collect(backend.submit(batch)), batch, spec)
+    with pytest.raises(ValueError, match=r"expected \(4..4, 8, 12, 3\) uint8, got \(1, 8, 12, 3\)"):
+        backend.submit(batch_of(1))
 
 
 @pytest.mark.parametrize("latency", [True, False])

@@ -100,6 +100,18 @@ def test_boxes_in_the_padding_alone_are_nothing() -> None:
     model.close()
 
 
+def test_a_fixed_batch_is_filled_up_and_answered_for_the_pictures_alone() -> None:
+    spec = spec_of(max_batch=4)
+    spec = replace(spec, input=replace(spec.input, fixed_batch=True))
+    model = model_of(
+        spec, [[0, 14, 64, 50, 0.9, 2]], [[10, 20, 20, 30, 0.5, 0]], [[0, 0, 9, 9, 0.9, 1]], [[0, 0, 9, 9, 0.1, 1]]
+    )
+    found = model.collect(model.submit([grey(360, 640), grey(64, 64)]))
+    assert [len(one) for one in found] == [1, 1]
+    np.testing.assert_allclose(found[1].boxes, [[10, 20, 20, 30]], atol=1e-3)
+    model.close()
+
+
 def test_nothing_found_is_nothing() -> None:
     model = model_of(spec_of(), [[0, 0, 9, 9, 0.1, 1]])
     (found,) = model.collect(model.submit([grey(20, 30)]))

@@ -266,6 +266,16 @@ def test_an_open_batch_is_used_only_where_the_output_follows(model: Path) -> Non
     assert load(model, labels="coco80").input.max_batch == 1
 
 
+def test_a_fixed_batch_is_kept(model: Path) -> None:
+    spec = load(write(model, (4, 84, 8400), shape=(4, 3, 640, 640)), labels="coco80")
+    assert (spec.input.max_batch, spec.input.fixed_batch) == (4, True)
+
+
+def test_a_picture_without_a_batch_is_taken_alone(model: Path) -> None:
+    spec = load(write(model, (1, 84, 8400), shape=(3, 640, 640)), labels="coco80")
+    assert (spec.input.max_batch, spec.input.batched, spec.input.layout) == (1, False, "nchw")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
