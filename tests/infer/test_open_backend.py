@@ -126,6 +126,23 @@ class TestEachRuntime:
             open_backend(kind, str(path), input_spec=SPEC, output_names=("out",), options=options)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs openvino")
+def test_auto_says_so_when_onnxruntime_takes_the_place_of_openvino(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.infer.backends.open.platform.machine", lambda: "x86_64")
+    path = network(tmp_path / "small.onnx", op="Inverse", domain="com.microsoft")  # ONNX Runtime's alone
+    assert "small.onnx" in refused("openvino", path)
+    backend = open_backend("auto", str(path), input_spec=SPEC, output_names=("out",), options=OPTIONS)
+    assert backend.kind == "onnxruntime"
+    backend.close()
+    assert "onnxruntime takes its place" in caplog.text
+    with pytest.raises(BackendError, match="OpenVINO can't load it"):
+        open_backend(
+            "auto", str(path), input_spec=SPEC, output_names=("out",), options=replace(OPTIONS, precision="bf16")
+        )
+
+
 def test_onnxruntime_refuses_bf16(tmp_path: Path) -> None:
     path = network(tmp_path / "small.onnx")
     options = replace(OPTIONS, precision="bf16")

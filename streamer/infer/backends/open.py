@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import logging
 import platform
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
 
     from .base import Backend, BackendOptions, OpenBackend
 
+_log = logging.getLogger(__name__)
+
 KINDS = ("auto", "tensorrt", "openvino", "onnxruntime")
+_EVERYWHERE, _EVERYWHERE_IN = "onnxruntime", ("f32",)  # a plain dependency: it reads every ONNX file, in f32
 _X86 = ("x86_64", "amd64", "i686", "i386")
 
 
@@ -32,7 +36,8 @@ def open_backend(
     """Load a model into a runtime.
 
     Args:
-        kind: one of `KINDS`, or `fake` (tests and measurements: `path` is then a script).
+        kind: one of `KINDS`, or `fake` (tests and measurements: `path` is then a script). Where `auto` has chosen a
+            runtime that can't run this model, ONNX Runtime does, and a warning says so.
         path: the model file.
         input_spec: how it is fed.
         output_names: what it answers, in the order that its head wants.
@@ -41,8 +46,19 @@ def open_backend(
     Raises:
         BackendError: that runtime can't run that model here; one sentence says why.
     """
+    chosen = choose(kind)
+    try:
+        return _opener(chosen)(path, input_spec, output_names, options)
+    except BackendError as exc:
+        if kind != "auto" or chosen == _EVERYWHERE or options.precision not in _EVERYWHERE_IN:
+            raise
+        _log.warning("%s; %s takes its place (`backend: %s` saves the attempt)", exc, _EVERYWHERE, _EVERYWHERE)
+    return _opener(_EVERYWHERE)(path, input_spec, output_names, options)
+
+
+def _opener(chosen: str) -> OpenBackend:
     opener: OpenBackend
-    match choose(kind):
+    match chosen:
         case "onnxruntime":
             from .onnxruntime import open_onnxruntime as opener  # noqa: PLC0415  only when chosen
         case "openvino":
@@ -53,7 +69,7 @@ def open_backend(
             raise BackendError("backend: tensorrt is not supported yet; use auto, openvino or onnxruntime")
         case other:
             raise BackendError(f"backend: {other!r} is not known; allowed are {', '.join(KINDS)}")
-    return opener(path, input_spec, output_names, options)
+    return opener
 
 
 def faster_precision(kind: str) -> str | None:
