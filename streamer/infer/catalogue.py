@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,10 +58,9 @@ class Catalogue:
         Raises:
             ConfigError: there is none; the nearest names are given. Or its sidecar is wrong.
         """
-        for folder in self.folders:
-            path = folder / f"{name}.yaml"
-            if os.path.isfile(path):  # noqa: PTH113  pathlib's raises where a folder may not be entered
-                return Entry(name=name, path=path, sidecar=load_sidecar(path))
+        path = self._sidecar(name)
+        if path is not None:
+            return Entry(name=name, path=path, sidecar=load_sidecar(path))
         known = self.names()
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
         raise ConfigError(
@@ -68,12 +68,29 @@ class Catalogue:
             "allowed are a catalogue name, or a path to an .onnx or .yaml file"
         )
 
+    def called(self, entry: Entry) -> str:
+        """Return what a command calls a model: its name, or the path of a sidecar that is not of the catalogue."""
+        return entry.name if entry.path.parent in self.folders else shlex.quote(str(entry.path))
+
     def with_digest(self, sha256: str) -> Entry | None:
         """Return the model whose weights have this sha256 (64 hex digits), if it is known."""
         for name in self.names():
-            entry = self.entry(name)
-            if entry.sidecar.sha256 == sha256:
-                return entry
+            path = self._sidecar(name)
+            if path is not None and sha256.encode() in path.read_bytes():  # far quicker than to parse each
+                entry = self.entry(name)
+                if entry.sidecar.sha256 == sha256:
+                    return entry
+        return None
+
+    def places(self, entry: Entry) -> tuple[Path, ...]:
+        """Return the paths where a model's weights may lie: beside its sidecar, or in the cache."""
+        return (entry.path.parent / entry.file_name, self.cache / entry.file_name)
+
+    def find(self, entry: Entry) -> Path | None:
+        """Return the path of a model's weights, if they are here. Their checksum is the caller's to compare."""
+        for path in self.places(entry):
+            if os.path.isfile(path):  # noqa: PTH113  as in `_sidecar`
+                return path
         return None
 
     def weights(self, entry: Entry) -> Path:
@@ -83,17 +100,30 @@ class Catalogue:
             MissingWeightsError: they are not on this machine yet; the message says how to get them.
             BackendError: they are not, and nobody knows where they can be had.
         """
-        places = (entry.path.parent / entry.file_name, self.cache / entry.file_name)
-        for path in places:
-            if os.path.isfile(path):  # noqa: PTH113  as in `entry`
-                return path
+        path = self.find(entry)
+        if path is not None:
+            return path
         said = entry.sidecar
         if said.url is None:
-            raise BackendError(f"model {entry.name}: its weights {places[0]} are missing")
+            raise BackendError(f"model {entry.name}: its weights {self.places(entry)[0]} are missing")
+        licence = f"licence {said.licence}" if said.licence else "licence unknown"
+        if said.sha256 is None:  # nothing that comes could be told from what is meant
+            raise MissingWeightsError(
+                f"model {entry.name}: its weights are not here yet; download {said.url} to {self.places(entry)[-1]}"
+                f" ({licence})"
+            )
+        size = f"{said.bytes / 1e6:.1f} MB, " if said.bytes else ""
         raise MissingWeightsError(
-            f"model {entry.name}: its weights are not here yet; download {said.url} to {places[-1]}"
-            f" ({_size(said)}sha256 {said.sha256}, licence {said.licence})"
+            f"model {entry.name}: its weights are not here yet; `streamer models pull {self.called(entry)}` fetches"
+            f" them ({size}{licence}, {said.url})"
         )
+
+    def _sidecar(self, name: str) -> Path | None:
+        for folder in self.folders:
+            path = folder / f"{name}.yaml"
+            if os.path.isfile(path):  # noqa: PTH113  pathlib's raises where a folder may not be entered
+                return path
+        return None
 
 
 def open_catalogue(environ: Mapping[str, str] | None = None) -> Catalogue:
@@ -123,7 +153,3 @@ def _folders() -> tuple[Path, ...]:
 def _in_checkout() -> bool:
     # A folder named engines beside an installed package may be anybody's: the project's own file tells.
     return (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "engines").is_dir()
-
-
-def _size(said: Sidecar) -> str:
-    return f"{said.bytes} bytes, " if said.bytes else ""

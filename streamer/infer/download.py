@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import errno
 import http.client
 import os
 import re
-import socket
-import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -21,12 +19,13 @@ from streamer import __version__
 from streamer.core.errors import BackendError
 from streamer.core.redact import redact
 
+from .pull_faults import disk_said, reason, status_said
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 # Told how many bytes are here, and of how many (None: not known).
-Progress = Callable[[int, "int | None"], None] if TYPE_CHECKING else None
+Progress = Callable[[int, "int | None"], None]
 
 IDLE_S = 30.0  # without data
 _LEAST_BYTES = 1024  # in `IDLE_S`: a server that drips is one that stands still
@@ -68,6 +67,38 @@ def download(
         BackendError: the part file can't be written.
     """
     _Download(url, part, size=size, progress=progress, idle_s=idle_s).run()
+
+
+def open_part(part: Path, offset: int) -> IO[bytes]:
+    """Open an unfinished file to write on at `offset` bytes, unbuffered.
+
+    Raises:
+        BackendError: it can't be written.
+    """
+    try:
+        # A link would lead out of the cache.
+        number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as exc:
+        raise BackendError(disk_said(part, exc)) from exc
+    file = os.fdopen(number, "wb", buffering=0)
+    file.truncate(offset)
+    file.seek(offset)
+    return file
+
+
+def write_all(file: IO[bytes], block: bytes, path: Path) -> int:
+    """Write a block to the unbuffered file at `path`; return its length.
+
+    Raises:
+        BackendError: the disk is full or fails.
+    """
+    left = memoryview(block)
+    try:
+        while left:  # a disk that is nearly full takes less
+            left = left[file.write(left) :]
+    except OSError as exc:
+        raise BackendError(disk_said(path, exc)) from exc
+    return len(block)
 
 
 def impostor(start: bytes, content_type: str = "") -> str | None:
@@ -123,17 +154,19 @@ class _Download:
             with closing(self._open(have)) as response:
                 answer = self._answer(response, have)
                 self._copy(response, answer)
-        except (OSError, http.client.HTTPException, ValueError) as exc:
-            if isinstance(exc, urllib.error.HTTPError):
-                exc.close()
-                if exc.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-                    self._part.unlink(missing_ok=True)  # it is of something longer
-                    return self._once(0)
-            raise self._error(_reason(exc, self._idle_s)) from exc
-        return None
+        except urllib.error.HTTPError as exc:
+            exc.close()
+            if exc.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not have:
+                raise self._error(status_said(exc.code, str(exc.reason))) from exc
+            self._part.unlink(missing_ok=True)  # it is of something longer
+            self._once(0)
+        except (OSError, http.client.HTTPException, UnicodeError) as exc:  # a host's name that IDNA can't write
+            raise self._error(reason(exc, self._idle_s)) from exc
 
     def _open(self, have: int) -> Any:  # noqa: ANN401  http.client.HTTPResponse, which urllib's stubs do not promise
         request = _request(self._url)
+        if request is None:
+            raise self._error("is no http or https address")
         if have:
             request.add_header("Range", f"bytes={have}-")
             with suppress(OSError, ValueError):
@@ -167,9 +200,9 @@ class _Download:
         if None not in (answer.size, self._size) and answer.size != self._size:
             raise self._error(f"has {answer.size:,} bytes, not {self._size:,}: it is not the file that is meant")
         size = self._size if answer.size is None else answer.size
-        with self._opened(answer.offset) as file:
+        with open_part(self._part, answer.offset) as file:
             self._remember(response)
-            done = self._write(file, start, answer.offset)
+            done = answer.offset + write_all(file, start, self._part)
             self._progress(done, size)
             done = self._pump(response, file, done, size)
         if size is not None and done < size:
@@ -181,10 +214,10 @@ class _Download:
             try:
                 block = response.read1(_BLOCK)
             except (OSError, http.client.HTTPException) as exc:
-                raise _CutOffError(f"was cut off at {done:,} bytes: {_reason(exc, self._idle_s)}") from exc
+                raise _CutOffError(f"was cut off at {done:,} bytes: {reason(exc, self._idle_s)}") from exc
             if not block:
                 return done
-            done = self._write(file, block, done)
+            done += write_all(file, block, self._part)
             if size is not None and done > size:
                 raise self._error(f"gives more than the {size:,} bytes that it should have")
             self._progress(done, size)
@@ -193,29 +226,15 @@ class _Download:
                     raise _CutOffError(f"gave {done - then} bytes in {self._idle_s:.0f} s, at {done:,} bytes")
                 since, then = time.monotonic(), done
 
-    def _write(self, file: IO[bytes], block: bytes, done: int) -> int:
-        try:
-            file.write(block)
-        except OSError as exc:
-            raise BackendError(_disk_said(self._part, exc)) from exc
-        return done + len(block)
-
-    def _opened(self, offset: int) -> IO[bytes]:
-        try:  # a link would lead out of the cache
-            number = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-            file = os.fdopen(number, "wb", buffering=0)
-            file.truncate(offset)
-            file.seek(offset)
-        except OSError as exc:
-            raise BackendError(_disk_said(self._part, exc)) from exc
-        return file
-
     def _remember(self, response: Any) -> None:  # noqa: ANN401  as in `_open`
         etag = response.headers.get("ETag", "").strip()
-        if etag.startswith('"') and etag.isprintable():  # a weak one (W/) does not tell parts apart
-            self._etag.write_text(f"{redact(self._url)}\n{etag}\n", "utf-8")
-        else:
-            self._etag.unlink(missing_ok=True)
+        strong = etag.startswith('"') and etag.isprintable()  # a weak one (W/) does not tell parts apart
+        try:
+            self._etag.unlink(missing_ok=True)  # it may be a link
+            if strong:
+                self._etag.write_text(f"{redact(self._url)}\n{etag}\n", "utf-8")
+        except OSError as exc:
+            raise BackendError(disk_said(self._etag, exc)) from exc
 
     def _error(self, said: str) -> DownloadError:
         return DownloadError(f"{redact(self._url)}: {said}")
@@ -226,14 +245,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     http_error_308 = urllib.request.HTTPRedirectHandler.http_error_302
 
-    def redirect_request(  # noqa: PLR0913, PLR0917  the signature urllib calls
+    def redirect_request(
         self,
         req: urllib.request.Request,
         fp: IO[bytes],
         code: int,
-        msg: str,
-        headers: Any,
-        newurl: str,  # noqa: ANN401
+        msg: str,  # noqa: ARG002  the signature urllib calls
+        headers: Any,  # noqa: ANN401  an HTTPMessage, which the stubs do not say
+        newurl: str,
     ) -> urllib.request.Request:
         """Return the next request; a login stays with the host that it is for."""
         if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
@@ -241,15 +260,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return urllib.request.Request(newurl, headers=dict(req.headers), unverifiable=True)  # noqa: S310  just checked
 
 
-def _request(url: str) -> urllib.request.Request:
-    """Return the request for an address, its login moved to a header.
-
-    Raises:
-        ValueError: it is no http address.
-    """
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("is no http or https address")
+def _request(url: str) -> urllib.request.Request | None:
+    """Return the request for an address, its login moved to a header, or None if it is no http address."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            return None
+    except ValueError:  # brackets that hold no IPv6 address
+        return None
     login, _, host = parts.netloc.rpartition("@")
     path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~")
     request = urllib.request.Request(  # noqa: S310  just checked
@@ -261,48 +279,3 @@ def _request(url: str) -> urllib.request.Request:
         encoded = base64.b64encode(urllib.parse.unquote_to_bytes(login)).decode()
         request.add_unredirected_header("Authorization", f"Basic {encoded}")
     return request
-
-
-def _reason(exc: Exception, idle_s: float) -> str:
-    """Say in one sentence why an address gave nothing."""
-    if isinstance(exc, urllib.error.HTTPError):
-        return _status_said(exc)
-    cause = exc.reason if isinstance(exc, urllib.error.URLError) else exc
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate is not trusted ({cause.verify_message}): is this machine's clock right, and is the package "
-            "ca-certificates installed? SSL_CERT_FILE names the authorities of a network that has its own"
-        )
-    if isinstance(cause, ssl.SSLError):
-        return f"no encrypted connection comes about ({cause.reason})"
-    if isinstance(cause, socket.gaierror):
-        return "its name can't be resolved: there is no network or no DNS here, or the name is wrong"
-    if isinstance(cause, TimeoutError):
-        return f"nothing came for {idle_s:.0f} s"
-    if isinstance(cause, ConnectionRefusedError):
-        return "refuses the connection"
-    if isinstance(cause, http.client.HTTPException) and not isinstance(cause, ConnectionError):
-        return f"does not answer as a web server does ({type(cause).__name__})"
-    if isinstance(cause, OSError):
-        if cause.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH):
-            return "can't be reached from here: there is no network, or no way to it"
-        return f"the connection failed ({cause.strerror or cause})"
-    return str(cause)
-
-
-def _status_said(exc: urllib.error.HTTPError) -> str:
-    if exc.code in (404, 410):
-        return f"there is no such file (HTTP {exc.code})"
-    if exc.code in (401, 403, 407):
-        return f"does not give it to us (HTTP {exc.code})"
-    if exc.code == http.HTTPStatus.TOO_MANY_REQUESTS:
-        return "was asked too often (HTTP 429); try again later"
-    if exc.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        return f"the server has a fault of its own (HTTP {exc.code}); try again later"
-    return f"answers HTTP {exc.code} ({' '.join(str(exc.reason).split())[:120]})"
-
-
-def _disk_said(path: Path, exc: OSError) -> str:
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{path}: the disk is full; make room, or choose another folder with STREAMER_CACHE"
-    return f"{path}: can't be written ({exc.strerror}); STREAMER_CACHE chooses another folder"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -12,7 +12,7 @@ from streamer.core.errors import ConfigError
 from streamer.core.names import needs_alias
 
 from .labels import load_labels
-from .spec import SpecOptions
+from .spec import SpecOptions, Task
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -44,6 +44,7 @@ def _topic_name(value: str) -> str:
 Ratio = Annotated[float, BeforeValidator(_ratio), Field(gt=0, allow_inf_nan=False)]
 PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_each)]
 TopicName = Annotated[str, AfterValidator(_topic_name)]
+ClassId = Annotated[int, Field(ge=0, lt=65536)]
 Side = Annotated[int, Field(ge=8, le=16384)]
 
 
@@ -56,6 +57,7 @@ class Sidecar(BaseModel):
     task: str | None = None
     head: str | None = None
     labels: str | list[str] | None = None  # coco80, a file beside the sidecar, or the names
+    ids: Literal["coco91"] | ClassId | list[ClassId] | None = None  # the network's own of each label; first, or each
     aliases: dict[str, TopicName] | None = None  # class -> its name in topics, for one that holds / + or #
     size: Side | tuple[Side, Side] | None = None  # px; two numbers are height, width
     color: str | None = Field(None, validation_alias=AliasChoices("color", "colour"))
@@ -68,10 +70,14 @@ class Sidecar(BaseModel):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     bytes: Annotated[int, Field(gt=0)] | None = None
     url: str | None = None
+    mirrors: list[str] | None = None  # further addresses of the same bytes
     licence: str | None = Field(None, validation_alias=AliasChoices("licence", "license"))
     source: str | None = None
     grade: str | None = None  # how well the checksum is confirmed: A upstream's own, B two projects, C one
-    ap: float | None = None  # COCO AP 0.5:0.95, as published
+    ap: float | None = None  # COCO AP 0.5:0.95, percent
+    ap_source: str | None = None  # who measured it
+    top1: float | None = None  # ImageNet top-1, percent
+    top1_source: str | None = None
     measured: dict[str, Any] | None = None  # figures of the project's own
     notes: str | None = None
 
@@ -84,6 +90,8 @@ class Sidecar(BaseModel):
         Raises:
             ConfigError: the labels can't be read.
         """
+        if self.task == Task.CLASSIFY.value:  # refused before its names matter
+            return SpecOptions(task=self.task)
         labels = load_labels(self.labels, beside=folder) if isinstance(self.labels, str) else self.labels
         return SpecOptions(
             task=self.task,
@@ -97,6 +105,7 @@ class Sidecar(BaseModel):
             std=self.std,
             fit=self.fit,
             pad=self.pad,
+            ids=self.ids,
         )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from streamer.core.errors import BackendError, ConfigError
-from streamer.infer.catalogue import Catalogue, cache_folder, open_catalogue
+from streamer.infer.catalogue import Catalogue, Entry, MissingWeightsError, cache_folder, open_catalogue
 from streamer.infer.heads import HEADS
+from streamer.infer.sidecar import load_sidecar
 
 SHA = "ab" * 32
 SIDECAR = f"file: small.onnx\nurl: https://example.org/s.onnx\nbytes: 9\nsha256: {SHA}\nlicence: MIT\n"
@@ -23,18 +25,57 @@ def catalogue(tmp_path: Path) -> Catalogue:
     return Catalogue((folder,), tmp_path / "cache")
 
 
+PERMISSIVE = {"Apache-2.0", "MIT", "BSD-3-Clause"}
+CLASSES = {"coco80": 80, "imagenet1000": 1000}
+A_REVISION = re.compile(r"/releases/download/[\w.]+/|/(?:resolve|raw|opencv_zoo)/[0-9a-f]{7,40}/")
+
+
 @pytest.mark.parametrize("name", open_catalogue({}).names())
 def test_every_tracked_sidecar_says_what_a_user_must_know(name: str) -> None:
     entry = open_catalogue({}).entry(name)
     said = entry.sidecar
-    assert said.head in HEADS
-    assert said.task == "detect"
+    assert said.task in {"detect", "classify"}
+    assert said.head in HEADS if said.task == "detect" else said.head is None
     assert said.sha256
-    assert said.bytes
+    assert said.bytes or "size in bytes is not confirmed" in str(said.notes)
     assert said.source
-    assert said.licence == "Apache-2.0"
-    assert entry.sidecar.options(entry.path.parent).labels
+    assert said.licence in PERMISSIVE
+    assert said.labels
+    assert isinstance(said.labels, list) or said.labels in CLASSES
+    assert entry.file_name == f"{name}.onnx"  # two of one name would take each other's place in the cache
     assert said.url or (entry.path.parent / entry.file_name).is_file()
+    assert (said.grade in {"A", "B"}) == (said.url is not None)
+    assert said.ap is None or said.ap_source
+    assert said.top1 is None or said.top1_source
+
+
+@pytest.mark.parametrize("name", [n for n in open_catalogue({}).names() if open_catalogue({}).entry(n).sidecar.head])
+def test_the_labels_of_a_detector_are_as_many_as_its_ids(name: str) -> None:
+    entry = open_catalogue({}).entry(name)
+    options = entry.sidecar.options(entry.path.parent)
+    assert isinstance(options.labels, tuple)
+    assert len(options.labels) == CLASSES.get(str(entry.sidecar.labels), len(options.labels))
+    assert len(set(options.labels)) == len(options.labels)
+    if isinstance(options.ids, list):
+        assert len(options.ids) == len(options.labels)
+
+
+@pytest.mark.parametrize("name", open_catalogue({}).names())
+def test_addresses_are_of_one_revision_or_say_that_they_are_not(name: str) -> None:
+    said = open_catalogue({}).entry(name).sidecar
+    addresses = [*([said.url] if said.url else []), *(said.mirrors or ())]
+    assert all(address.startswith("https://") for address in addresses)
+    assert "raw.githubusercontent.com" not in " ".join(addresses)  # it answers with git-lfs pointers
+    for number, address in enumerate(addresses):
+        if not A_REVISION.search(address):
+            assert "/resolve/main/" in address
+            assert number > 0 or "follows the repository's main branch" in str(said.notes)
+
+
+def test_no_two_models_are_the_same_file() -> None:
+    catalogue = open_catalogue({})
+    sums = [catalogue.entry(name).sidecar.sha256 for name in catalogue.names()]
+    assert len(set(sums)) == len(sums)
 
 
 def test_the_catalogue_has_the_default_models() -> None:
@@ -53,10 +94,21 @@ def test_an_unknown_name_gets_the_nearest(catalogue: Catalogue) -> None:
 def test_missing_weights_say_how_to_get_them(catalogue: Catalogue) -> None:
     with pytest.raises(BackendError) as caught:
         catalogue.weights(catalogue.entry("small"))
-    for part in ("https://example.org/s.onnx", str(catalogue.cache / "small.onnx"), SHA, "9 bytes", "MIT"):
+    for part in ("`streamer models pull small`", "https://example.org/s.onnx", "0.0 MB", "MIT"):
         assert part in str(caught.value)
     with pytest.raises(BackendError, match=r"large\.onnx are missing"):
         catalogue.weights(catalogue.entry("large"))
+
+
+def test_missing_weights_of_an_own_sidecar_are_pulled_by_its_path(catalogue: Catalogue, tmp_path: Path) -> None:
+    own = tmp_path / "my models" / "own.yaml"
+    own.parent.mkdir()
+    own.write_text(f"url: https://example.org/own.onnx\nsha256: {SHA}\n")
+    with pytest.raises(MissingWeightsError, match=re.escape(f"`streamer models pull '{own}'` fetches")):
+        catalogue.weights(Entry(name="own", path=own, sidecar=load_sidecar(own)))
+    own.write_text("url: https://example.org/own.onnx\n")
+    with pytest.raises(MissingWeightsError, match=f"download https://example.org/own.onnx to {catalogue.cache}"):
+        catalogue.weights(Entry(name="own", path=own, sidecar=load_sidecar(own)))
 
 
 def test_weights_lie_in_the_cache_or_beside_the_sidecar(catalogue: Catalogue) -> None:

@@ -34,8 +34,13 @@ bytes: 1234
 license: Apache-2.0
 source: our own
 url: https://example.org/parcels.onnx
+mirrors: [https://example.net/parcels.onnx]
 grade: A
 ap: 40.5
+ap_source: ourselves
+top1: 69.4
+top1_source: ourselves
+ids: [1, 2, 4, 8]
 measured: {recall: 0.98}
 notes: nothing more
 """
@@ -53,6 +58,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert options.labels == ("box", "no", "7", "on")  # names are text, whatever YAML makes of them
     assert options.aliases == {"box": "Carton Box"}
     assert options.size == (384, 640)
+    assert options.ids == [1, 2, 4, 8]
     assert options.scale == pytest.approx(1 / 255)
     assert options.mean == (0.485, 0.456, 0.406)
     assert options.std == (0.25, 0.25, 0.25)
@@ -65,6 +71,16 @@ def test_labels_may_be_a_list_that_ships_or_a_file_beside(tmp_path: Path) -> Non
     coco = load_sidecar(write(tmp_path, "labels: coco80")).options(tmp_path).labels
     assert isinstance(coco, tuple)
     assert len(coco) == 80
+
+
+@pytest.mark.parametrize(("text", "ids"), [("coco91", "coco91"), ("1", 1), ("[3, 1]", [3, 1])])
+def test_ids_are_a_list_that_is_known_the_first_or_each(tmp_path: Path, text: str, ids: object) -> None:
+    assert load_sidecar(write(tmp_path, f"ids: {text}")).options(tmp_path).ids == ids
+
+
+def test_the_names_of_a_classifier_are_not_read_yet(tmp_path: Path) -> None:
+    options = load_sidecar(write(tmp_path, "task: classify\nlabels: imagenet1000\n")).options(tmp_path)
+    assert (options.task, options.labels) == ("classify", None)
 
 
 def test_a_tag_makes_nothing(tmp_path: Path) -> None:
@@ -89,6 +105,9 @@ def test_a_tag_makes_nothing(tmp_path: Path) -> None:
         ("sha256: abc", "sha256: 'abc' is not allowed"),
         ("labels: {a: b}", "labels: "),
         ("bytes: -1", "bytes: "),
+        ("ids: coco", "ids: 'coco' is not allowed"),
+        ("ids: -1", "ids: '-1' is not allowed"),
+        ("ids: [1, x]", "ids: "),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path: Path, text: str, said: str) -> None:
