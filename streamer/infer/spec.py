@@ -95,7 +95,7 @@ class ModelSpec:
     labels: tuple[str, ...]
     input: InputSpec
     output_names: tuple[str, ...]
-    decided_by: str  # options | sidecar | catalogue | metadata | shapes | probe: what chose the head
+    decided_by: str  # options | sidecar | catalogue | metadata | companion | shapes | probe: what chose the head
     columns: int | None = None  # classes as the network counts them, background included; None: as many as labels
     ids: tuple[int, ...] | None = None  # the network's own id of each label; None: 0, 1, 2 ...
     aliases: Mapping[str, str] = field(default_factory=dict)  # class as `labels` spell it -> its name in topics

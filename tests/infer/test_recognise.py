@@ -495,7 +495,6 @@ def test_the_real_yolox_asks_and_is_then_understood(shared_data: Path) -> None:
     assert load_spec(path, options=SpecOptions(head="yolox", labels="coco80")).decided_by == "options"
 
 
-@pytest.mark.parametrize("file", ["fastestdet_352", "nanodet_m_320", "ultraface_rfb320", "squeezenet1_1"])
-def test_families_without_a_head_are_refused(shared_data: Path, file: str) -> None:
-    with pytest.raises(BackendError, match=r"no head that Streamer has|looks like a classifier"):
-        load_spec(str(shared_data / "models" / f"{file}.onnx"))
+def test_a_classifier_is_not_taken_for_a_detector(shared_data: Path) -> None:
+    with pytest.raises(BackendError, match="looks like a classifier"):
+        load_spec(str(shared_data / "models" / "squeezenet1_1.onnx"))

@@ -106,7 +106,7 @@ class HeadChoice:
     def _with_names(self, readings: Sequence[Reading]) -> list[_Fit]:
         if self._labels is None:
             return [_Fit(reading, None) for reading in readings]
-        said, layer = self._layers.first("ids")
+        said, layer = self._layers.ids()
         count = len(self._labels)
         if said is not None:
             ids = _ids_as_said(said, count, layer)

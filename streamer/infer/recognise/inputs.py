@@ -103,6 +103,8 @@ def _picture(facts: OnnxFacts) -> tuple[Port, list[Port]]:
 def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...], default_hw: HW) -> HW:
     """Return (height, width): the file's own, or what is said where the file leaves it open."""
     for asked, layer in layers.all("size"):
+        if layer.source == "companion":  # it speaks of the training, not of this export
+            continue
         hw = (asked, asked) if isinstance(asked, int) else tuple(asked)
         if any(own not in (None, side) for own, side in zip(sides, hw, strict=True)):
             own = " x ".join("?" if side is None else str(side) for side in sides)

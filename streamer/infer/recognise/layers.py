@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Layer:
     """One source of facts; its labels are read already."""
 
-    source: str  # options | sidecar | catalogue | metadata
+    source: str  # options | sidecar | catalogue | metadata | companion
     where: str  # how a message names it
     said: SpecOptions
 
@@ -42,6 +42,15 @@ class Layers:
             value = getattr(layer.said, key)
             if value is not None:
                 return value, layer
+        return None, _NOBODY
+
+    def ids(self) -> tuple[Any, Layer]:
+        """Return what is said of the classes' ids by whoever names the classes, or by a more trusted source."""
+        for layer in self.layers:
+            if layer.said.ids is not None:
+                return layer.said.ids, layer
+            if layer.said.labels is not None:
+                break
         return None, _NOBODY
 
     def all(self, key: str) -> Iterable[tuple[Any, Layer]]:

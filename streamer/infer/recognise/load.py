@@ -17,6 +17,7 @@ from streamer.infer.signature import Signature
 from streamer.infer.spec import ModelSpec, SpecOptions, Task
 
 from .choose import Choice, HeadChoice
+from .companions import companion_layers
 from .inputs import Axes, input_spec, read_axes
 from .layers import Layer, Layers, options_layer
 from .metadata import Metadata, read_metadata
@@ -48,7 +49,8 @@ def load_spec(model: str, *, options: SpecOptions = _NOTHING_SAID, catalogue: Ca
     """Recognise a model.
 
     Options are trusted first, then a sidecar beside the file, the catalogue (by name or checksum), the file's own
-    metadata, and its shapes where they leave no doubt.
+    metadata, what other programs left beside it, and its shapes where they leave no doubt. A trial run on a picture
+    backs what nobody has said.
 
     Args:
         model: a catalogue name, or the path of an `.onnx` file or of a `.yaml` sidecar.
@@ -65,7 +67,9 @@ def load_spec(model: str, *, options: SpecOptions = _NOTHING_SAID, catalogue: Ca
     metadata = read_metadata(facts.metadata)
     told = _told(found, facts, catalogue)
     own = Layer("metadata", "its metadata", metadata.options)
-    layers = Layers((options_layer(options), *told, own))
+    trusted = (options_layer(options), *told, own)
+    named = any(layer.said.labels for layer in trusted)
+    layers = Layers((*trusted, *companion_layers(facts.path, named=named)))
     _refuse_other_tasks(facts, layers)
     _refuse_odd_outputs(facts)
     axes = read_axes(facts, layers)
