@@ -1,39 +1,51 @@
-"""Detections drawn onto a picture, for people: legible at any size, and to the colour-blind."""
+"""Detections drawn onto a picture, for people: legible at any size, on any background, and to the colour-blind."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
+from .lettering import Lettering, showable
+from .palette import BLACK, WHITE, Stroke, color_of, ink_on, stroke_of
+from .placement import place_labels
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from streamer.core.results import Detection, Detections
 
-# Okabe and Ito's palette, BGR, without black: told apart with any colour vision.
-PALETTE = (
-    (0, 159, 230),  # orange
-    (233, 180, 86),  # sky blue
-    (115, 158, 0),  # bluish green
-    (66, 228, 240),  # yellow
-    (178, 114, 0),  # blue
-    (0, 94, 213),  # vermilion
-    (167, 121, 204),  # reddish purple
-)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FONT_PX = 22.0  # height of a capital letter at scale 1
-_TEXT_SHARE = 0.018  # of the shorter side
-_LEAST_TEXT_PX = 8.0
+    from .palette import Bgr
+    from .placement import Placed, Rect
 
-Rect = tuple[int, int, int, int]  # left, top, right, bottom, px
+_TEXT_SHARE = 0.01  # of the longer side: as large on a screen that shows all of the picture, whatever its size
+_MOST_TEXT_SHARE = 0.08  # of the shorter side
+_LEAST_TEXT_PX = 12  # below, letters are no longer told apart: a small picture gets shorter labels, not smaller ones
+_NAME_PX = 16  # text sizes: a longer name is cut
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Widths of the lines of a frame, px. From inside to outside: white, the class's colour, black."""
+
+    line: int
+    edge: int  # of each of the two edges; one of them contrasts with any background
+
+    @property
+    def whole(self) -> int:
+        return self.line + 2 * self.edge
 
 
 def draw(bgr: NDArray[np.uint8], detections: Detections, labels: Sequence[str]) -> NDArray[np.uint8]:
     """Return a copy of a picture with boxes, class names and scores.
+
+    A frame lies around its box, and hides nothing of it, but at the picture's edge. Where a label would cover another
+    label or box it is shortened: to the class, then to the detection's number (#1 is the best); where even that finds
+    no place, there is none. Size and pixels stay the picture's own, so that boxes reported in px are found again.
 
     Args:
         bgr: (H, W, 3).
@@ -41,74 +53,101 @@ def draw(bgr: NDArray[np.uint8], detections: Detections, labels: Sequence[str]) 
         labels: class names by class id.
     """
     canvas: Any = np.ascontiguousarray(bgr).copy()
-    text_px = max(_LEAST_TEXT_PX, min(canvas.shape[:2]) * _TEXT_SHARE)
-    line = max(2, round(text_px / 6))
+    size_px = _text_px(canvas.shape[:2])
+    pen = _Pen(line=max(2, round(size_px / 6)), edge=max(1, round(size_px / 20)))
     found = list(detections)
-    for detection in reversed(found):  # the best lies on top
-        left, top, right, bottom = (round(side) for side in detection.box)
-        # A dark edge around the colour keeps it visible on its own colour.
-        cv2.rectangle(canvas, (left, top), (right, bottom), (0, 0, 0), line + 2)
-        cv2.rectangle(canvas, (left, top), (right, bottom), _color(detection), line)
-    taken: list[Rect] = []
-    for detection in found:  # the best chooses its place first
-        taken.append(
-            _draw_label(canvas, detection, f"{labels[detection.class_id]} {detection.score:.2f}", text_px, taken)
-        )
+    frames = [_frame(detection, canvas.shape[:2], pen) for detection in found]
+    for detection, frame in reversed(list(zip(found, frames, strict=True))):  # the best lies on top
+        _draw_frame(canvas, frame, pen, color_of(detection.class_id), stroke_of(detection.class_id))
+    lettering = Lettering(size_px)
+    texts = [
+        _forms(lettering, detection, labels[detection.class_id], number, canvas.shape[1])
+        for number, detection in enumerate(found, start=1)
+    ]
+    sizes = [[lettering.plate_size(text) for text in forms] for forms in texts]
+    placed = place_labels(frames, sizes, canvas.shape[:2])
+    for detection, place in zip(found, placed, strict=True):
+        if place is not None and place.leader is not None:
+            _draw_leader(canvas, place.leader, pen, color_of(detection.class_id))
+    for detection, place, forms in zip(found, placed, texts, strict=True):
+        if place is not None:
+            _draw_plate(canvas, place, color_of(detection.class_id))
+            lettering.write(canvas, forms[place.form], place.rect[:2], ink_on(color_of(detection.class_id)))
     drawn: NDArray[np.uint8] = canvas
     return drawn
 
 
-def _color(detection: Detection) -> tuple[int, int, int]:
-    return PALETTE[detection.class_id % len(PALETTE)]
+def _text_px(picture_hw: tuple[int, int]) -> int:
+    wanted = min(max(picture_hw) * _TEXT_SHARE, min(picture_hw) * _MOST_TEXT_SHARE)
+    return max(_LEAST_TEXT_PX, round(wanted))
 
 
-def _draw_label(canvas: Any, detection: Detection, text: str, text_px: float, taken: Sequence[Rect]) -> Rect:  # noqa: ANN401  OpenCV's stubs want its own array type
-    """Write a label where it is free; return the place."""
-    scale, thickness = text_px / _FONT_PX, max(1, round(text_px / 9))
-    (width, height), below = cv2.getTextSize(text, _FONT, scale, thickness)
-    margin = max(2, round(text_px / 4))
-    size = (width + 2 * margin, height + below + 2 * margin)
-    place = place_label(detection.box, size, canvas.shape[:2], taken)
-    left, top, right, bottom = place
-    color = _color(detection)
-    cv2.rectangle(canvas, (left, top), (right, bottom), color, cv2.FILLED)
-    blue, green, red = color
-    ink = (0, 0, 0) if 0.114 * blue + 0.587 * green + 0.299 * red > 110 else (255, 255, 255)
-    cv2.putText(canvas, text, (left + margin, top + margin + height), _FONT, scale, ink, thickness, cv2.LINE_AA)
-    return place
+def _forms(lettering: Lettering, detection: Detection, label: str, number: int, picture_width_px: int) -> list[str]:
+    """List what a label could say, the best first."""
+    name = showable(label) or f"class {detection.class_id}"
+    name = lettering.shortened(name, min(_NAME_PX * lettering.plate_height_px, picture_width_px))
+    return [*([f"{name} {detection.score:.2f}", name] if name else []), f"#{number}"]
 
 
-def place_label(
-    box: tuple[float, float, float, float], size: tuple[int, int], picture_hw: tuple[int, int], taken: Sequence[Rect]
-) -> Rect:
-    """Find a label's place near its box: inside the picture, and over no other label where that can be.
+def _frame(detection: Detection, picture_hw: tuple[int, int], pen: _Pen) -> Rect:
+    """Return the outer edge of a box's frame, moved into the picture."""
+    left, top, right, bottom = (round(side) for side in detection.box)
+    height, width = picture_hw
+    around = pen.whole
+    return max(0, left - around), max(0, top - around), min(width, right + around), min(height, bottom + around)
+
+
+def _draw_frame(canvas: NDArray[np.uint8], outer: Rect, pen: _Pen, color: Bgr, stroke: Stroke) -> None:
+    _draw_ring(canvas, outer, pen.edge, BLACK)
+    _draw_ring(canvas, _shrunk(outer, pen.edge), pen.line, color)
+    _draw_ring(canvas, _shrunk(outer, pen.edge + pen.line), pen.edge, WHITE)
+    dash, gap = (pen.line * part for part in stroke.value)
+    if gap:
+        _draw_gaps(canvas, _shrunk(outer, pen.edge), pen.line, rhythm=(dash, gap), color=ink_on(color))
+
+
+def _shrunk(rect: Rect, by: int) -> Rect:
+    left, top, right, bottom = rect
+    return left + by, top + by, right - by, bottom - by
+
+
+def _draw_ring(canvas: NDArray[np.uint8], outer: Rect, width_px: int, color: Bgr) -> None:
+    left, top, right, bottom = outer
+    if right > left and bottom > top:
+        _draw_ends(canvas[:, left:right], (top, bottom), width_px, color)
+        _draw_ends(canvas[top:bottom].swapaxes(0, 1), (left, right), width_px, color)
+
+
+def _draw_gaps(canvas: NDArray[np.uint8], outer: Rect, width_px: int, *, rhythm: tuple[int, int], color: Bgr) -> None:
+    """Interrupt a ring.
 
     Args:
-        box: x1 y1 x2 y2, px.
-        size: width and height of the label, px.
-        picture_hw: of the picture, px.
-        taken: places of other labels.
+        canvas: (H, W, 3), changed.
+        outer: the ring's outer edge.
+        width_px: of the ring.
+        rhythm: lengths of what stays and of what is interrupted, px.
+        color: of the gaps.
     """
-    inside = [_moved_inside(corner, size, picture_hw) for corner in _corners(box, size)]
-    return min(inside, key=lambda place: sum(_overlap(place, other) for other in taken))  # the first of equals
+    left, top, right, bottom = outer
+    stay, gap = rhythm
+    for x in range(left + stay, right - width_px, stay + gap):
+        _draw_ends(canvas[:, x : min(x + gap, right)], (top, bottom), width_px, color)
+    for y in range(top + stay, bottom - width_px, stay + gap):
+        _draw_ends(canvas[y : min(y + gap, bottom)].swapaxes(0, 1), (left, right), width_px, color)
 
 
-def _corners(box: tuple[float, float, float, float], size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Give the left top corners to try, the best first: above, inside at the top, below, inside at the bottom."""
-    left, top, right, bottom = (round(side) for side in box)
-    width, height = size
-    for x in (left, right - width):
-        yield from ((x, y) for y in (top - height, top, bottom, bottom - height))
-    # Crowded: step down the box.
-    yield from ((left, y) for y in range(top + height, bottom, max(1, height)))
+def _draw_ends(part: NDArray[np.uint8], between: tuple[int, int], width_px: int, color: Bgr) -> None:
+    start, end = between
+    part[start : start + width_px] = color
+    part[max(start, end - width_px) : end] = color
 
 
-def _moved_inside(corner: tuple[int, int], size: tuple[int, int], picture_hw: tuple[int, int]) -> Rect:
-    left = max(0, min(corner[0], picture_hw[1] - size[0]))
-    top = max(0, min(corner[1], picture_hw[0] - size[1]))
-    return (left, top, left + size[0], top + size[1])
+def _draw_leader(canvas: Any, leader: tuple[tuple[int, int], tuple[int, int]], pen: _Pen, color: Bgr) -> None:  # noqa: ANN401  OpenCV's stubs want its own array type
+    for ink, width_px in ((BLACK, pen.whole + pen.edge), (WHITE, pen.whole), (color, pen.line)):
+        cv2.line(canvas, *leader, ink, width_px, cv2.LINE_AA)
 
 
-def _overlap(a: Rect, b: Rect) -> int:
-    """Return the common area, px."""
-    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+def _draw_plate(canvas: NDArray[np.uint8], place: Placed, color: Bgr) -> None:
+    left, top, right, bottom = place.rect
+    canvas[top:bottom, left:right] = BLACK if color != BLACK else WHITE
+    canvas[top + 1 : bottom - 1, left + 1 : right - 1] = color
