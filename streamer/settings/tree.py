@@ -13,7 +13,7 @@ from .section import Section
 
 
 def _secret(value: object) -> SecretStr | None:
-    text = values.text_of(value)
+    text = values.mqtt_text(value)
     return SecretStr(text) if text else None
 
 
@@ -37,12 +37,12 @@ class Mqtt(Section):
         validate_default=True,
         description="The broker: mqtt://HOST[:PORT], mqtts://HOST[:PORT] for TLS, or embedded.",
     )
-    username: values.OptionalText = Field(default=None, description="Login name at the broker.")
+    username: values.MqttText = Field(default=None, description="Login name at the broker.")
     password: Password = Field(default=None, description="Password at the broker, best as ${MQTT_PASSWORD:-}.")
     ca_file: values.OptionalPath = Field(
         default=None, description="Certificates (PEM) that vouch for the broker, for mqtts."
     )
-    client_id: values.OptionalText = Field(default=None, description="MQTT client id; left out: streamer-<hostname>.")
+    client_id: values.MqttText = Field(default=None, description="MQTT client id; left out: streamer-<hostname>.")
     topic_prefix: values.Topic = Field(default="streamer", description="What every topic begins with.")
     qos: values.Qos = Field(default=1, description="Quality of service of events: 1 = at least once, 2 = exactly once.")
     drain_s: values.Seconds = Field(

@@ -206,8 +206,15 @@ def _qos(value: object) -> int:
     return int(str(value))
 
 
-def _optional_text(value: object) -> str | None:
-    return text_of(value) or None
+_MQTT_BYTES = 65_535  # of a string in an MQTT packet: specification 1.5.4
+
+
+def mqtt_text(value: object) -> str | None:
+    """Return a text that an MQTT packet can carry, or None for an empty one."""
+    text = text_of(value)
+    if len(text.encode("utf-8", "surrogatepass")) > _MQTT_BYTES:
+        refuse(f"must be at most {_MQTT_BYTES} bytes, the most that MQTT can carry")
+    return text or None
 
 
 def _optional_path(value: object, info: ValidationInfo) -> Path | None:
@@ -244,5 +251,5 @@ ClassNames = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
 Qos = Annotated[int, PlainValidator(_qos), of_schema("integer", enum=[1, 2])]
-OptionalText = Annotated[str | None, PlainValidator(_optional_text), of_schema("string")]
+MqttText = Annotated[str | None, PlainValidator(mqtt_text), of_schema("string")]
 OptionalPath = Annotated[Path | None, PlainValidator(_optional_path), of_schema("string")]

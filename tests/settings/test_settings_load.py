@@ -176,6 +176,13 @@ def test_a_problem_is_one_line_as_the_contract_has_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["username", "password", "client_id"])
+def test_what_no_mqtt_packet_can_carry_is_refused(key: str) -> None:
+    assert loaded(f"mqtt: {{{key}: {'x' * 65_535}}}\n{SMALL}")
+    with pytest.raises(ConfigError, match=f"mqtt.{key}: must be at most 65535 bytes"):
+        loaded(f"mqtt: {{{key}: {'ü' * 32_768}}}\n{SMALL}")
+
+
 @pytest.mark.parametrize(
     ("line", "key"),
     [

@@ -34,7 +34,7 @@ def parsed(kind: Any, value: object) -> object:  # noqa: ANN401  a type expressi
         (values.Port, "8780", 8780),
         (values.Qos, "1", 1),
         (values.Name, "porch-2_b", "porch-2_b"),
-        (values.OptionalText, "", None),
+        (values.MqttText, "", None),
         (values.OptionalPath, "", None),
         (values.OptionalPath, "ca.pem", Path("/etc/streamer/ca.pem")),
         (values.FilePath, "./data", Path("/etc/streamer/data")),
