@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 NMS_IOU = 0.5  # the contract's
-_SAVED_AS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_JPEG = (".jpg", ".jpeg")
+_SAVED_AS = (*_JPEG, ".png", ".bmp", ".webp")
 _SOME_FAILED = 2
 
 
@@ -197,7 +198,13 @@ def _targets(images: Sequence[Path | str], save: Path | None) -> list[Path | Non
 
 
 def _save(bgr: NDArray[np.uint8], target: Path) -> None:
-    _, encoded = cv2.imencode(target.suffix.lower(), bgr)
+    # Colour at full resolution: at half, as usual, thin coloured lines and small letters are smeared.
+    options = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    is_jpeg = target.suffix.lower() in _JPEG
+    done, encoded = cv2.imencode(target.suffix.lower(), bgr, options if is_jpeg else [])
+    if not done:
+        height, width = bgr.shape[:2]
+        raise ConfigError(f"--save: {target} can't be written: {width}x{height} px are too many for {target.suffix}")
     try:
         target.write_bytes(encoded.tobytes())
     except OSError as exc:

@@ -17,7 +17,7 @@ import pytest
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical
 from streamer.infer.recognise import SpecOptions
-from streamer.stills import PictureError, detect, load_picture
+from streamer.stills import PictureError, _save, detect, load_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,6 +175,23 @@ def test_pictures_are_saved_under_names_of_their_own(shared_data: Path, tmp_path
     drawn = load_picture(folders[0] / "dog-2.png")
     assert drawn.shape == original.shape
     assert (drawn != original).any()
+
+
+def test_a_picture_too_large_for_its_format_is_not_saved_empty(tmp_path: Path) -> None:
+    target = tmp_path / "wide.jpg"
+    with pytest.raises(ConfigError, match=r"wide\.jpg can't be written: 70000x2 px are too many for \.jpg"):
+        _save(np.zeros((2, 70000, 3), np.uint8), target)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".png", ".bmp", ".webp"])
+def test_thin_lines_keep_their_color_when_saved(tmp_path: Path, suffix: str) -> None:
+    picture = np.full((60, 60, 3), 255, np.uint8)
+    picture[:, 31] = (0, 0, 255)
+    _save(picture, tmp_path / f"line{suffix}")
+    blue, green, red = load_picture(tmp_path / f"line{suffix}")[30, 31].astype(int)
+    assert red > 230
+    assert max(blue, green) < 60
 
 
 def test_a_folder_that_can_not_be_made_is_the_users_error(tmp_path: Path) -> None:

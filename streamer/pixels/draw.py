@@ -53,8 +53,7 @@ def draw(bgr: NDArray[np.uint8], detections: Detections, labels: Sequence[str]) 
         labels: class names by class id.
     """
     canvas: Any = np.ascontiguousarray(bgr).copy()
-    size_px = _text_px(canvas.shape[:2])
-    pen = _Pen(line=max(2, round(size_px / 6)), edge=max(1, round(size_px / 20)))
+    size_px, pen = _sizes(canvas.shape[:2])
     found = list(detections)
     frames = [_frame(detection, canvas.shape[:2], pen) for detection in found]
     for detection, frame in reversed(list(zip(found, frames, strict=True))):  # the best lies on top
@@ -77,9 +76,12 @@ def draw(bgr: NDArray[np.uint8], detections: Detections, labels: Sequence[str]) 
     return drawn
 
 
-def _text_px(picture_hw: tuple[int, int]) -> int:
-    wanted = min(max(picture_hw) * _TEXT_SHARE, min(picture_hw) * _MOST_TEXT_SHARE)
-    return max(_LEAST_TEXT_PX, round(wanted))
+def _sizes(picture_hw: tuple[int, int]) -> tuple[int, _Pen]:
+    """Return the size of the text, px, and the lines' widths: thin lines are seen where small letters are not read."""
+    wanted_px = min(max(picture_hw) * _TEXT_SHARE, min(picture_hw) * _MOST_TEXT_SHARE)
+    size_px = max(_LEAST_TEXT_PX, round(wanted_px))
+    line_px = min(round(size_px / 6), max(1, round(wanted_px / 3)))
+    return size_px, _Pen(line=line_px, edge=max(1, round(size_px / 20)))
 
 
 def _forms(lettering: Lettering, detection: Detection, label: str, number: int, picture_width_px: int) -> list[str]:

@@ -17,9 +17,9 @@ Size = tuple[int, int]  # width, height, px
 Point = tuple[int, int]  # x, y, px
 
 # What a place costs. A label away from its box (at most 0.6 + 0.1 * _REACH) is about as good as one without its score;
-# on top of another box is worse than both, and if much is covered, worse than a bare number.
+# on top of another box is worse than a bare number.
 _SHORTER = (0.0, 1.0, 2.5)  # by form
-_ON_OTHER = 2.0  # however little is covered
+_ON_OTHER = 3.0  # however little is covered
 _COVER, _MOST_COVER = 2.0, 2.0  # a box wholly covered once; and the most that any number of them can cost
 _ON_AROUND = 0.15  # of that, for a box that its own lies in: hard to avoid, and little is hidden
 _ON_OWN = 0.15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -152,6 +153,17 @@ def test_a_name_that_cannot_be_written_gives_way_to_its_number() -> None:
 def test_the_same_is_drawn_the_same() -> None:
     found = crowd(40, 360, 640)
     assert (draw(grey(360, 640), found, LABELS) == draw(grey(360, 640), found, LABELS)).all()
+
+
+def test_threads_draw_without_disturbing_each_other() -> None:
+    jobs = [
+        (grey(height, 640), crowd(15, height, 640), ["行人", "Fußgänger", *LABELS]) for height in (300, 400, 500, 600)
+    ]
+    alone = [draw(*job) for job in jobs]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        for _ in range(5):
+            together = list(pool.map(lambda job: draw(*job), jobs))
+            assert all((a == b).all() for a, b in zip(alone, together, strict=True))
 
 
 def test_a_picture_that_is_a_view_can_be_drawn_on() -> None:
