@@ -7,6 +7,7 @@ import os
 import random
 import threading
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamer.capture.address import is_finite
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from streamer.capture.base import OpenSource
     from streamer.core.clock import Clock
     from streamer.core.event import Event
     from streamer.core.results import Result
@@ -60,7 +62,7 @@ if TYPE_CHECKING:
     from streamer.infer.spec import ModelSpec
     from streamer.pipeline.infer_loop import Swapper
     from streamer.pipeline.messages import CameraChange
-    from streamer.settings import Camera, Detect, Settings
+    from streamer.settings import Camera, Detect, Loaded, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -86,25 +88,55 @@ def open_run(config: Path, *, table: bool, clock: Clock | None = None) -> Iterat
         BackendError: a model can't be used.
         StoreError: `data_dir` is in use by another run, or can't be written.
     """
+    with open_loaded(load(config, os.environ), table=table, clock=clock) as run:
+        yield run
+
+
+@contextmanager
+def open_loaded(
+    loaded: Loaded, *, table: bool, clock: Clock | None = None, source: OpenSource = open_source, prove: bool = True
+) -> Iterator[Run]:
+    """Put together the run of a configuration that has been read.
+
+    Args:
+        loaded: the configuration.
+        table: show a live status table where stderr is a terminal.
+        clock: for tests.
+        source: what opens the cameras.
+        prove: try faster precisions beside the run, where a model's is `auto`; False keeps what has been proved before.
+
+    Raises:
+        ConfigError, BackendError, StoreError: as `open_run`.
+    """
     use_one_thread()
-    loaded = load(config, os.environ)
     found = examine(loaded)
     if found.problems:
         raise SettingsError(found.problems)
     for unusable in found.unusable.values():
         raise unusable
     with ExitStack() as stack:
-        yield Run(loaded.settings, found.specs, stack, clock=clock or SystemClock(), table=table)
+        parts = RunParts(clock=clock or SystemClock(), source=source, prove=prove, table=table)
+        yield Run(loaded.settings, found.specs, stack, parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParts:
+    """What of a run is not the configuration's to say."""
+
+    clock: Clock
+    source: OpenSource
+    prove: bool
+    table: bool
 
 
 class Run:
     """One run of the main job. `stack` owns what was opened."""
 
-    def __init__(
-        self, settings: Settings, specs: Mapping[str, ModelSpec], stack: ExitStack, *, clock: Clock, table: bool
-    ) -> None:
+    def __init__(self, settings: Settings, specs: Mapping[str, ModelSpec], stack: ExitStack, parts: RunParts) -> None:
         self._settings = settings
         self._specs = specs
+        self._parts = parts
+        clock = parts.clock
         self._clock = clock
         self._began_ns = clock.monotonic_ns()
         self._cameras = {name: camera for name, camera in settings.cameras.items() if camera.enabled}
@@ -113,7 +145,7 @@ class Run:
         self._events_stuck = False
         self._unreadable: set[str] = set()  # finite sources that ended by a fault of theirs
         self._metrics = Metrics()
-        self._figures = Figures(list(settings.cameras), self._metrics, clock)
+        self.figures = Figures(list(settings.cameras), self._metrics, clock)
         self._beats = Beats(clock)
         self._notifier = Notifier.from_environ(os.environ, os.getpid())
         self._watchdog = Watchdog(self._notifier, self._beats, clock)
@@ -143,12 +175,12 @@ class Run:
         self._inbox: Channel[Item] = Channel(
             _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
         )
-        self._models: dict[str, Model] = {}  # each appears when its thread has opened it
+        self.models: dict[str, Model] = {}  # each appears when its thread has opened it
         self._report = Report(
-            self._figures, self._delivery, self._store, self._sink, models=self._models, address=str(self.broker)
+            self.figures, self._delivery, self._store, self._sink, models=self.models, address=str(self.broker)
         )
         self._listeners: list[Callable[[Event], None]] = []
-        self._table = stack.enter_context(LiveStatus()) if table and LiveStatus.possible() else None
+        self._table = stack.enter_context(LiveStatus()) if parts.table and LiveStatus.possible() else None
         self._looks = 0
         self._supervisor = Supervisor(
             self._stages(), clock=clock, drain_s=settings.mqtt.drain_s, look=self._look, ending=self._notifier.stopping
@@ -172,7 +204,7 @@ class Run:
         self._board.expect(self._configured_topics())
         for name, camera in self._settings.cameras.items():
             if not camera.enabled:
-                self._figures.cameras[name].state = CameraState.DISABLED.value
+                self.figures.cameras[name].state = CameraState.DISABLED.value
                 self._board.set(f"{name}/status", disabled_status(self._clock.utc_ns()))
         # Before the threads: what an earlier run has left must not be taken for what is no longer configured.
         for topic, payload in first_states(self._settings.cameras, self._specs, self._retained).items():
@@ -206,8 +238,8 @@ class Run:
                 delivery=self._delivery,
                 states=self._board.set,
                 release=self._release,
-                count=self._figures.count,
-                aged=self._figures.aged,
+                count=self.figures.count,
+                aged=self.figures.aged,
                 told=self._tell_all,
             ),
             clock=self._clock,
@@ -234,13 +266,13 @@ class Run:
             CapturePlan(
                 spec=source_spec(name, camera, epoch_ns=self._began_ns),
                 finite=is_finite(camera.source.reveal()),
-                open_source=open_source,
+                open_source=self._parts.source,
                 cadence=Cadence(camera.detect_fps),
                 backoff=Backoff(random.Random()),  # noqa: S311  jitter is no secret
                 frames=self._queues[_detect(camera).model],
                 changed=self._changed,
-                count=lambda counter, n: self._figures.count(name, counter, n),
-                seen=self._figures.saw,
+                count=lambda counter, n: self.figures.count(name, counter, n),
+                seen=self.figures.saw,
             ),
             clock=self._clock,
             stop=self._stop,
@@ -266,6 +298,7 @@ class Run:
                 least=least,
                 on_ready=self._queues[name].wake,
                 clock=self._clock,
+                prove=self._parts.prove,
             )
         )
 
@@ -281,7 +314,7 @@ class Run:
 
     def _opened(self, name: str, serving: Serving) -> Model:
         model = serving.open()
-        self._models[name] = model
+        self.models[name] = model
         return model
 
     def _inference_worker(self, model: str, open_model: Callable[[], Model], swapper: Swapper | None) -> Worker:
@@ -295,8 +328,8 @@ class Run:
                 open_model=open_model,
                 frames=self._queues[model],
                 passed=self._passed,
-                count=self._figures.count,
-                measured=self._figures.measured(model),
+                count=self.figures.count,
+                measured=self.figures.measured(model),
                 max_age_ns=ages_ns.__getitem__,
                 swapper=swapper,
             ),
@@ -318,7 +351,7 @@ class Run:
             return Lane.BUFFER if camera.source.live else Lane.WAIT
 
         lanes = {name: lane(camera) for name, camera in self._cameras.items() if _detect(camera).model == model}
-        return FrameQueue(lanes, lost=lambda camera, cause: self._figures.count(camera, cause, 1))
+        return FrameQueue(lanes, lost=lambda camera, cause: self.figures.count(camera, cause, 1))
 
     def _desk(self, name: str, camera: Camera) -> CameraDesk:
         detect = _detect(camera)
@@ -375,7 +408,7 @@ class Run:
             self._inbox.put(camera, item, keep=self._cameras[camera].delivery == "every")
 
     def _changed(self, change: CameraChange) -> None:
-        self._figures.changed(change)
+        self.figures.changed(change)
         if change.finite and change.reason is not LostReason.ENDED:
             self._unreadable.add(change.camera)
         self._inbox.put(change.camera, change, keep=True)
@@ -385,7 +418,7 @@ class Run:
             told(event)
 
     def _overflowed(self, camera: str, _item: Item) -> None:
-        self._figures.count(camera, "overflow", 1)
+        self.figures.count(camera, "overflow", 1)
 
     def _release(self, camera: str) -> None:
         self._queues[self._model_of(camera)].release(camera)

@@ -51,6 +51,14 @@ class Backend(str, Enum):
     ONNXRUNTIME = "onnxruntime"
 
 
+class Precision(str, Enum):
+    """What a network may be computed in."""
+
+    AUTO = "auto"
+    F32 = "f32"
+    BF16 = "bf16"
+
+
 app = typer.Typer(
     name="streamer",
     help="Cameras in, asked-for events out over MQTT.",
@@ -187,6 +195,66 @@ def events(
 
     with _a_reader_may_leave():
         _leave(show_events(config, follow=follow, camera=camera, since=since, as_json=as_json, out=sys.stdout))
+
+
+@app.command()
+def bench(  # noqa: PLR0913  an option each
+    *,
+    file: Annotated[Path | None, typer.Option("--file", metavar="CLIP", help="measure on a recording")] = None,
+    cameras: Annotated[
+        int | None, typer.Option("--cameras", metavar="N", help="measure on N drawn cameras, served by RTSP")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option("--size", help="of the cameras: 720p, 1080p, 4k, 1280x960 ...; left out: 1080p")
+    ] = None,
+    fps: Annotated[int | None, typer.Option("--fps", help="of the cameras; left out: 25")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="measure your own configuration")
+    ] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="with --config: send to its real broker")] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="M", help="a catalogue name, an .onnx file, a .yaml sidecar")
+    ] = None,
+    head: HeadOption = None,
+    labels: LabelsOption = None,
+    backend: BackendOption = Backend.AUTO,
+    precision: Annotated[Precision, typer.Option("--precision", help="auto: a faster one if proved before")] = (
+        Precision.AUTO
+    ),
+    rounds: Annotated[int, typer.Option(help="how often everything is measured, by turns")] = 3,
+    seconds: Annotated[float, typer.Option(help="how long each part is measured")] = 10.0,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object; its keys: docs/bench.md")] = False,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", metavar="FILE", help="put an earlier --json result beside this one")
+    ] = None,
+) -> None:
+    """Measure the whole pipeline against what this machine could do at best.
+
+    How: each round runs three things, one after the other, each in a process of its own. The pipeline, as `run` runs
+    it, with a receiver inside the bench in the broker's place and a data folder that is thrown away. Inference alone:
+    the same network, runtime, precision, streams and batches in flight, on one constant input. Decoding alone: the same
+    clip on one thread. Rates are medians over the rounds with the least and the most; shares are taken within a round.
+
+    A recording is read as fast as possible, every frame, again from its start when it ends. The drawn cameras are a
+    real RTSP server in a process of its own; every frame is looked at if there is time. With --config the cameras, the
+    models and the rules are yours; nothing is published unless --publish is given, and your data_dir is not touched.
+
+    What the figures do not mean: on a shared or throttling machine rates drift, trust the shares and look at the range.
+    What decoding costs depends on what is seen: drawn scenes are not your cameras. A network sees what it sees: more
+    objects cost more. Everything goes over loopback: your network, your broker and its disk are not measured. An age
+    begins when a frame could be here at the earliest: what the camera itself takes is not in it. The cameras and the
+    receiver run on the same cores, and are told apart. Both limits are for the whole machine at once, so a pipeline
+    that must do both can't reach either when the cores are full.
+    """
+    from streamer.bench.command import bench as run_bench  # noqa: PLC0415
+    from streamer.bench.subject import Options  # noqa: PLC0415
+
+    options = Options(
+        file=file, cameras=cameras, size=size, fps=fps, config=config, publish=publish, model=model, head=head,
+        labels=labels, backend=backend.value, precision=precision.value, rounds=rounds, seconds=seconds,
+    )  # fmt: skip
+    with _a_reader_may_leave():
+        _leave(run_bench(options, as_json=as_json, compare=compare, out=sys.stdout))
 
 
 @app.command()

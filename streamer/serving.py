@@ -49,6 +49,7 @@ class ServingPlan:
     least: float  # of the least scores of its cameras' classes
     on_ready: Callable[[], None]
     clock: Clock
+    prove: bool = True  # a faster precision, where it is left to us; False: only use what has been proved before
 
 
 class Serving:
@@ -66,7 +67,9 @@ class Serving:
         self._precision = _EXACT if auto else plan.settings.precision
         self._gate: PrecisionGate | None = None
         if self._fast is not None:
-            self._gate = PrecisionGate(head=open_head(plan.spec), threshold=plan.least, iou=_NMS_IOU, clock=plan.clock)
+            if plan.prove:
+                head = open_head(plan.spec)
+                self._gate = PrecisionGate(head=head, threshold=plan.least, iou=_NMS_IOU, clock=plan.clock)
             self._cache = cache_folder(os.environ)
             self._key = proof_key(
                 plan.spec, backend=plan.settings.backend, precision=self._fast, threshold=plan.least, iou=_NMS_IOU
