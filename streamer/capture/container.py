@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import av
 import av.error
@@ -21,6 +22,7 @@ from .address import SourceKind, has_host_name, kind_of, shown
 from .av_faults import fault, fault_at_opening, fault_while_reading
 from .av_options import openings
 from .packets import Coded
+from .resolve import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +46,8 @@ def open_container(spec: SourceSpec, *, stopping: Callable[[], bool]) -> Contain
     """
     kind, address = kind_of(spec.url), shown(spec.url)
     lost = fault(LostReason.FAULT, address=address)
+    if kind in (SourceKind.RTSP, SourceKind.HTTP) and "http_proxy" not in os.environ:  # a proxy knows other names
+        _look_up(spec, stopping=stopping)
     for opening in openings(spec):
         if stopping():
             raise EndOfStream
@@ -60,6 +64,19 @@ def open_container(spec: SourceSpec, *, stopping: Callable[[], bool]) -> Contain
         if not again:
             break
     raise lost
+
+
+def _look_up(spec: SourceSpec, *, stopping: Callable[[], bool]) -> None:
+    """Resolve the host before FFmpeg does, which would wait for a dead name server without a limit."""
+    parts = urlsplit(spec.url)
+    deadline_ns = time.monotonic_ns() + round(spec.open_timeout_s * NS_PER_S)
+    try:
+        resolve(parts.hostname or "", parts.port or 0, stopping=stopping, deadline_ns=deadline_ns)
+    except OSError as exc:
+        detail = exc.strerror or str(exc)
+    else:
+        return
+    raise fault(LostReason.DNS, address=shown(spec.url), detail=detail)
 
 
 def _with_video(

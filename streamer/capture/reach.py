@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from streamer.core.clock import NS_PER_S
 from streamer.core.errors import EndOfStream
 
+from .resolve import resolve
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,13 +24,11 @@ _POLL_S = 0.2  # so often `stopping` is asked
 def reach(host: str, port: int, *, stopping: Callable[[], bool], deadline_ns: int) -> socket.socket:
     """Return a non-blocking connection to the first of a host's addresses that answers; each gets its share of time.
 
-    Resolving a name has the resolver's own limit: no call of the operating system takes another one.
-
     Raises:
-        OSError: none answers; the last one's error. TimeoutError: not in time.
+        OSError: none answers; the last one's error. TimeoutError: not in time. socket.gaierror: there is no such host.
         EndOfStream: the pipeline is stopping.
     """
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    infos = resolve(host, port, stopping=stopping, deadline_ns=deadline_ns)
     refused: OSError = TimeoutError()
     for at, (family, kind, protocol, _, address) in enumerate(infos):
         limit_ns = time.monotonic_ns() + max(0, deadline_ns - time.monotonic_ns()) // (len(infos) - at)

@@ -96,6 +96,11 @@ class Dialogue:
             raise RuntimeError("not connected")
         return self._socket
 
+    @property
+    def peer(self) -> tuple[str, socket.AddressFamily]:
+        """The camera's address in numbers, and its family."""
+        return self._connection.getpeername()[0], self._connection.family
+
     def connect(self, *, deadline_ns: int) -> None:
         """Connect.
 

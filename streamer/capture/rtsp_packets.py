@@ -95,7 +95,7 @@ def _set_up(dialogue: Dialogue, media: VideoMedia, spec: SourceSpec, deadline_ns
 
 def _udp_pair(dialogue: Dialogue) -> UdpPair:
     try:
-        return UdpPair(dialogue.host)
+        return UdpPair(*dialogue.peer)
     except OSError as exc:
         detail = exc.strerror or str(exc)
     raise fault(LostReason.FAULT, address=dialogue.address, detail=detail)

@@ -14,15 +14,17 @@ _GOODBYE = 203  # RTCP BYE
 class UdpPair:
     """An even port for RTP and the next one for RTCP. Packets of other hosts are ignored."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, peer: str, family: socket.AddressFamily) -> None:
         """Bind two neighbouring ports of the machine's choice.
+
+        Args:
+            peer: the camera's address, in numbers.
+            family: of that address.
 
         Raises:
             OSError: there are none left.
         """
-        self._peers = {info[4][0] for info in socket.getaddrinfo(host, None)}
-        self._family = socket.getaddrinfo(host, None)[0][0]
-        self._host = host
+        self._peer, self._family = peer, family
         self._rtp, self._rtcp = self._bound()
         self._peer_ports: tuple[int, int] | None = None
 
@@ -82,10 +84,10 @@ class UdpPair:
         with suppress(BlockingIOError, ConnectionRefusedError):  # nothing more; or the peer's port has closed
             while len(packets) < 4096:
                 data, sender = own.recvfrom(65536)
-                if sender[0] in self._peers:
+                if sender[0] == self._peer:
                     packets.append(data)
         return packets
 
     def _send(self, own: socket.socket, data: bytes, port: int) -> None:
         with suppress(OSError):  # a lost report is no loss
-            own.sendto(data, (self._host, port))
+            own.sendto(data, (self._peer, port))
