@@ -1,0 +1,57 @@
+"""Boxes that are final when they leave the network: what is left to do with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .base import Candidates
+from .nms import MAX_KEPT, sound
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streamer.infer.signature import Port
+    from streamer.infer.spec import ModelSpec
+
+
+def id_bound(spec: ModelSpec) -> int:
+    """Return the first whole number that is no class id of a network whose shapes need not say how many it has."""
+    return spec.classes if spec.ids is None else max(spec.ids, default=-1) + 1
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
+def final_boxes(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], ids: NDArray[np.float32], *, floor: float, bound: int
+) -> Candidates:
+    """Return what is good enough and can be, best first. Nothing is suppressed: the network has done that.
+
+    Args:
+        boxes: (N, 4) x1 y1 x2 y2, px, any order.
+        scores: (N,).
+        ids: (N,) class ids, whole numbers, written as floats.
+        floor: least score.
+        bound: ids from it on are none, nor are those below 0, which fill up what is empty.
+    """
+    passed = np.flatnonzero((scores >= floor) & (ids > -0.5) & (ids < bound - 0.5))  # NaN passes no comparison
+    boxes, scores = boxes[passed], scores[passed]
+    sane = sound(boxes, scores)
+    boxes, scores, passed = boxes[sane], scores[sane], passed[sane]
+    best = np.argsort(-scores, kind="stable")[:MAX_KEPT]
+    return Candidates(
+        boxes=boxes[best].astype(np.float32),
+        scores=np.minimum(scores[best], np.float32(1)),
+        class_ids=np.rint(ids[passed[best]]).astype(np.int32),
+    )
+
+
+def is_float(port: Port) -> bool:
+    """Whether it holds numbers with a fraction."""
+    return port.dtype.startswith("float")
+
+
+def same_rows(*ports: Port, axes: int = 2) -> bool:
+    """Whether the first axes of all, batch and rows, may have the same lengths; an open one has any."""
+    lengths = zip(*(port.shape[:axes] for port in ports), strict=False)
+    return all(len({n for n in same if n is not None}) <= 1 for same in lengths)

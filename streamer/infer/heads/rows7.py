@@ -1,0 +1,82 @@
+"""Final boxes of all pictures in one list of seven columns: YOLOv7 end-to-end, and YOLO-NAS in its flat format."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .doubts import normalised, not_corners, not_probabilities, not_whole
+from .family import ULTRALYTICS, Family, Reading
+from .final import final_boxes, id_bound, is_float
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamer.infer.signature import Signature
+    from streamer.infer.spec import ModelSpec
+
+    from .base import Candidates
+
+_YOLOV7 = "output"  # as its exporter names it
+_YOLO_NAS = "flat_predictions"  # a part of the name that its exporter gives
+
+
+class Rows7Head:
+    """Rows picture, x1, y1, x2, y2 in px of the input, then class and score, in either order."""
+
+    def __init__(self, spec: ModelSpec, *, class_at: int) -> None:
+        self._class_at = class_at
+        self._bound = id_bound(spec)
+
+    def __call__(self, outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:  # noqa: ARG002  the network has done its own NMS
+        """Decode [n, 7] of one picture: one without boxes has no rows, so that more could not be told apart."""
+        rows = outputs[0]
+        rows = rows[rows[:, 0] == 0]
+        scores, ids = rows[:, 11 - self._class_at], rows[:, self._class_at]
+        return [final_boxes(rows[:, 1:5], scores, ids, floor=floor, bound=self._bound)]
+
+
+def _read(signature: Signature, head: str) -> list[Reading]:
+    return [
+        Reading(head=head, outputs=(output,), sure=_may_be(head, output.name), one_picture=True)
+        for output in signature.outputs
+        if output.rank == 2 and output.shape[1] == 7 and is_float(output)
+    ]
+
+
+def _may_be(head: str, name: str) -> bool:
+    if head == "yolov7-nms":
+        return _YOLO_NAS not in name
+    return name != _YOLOV7
+
+
+def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec, class_at: int) -> str | None:  # noqa: ARG001  `Family.against`
+    rows = outputs[0]
+    return (
+        not_whole(rows[:, 0], "its first column")
+        or not_whole(rows[:, class_at], f"its column {class_at}")
+        or not_probabilities(rows[:, 11 - class_at])
+        or normalised(rows[:, 1:5])
+        or not_corners(rows[:, 1:5])
+    )
+
+
+FAMILY = Family(
+    name="yolov7-nms",
+    needs="[n, 7] of picture, box, class, score",
+    look=ULTRALYTICS,
+    read=partial(_read, head="yolov7-nms"),
+    open=lambda spec: Rows7Head(spec, class_at=5),
+    against=partial(_against, class_at=5),
+)
+YOLO_NAS = Family(
+    name="yolo-nas-flat",
+    needs="[n, 7] of picture, box, score, class",
+    look=ULTRALYTICS,
+    read=partial(_read, head="yolo-nas-flat"),
+    open=lambda spec: Rows7Head(spec, class_at=6),
+    against=partial(_against, class_at=6),
+)
