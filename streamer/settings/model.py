@@ -8,7 +8,50 @@ from . import model_values as values
 from .section import Section
 from .values import Text
 
-Head = Literal["v8", "yolox", "yolox-decoded", "yolov6", "v5", "end2end"]  # the files of streamer/infer/heads
+Head = Literal[
+    "v8",
+    "yolox",
+    "yolox-decoded",
+    "yolov6",
+    "v5",
+    "end2end",
+    "rtdetr",
+    "detr-sigmoid",
+    "rfdetr",
+    "detr",
+    "detr-scores",
+    "rtdetr-ultralytics",
+    "efficient-nms",
+    "nms",
+    "nms-normalized",
+    "mmdet",
+    "yolov7-nms",
+    "yolo-nas-flat",
+    "paddle",
+    "ssd",
+    "nanodet",
+    "nanodet-plus",
+    "picodet",
+    "fastestdet",
+    "v5-raw",
+    "v7-raw",
+    "yolov3",
+    "yolov4",
+    "yolov4-zoo",
+    "yolov4-boxes",
+    "yolov3-nms",
+    "yolov2",
+    "yolov2-voc",
+    "yolov2-tiny-voc",
+    "azure",
+    "yolox-logits",
+    "v8-normalized",
+    "v8-logits",
+    "v5-normalized",
+    "v5-logits",
+    "v5-sigmoid",
+    "v7-sigmoid",
+]  # the files of streamer/infer/heads
 HEADS: tuple[str, ...] = get_args(Head)
 
 

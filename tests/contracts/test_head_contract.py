@@ -12,6 +12,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "infer"))
 
 from head_sample import Sample, spec_for
+from samples_anchors import SAMPLES as ANCHORS
+from samples_dense import SAMPLES as DENSE
+from samples_queries import SAMPLES as QUERIES
 from samples_yolo import SAMPLES as YOLO
 
 from streamer.infer.heads import HEADS, Candidates, family_of, open_head
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
     from streamer.infer.heads.family import Reading
 
-SAMPLES: dict[str, Sample] = {**YOLO}
+SAMPLES: dict[str, Sample] = {**YOLO, **ANCHORS, **DENSE, **QUERIES}
 
 
 def reading_of(name: str) -> Reading:

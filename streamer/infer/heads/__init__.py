@@ -6,7 +6,28 @@ from typing import TYPE_CHECKING
 
 from streamer.core.errors import ConfigError
 
-from . import end2end, v5, v8, yolov6, yolox
+from . import (
+    darknet,
+    detr,
+    end2end,
+    fastestdet,
+    mmdet,
+    nanodet,
+    paddle,
+    rows7,
+    rtdetr_ultralytics,
+    separate,
+    ssd,
+    v5,
+    v8,
+    variants,
+    yolov2,
+    yolov3_nms,
+    yolov4_boxes,
+    yolov5_maps,
+    yolov6,
+    yolox,
+)
 from .base import Candidates, Head
 from .numbering import Renumbered
 
@@ -23,6 +44,42 @@ FAMILIES: tuple[Family, ...] = (
     yolov6.FAMILY,
     v5.FAMILY,
     end2end.FAMILY,
+    separate.FAMILY,
+    detr.FAMILY,
+    detr.RFDETR,
+    detr.SOFTMAX,
+    detr.SCORES,
+    rtdetr_ultralytics.FAMILY,
+    separate.EFFICIENT,
+    separate.PLAIN,
+    separate.FRACTIONS,
+    mmdet.FAMILY,
+    rows7.FAMILY,
+    rows7.YOLO_NAS,
+    paddle.FAMILY,
+    ssd.FAMILY,
+    nanodet.FAMILY,
+    nanodet.PLUS,
+    nanodet.PICODET,
+    fastestdet.FAMILY,
+    yolov5_maps.V5_RAW,
+    yolov5_maps.V7_RAW,
+    darknet.YOLO_V3,
+    darknet.YOLO_V4,
+    darknet.ZOO,
+    yolov4_boxes.FAMILY,
+    yolov3_nms.FAMILY,
+    yolov2.YOLO_V2,
+    yolov2.YOLO_V2_VOC,
+    yolov2.TINY,
+    yolov2.AZURE,
+    variants.YOLOX_LOGITS,
+    variants.V8_NORMALIZED,
+    variants.V8_LOGITS,
+    variants.V5_NORMALIZED,
+    variants.V5_LOGITS,
+    yolov5_maps.V5_SIGMOID,
+    yolov5_maps.V7_SIGMOID,
 )
 HEADS = tuple(family.name for family in FAMILIES)
 

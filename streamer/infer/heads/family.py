@@ -63,6 +63,7 @@ class Reading:
     numbering: Numbering = Numbering.ZERO
     coco91: bool = False  # 80 COCO names then mean the 80 of COCO's 91 ids, where `columns` does not say
     sure: bool = True  # False: only for somebody who names the head, as a number of rows is not the family's usual one
+    rare: bool = False  # tried only where no other reading is left
     one_picture: bool = False  # the outputs do not tell the pictures of a batch apart
 
 

@@ -9,10 +9,11 @@ import numpy as np
 from .doubts import negative_sides, normalised, not_probabilities
 from .family import ULTRALYTICS, Family, Reading
 from .grid import ANCHOR_FREE, ANCHORED, has_rows
+from .logits import logit, sigmoid
 from .nms import corners, suppress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,19 +22,32 @@ if TYPE_CHECKING:
 
     from .base import Candidates
 
+    Best = Callable[
+        [NDArray[np.float32], float], tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int32]]
+    ]  # rows and floor: the best rows, as `best_rows` gives them
+
 ANCHORS = 3  # for each cell, YOLOv3 to v7
 
 
 class V5Head:
-    """Rows cx, cy, w, h in px of the input, objectness, then classes; score = objectness * class."""
+    """Rows cx, cy, w, h, objectness, then classes; score = objectness * class.
+
+    Args:
+        best: finds the rows that reach the floor.
+        unit_wh: what 1 is in the boxes, px.
+    """
+
+    def __init__(self, best: Best | None = None, unit_wh: tuple[int, int] = (1, 1)) -> None:
+        self._best = best or best_rows
+        self._unit = np.array((*unit_wh, *unit_wh), np.float32)
 
     @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
     def __call__(self, outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:
         """Decode [B, N, 5+C]."""
         result = []
         for rows in outputs[0]:
-            passed, scores, class_ids = best_rows(rows, floor)
-            result.append(suppress(corners(rows[passed, :4]), scores, class_ids, iou=iou))
+            passed, scores, class_ids = self._best(rows, floor)
+            result.append(suppress(corners(rows[passed, :4] * self._unit), scores, class_ids, iou=iou))
         return result
 
 
@@ -55,6 +69,16 @@ def best_rows(
     scores = rows[likely, 4] * np.take_along_axis(classes, class_ids[:, np.newaxis], axis=1)[:, 0]
     passed = scores >= floor
     return likely[passed], scores[passed], class_ids[passed].astype(np.int32)
+
+
+def best_logits(
+    rows: NDArray[np.float32], floor: float
+) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int32]]:
+    """Do what `best_rows` does where objectness and classes still need their sigmoid."""
+    likely = np.flatnonzero(rows[:, 4] >= logit(floor))
+    probable = np.concatenate((rows[likely, :4], sigmoid(rows[likely, 4:])), axis=1)
+    passed, scores, class_ids = best_rows(probable, floor)
+    return likely[passed], scores, class_ids
 
 
 def against_rows(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`

@@ -9,6 +9,7 @@ import numpy as np
 from .doubts import negative_sides, normalised, not_probabilities
 from .family import ULTRALYTICS, Family, Reading
 from .grid import ANCHOR_FREE, has_rows
+from .logits import logit, sigmoid
 from .nms import corners, suppress
 
 if TYPE_CHECKING:
@@ -23,10 +24,18 @@ if TYPE_CHECKING:
 
 
 class V8Head:
-    """Rows cx, cy, w, h in px of the input, then one sigmoid score for each class."""
+    """Rows cx, cy, w, h, then one score for each class.
 
-    def __init__(self, classes: int) -> None:
+    Args:
+        classes: how many the network counts.
+        unit_wh: what 1 is in the boxes, px.
+        logits: whether scores still need their sigmoid.
+    """
+
+    def __init__(self, classes: int, *, unit_wh: tuple[int, int] = (1, 1), logits: bool = False) -> None:
         self._channels = 4 + classes
+        self._unit = np.array((*unit_wh, *unit_wh), np.float32)
+        self._logits = logits
 
     @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
     def __call__(self, outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:
@@ -34,16 +43,16 @@ class V8Head:
         batch = outputs[0]
         if batch.shape[1] != self._channels:
             batch = batch.transpose(0, 2, 1)
-        return [_decode(item, floor, iou) for item in batch]
+        return [self._decode(item, floor, iou) for item in batch]
 
-
-def _decode(channels: NDArray[np.float32], floor: float, iou: float) -> Candidates:
-    """Decode (4+C, A). The maximum runs along the memory: nothing is copied or transposed before the floor."""
-    best = channels[4:].max(axis=0)
-    passed = np.flatnonzero(best >= floor)  # NaN passes no comparison
-    chosen = channels[:, passed]
-    class_ids = chosen[4:].argmax(axis=0).astype(np.int32)
-    return suppress(corners(chosen[:4].T), best[passed], class_ids, iou=iou)
+    def _decode(self, channels: NDArray[np.float32], floor: float, iou: float) -> Candidates:
+        """Decode (4+C, A). The maximum runs along the memory: nothing is copied or transposed before the floor."""
+        best = channels[4:].max(axis=0)
+        passed = np.flatnonzero(best >= (logit(floor) if self._logits else floor))  # NaN passes no comparison
+        chosen = channels[:, passed]
+        class_ids = chosen[4:].argmax(axis=0).astype(np.int32)
+        scores = sigmoid(best[passed]) if self._logits else best[passed]
+        return suppress(corners(chosen[:4].T * self._unit), scores, class_ids, iou=iou)
 
 
 def _read(signature: Signature) -> list[Reading]:

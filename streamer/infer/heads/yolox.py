@@ -12,7 +12,7 @@ from .doubts import not_probabilities
 from .family import Family, Look, Reading
 from .grid import STRIDES, cells, has_rows
 from .nms import corners, suppress
-from .v5 import V5Head, against_rows, best_rows
+from .v5 import V5Head, against_rows, best_logits, best_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,8 @@ _LARGEST_LOG = 6.0  # e^6 cells of 8 px are 3200 px, wider than any input
 class YoloxHead:
     """Rows dx, dy, log w, log h in cells, objectness, then classes; row-major cells of strides 8, 16 and 32."""
 
-    def __init__(self, input_hw: tuple[int, int]) -> None:
+    def __init__(self, input_hw: tuple[int, int], *, logits: bool = False) -> None:
+        self._best = best_logits if logits else best_rows
         self._xy, self._stride = cells(input_hw, STRIDES)
 
     @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
@@ -39,7 +40,7 @@ class YoloxHead:
         """Decode [B, A, 5+C]."""
         result = []
         for rows in outputs[0]:
-            passed, scores, class_ids = best_rows(rows, floor)
+            passed, scores, class_ids = self._best(rows, floor)
             raw = rows[passed, :4]
             stride = self._stride[passed]
             centres = np.concatenate(
@@ -70,11 +71,17 @@ def _read_raw(signature: Signature) -> list[Reading]:
 
 
 def _against_raw(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
-    rows = outputs[0]
+    return against_raw_boxes(outputs[0]) or not_probabilities(outputs[0][..., 4:])
+
+
+def against_raw_boxes(rows: NDArray[np.float32]) -> str | None:
+    """Say that boxes relative to their cells can't be."""
+    if float(rows[..., :4].min()) >= 0 and 0 < float(rows[..., :4].max()) <= 1:
+        return "its boxes lie within 0 to 1: fractions, or a sigmoid"
     logs = float(rows[..., 2:4].max(initial=0.0))
     if logs > _LARGEST_LOG:
         return f"its widths and heights reach to {logs:.4g}: px, not logarithms"
-    return not_probabilities(rows[..., 4:])
+    return None
 
 
 FAMILY = Family(

@@ -11,7 +11,7 @@ from streamer.infer.heads.numbering import COCO91, class_ids
 from streamer.infer.signature import hw_text, shapes_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from streamer.infer.heads.family import Reading
     from streamer.infer.signature import Signature
@@ -60,22 +60,29 @@ class HeadChoice:
             ConfigError: an option contradicts the model, or names no head.
             BackendError: no head fits, or several do; the message names them and how to choose.
         """
-        readings = self._named() if self._head is not None else self._possible()
-        if not readings:
+        named = self._head is not None
+        readings, rarer = (self._named(), []) if named else (self._possible(), self._rare())
+        if not readings and not rarer:
             raise BackendError(f"{self._facts.path}: {self._nothing_fits()}")
-        fits = self._with_names(readings)
-        if self._labels is not None and not fits:
-            raise self._names_fault(readings)
-        if self._head is not None and self._labels is not None:
+        fits, others = self._with_names(readings), self._with_names(rarer)
+        if self._labels is not None and not fits and not others:
+            raise self._names_fault(readings or rarer)
+        if named and self._labels is not None:
             fit = next((f for f in fits if f.reading.sure), fits[0])
-            return self._choice(fit, self._head_layer.source)
-        against = {id(f): trial(f.reading) for f in fits}
-        left = [f for f in fits if against[id(f)] is None]
+            alike = [f for f in fits if f.reading.sure == fit.reading.sure and f.reading.outputs == fit.reading.outputs]
+            if len({f.ids for f in alike}) == 1:
+                return self._choice(fit, self._head_layer.source)
+            raise BackendError(f"{self._facts.path}: {self._doubt(alike, [])}")
+        left, reasons = _tried(fits, trial)
+        if not left:
+            left, more = _tried(others, trial)
+            reasons += more
         if self._labels is not None and len(left) == 1:
             source = "metadata" if self._speaks() else "shapes"
-            return self._choice(left[0], source if len(fits) == 1 else "probe")
-        reasons = [f"{f.reading.head}: {against[id(f)]}" for f in fits if against[id(f)] is not None]
-        raise BackendError(f"{self._facts.path}: {self._doubt(left or fits, reasons if not left else [])}")
+            return self._choice(left[0], source if left == fits else "probe")
+        if self._labels is not None and not left and not fits and readings:
+            raise self._names_fault(readings)
+        raise BackendError(f"{self._facts.path}: {self._doubt(left or fits or others, reasons if not left else [])}")
 
     def _named(self) -> list[Reading]:
         """Return the ways in which the head that somebody named could have written the outputs."""
@@ -94,7 +101,7 @@ class HeadChoice:
 
     def _possible(self) -> list[Reading]:
         """Return the readings that shapes and metadata allow."""
-        found = [r for family in FAMILIES for r in family.read(self._signature) if r.sure]
+        found = [r for family in FAMILIES for r in family.read(self._signature) if r.sure and not r.rare]
         metadata = self._metadata
         if metadata.end2end is not None:
             found = [r for r in found if (r.head == "end2end") == metadata.end2end]
@@ -103,6 +110,10 @@ class HeadChoice:
             found = [r for r in kin if class_ids(len(metadata.names), r)] or kin
         return found
 
+    def _rare(self) -> list[Reading]:
+        """Return the readings that are tried where none of the possible ones is left; metadata know none of them."""
+        return [r for family in FAMILIES for r in family.read(self._signature) if r.sure and r.rare]
+
     def _with_names(self, readings: Sequence[Reading]) -> list[_Fit]:
         if self._labels is None:
             return [_Fit(reading, None) for reading in readings]
@@ -110,9 +121,9 @@ class HeadChoice:
         count = len(self._labels)
         if said is not None:
             ids = _ids_as_said(said, count, layer)
-            return [_Fit(r, ids) for r in readings if r.columns is None or max(ids) < r.columns]
+            return _different(_Fit(r, ids) for r in readings if r.columns is None or max(ids) < r.columns)
         with_ids = [(r, class_ids(count, r)) for r in readings]
-        return [_Fit(r, ids) for r, ids in with_ids if ids is not None]
+        return _different(_Fit(r, ids) for r, ids in with_ids if ids is not None)
 
     def _choice(self, fit: _Fit, decided_by: str) -> Choice:
         ids = tuple(range(len(self._labels))) if fit.ids is None else fit.ids
@@ -134,6 +145,12 @@ class HeadChoice:
         readings = sorted((fit.reading for fit in fits), key=lambda r: not _of_coco(r))  # what is met most often first
         shapes = " and ".join(dict.fromkeys(shapes_text(reading.outputs) for reading in readings))
         sure = len({reading.head for reading in readings}) == 1 and not reasons
+        if sure and len({fit.ids for fit in fits}) > 1:
+            return (
+                f"its output {shapes} is of head {_heads(readings)}, which may count the {len(self._labels)} named "
+                "ones from 0 or from 1; write `ids: 0` or `ids: 1` (the network's id of the first) in the "
+                f"configuration or in a sidecar {self._facts.path.with_suffix('.yaml').name}"
+            )
         open_keys = [] if sure else ["head"]
         example = [] if sure else [f"--head {readings[0].head}"]
         why = ""
@@ -158,6 +175,21 @@ class HeadChoice:
             f"no head that Streamer has ({heads}) fits its output {', '.join(map(str, outputs))} "
             f"at an input of {hw_text(self._signature.hw)}; if one does, choose it with --head and --labels"
         )
+
+
+def _different(fits: Iterable[_Fit]) -> list[_Fit]:
+    """Leave out what leads to the same as another, however it counts its classes."""
+    first: dict[object, _Fit] = {}
+    for fit in fits:
+        first.setdefault((fit.reading.head, fit.reading.outputs, fit.reading.columns, fit.ids), fit)
+    return list(first.values())
+
+
+def _tried(fits: Sequence[_Fit], trial: Callable[[Reading], str | None]) -> tuple[list[_Fit], list[str]]:
+    """Return those that nothing speaks against, and what speaks against the others."""
+    against = [(fit, trial(fit.reading)) for fit in fits]
+    reasons = [f"{fit.reading.head}: {why}" for fit, why in against if why is not None]
+    return [fit for fit, why in against if why is None], reasons
 
 
 def _ids_as_said(said: object, count: int, layer: Layer) -> tuple[int, ...]:
