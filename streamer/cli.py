@@ -68,6 +68,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+models_app = typer.Typer(help="The catalogue of models: what is known, what is here.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="the configuration, a YAML file")]
 LogOption = Annotated[LogFormat, typer.Option("--log", help="log lines for people, or JSON for machines")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="log more")]
@@ -177,6 +180,58 @@ def detect(
                 out=sys.stdout,
             )
         )  # fmt: skip
+
+
+@models_app.command("list")
+def models_list(*, as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False) -> None:
+    """Print the catalogue: task, input size, AP or top-1, licence, size, and what is here."""
+    from streamer.models import list_models  # noqa: PLC0415
+
+    with _a_reader_may_leave():
+        _leave(list_models(sys.stdout, as_json=as_json))
+
+
+@models_app.command("show")
+def models_show(model: Annotated[str, typer.Argument(metavar="M", help="a name, an .onnx file or a sidecar")]) -> None:
+    """Print everything that is known of a model, and how it would be used."""
+    from streamer.models import show_model  # noqa: PLC0415
+
+    with _a_reader_may_leave():
+        _leave(show_model(model, sys.stdout))
+
+
+@models_app.command("pull")
+def models_pull(
+    models: Annotated[list[str], typer.Argument(metavar="M...", help="catalogue names, or sidecars")],
+    *,
+    origin: Annotated[
+        str | None, typer.Option("--from", metavar="DIR|URL", help="a folder or a mirror that has them")
+    ] = None,
+) -> None:
+    """Fetch weights into the cache, and compare their checksums."""
+    from streamer.pull_models import pull_models  # noqa: PLC0415
+
+    with _a_reader_may_leave():
+        _leave(pull_models(models, origin=origin, out=sys.stdout))
+
+
+@models_app.command("add")
+def models_add(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="an .onnx file")],
+    *,
+    head: HeadOption = None,
+    labels: LabelsOption = None,
+    name: Annotated[str | None, typer.Option(help="of the sidecar; else that of the file")] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE", help="what to try it on")] = None,
+    force: Annotated[bool, typer.Option("--force", help="write over a sidecar that is there")] = False,
+) -> None:
+    """Take a short look at a model of your own, and write a sidecar beside it."""
+    from streamer.add_model import add_model  # noqa: PLC0415
+    from streamer.infer.recognise import SpecOptions  # noqa: PLC0415
+
+    options = SpecOptions(head=head, labels=labels)
+    with _a_reader_may_leave():
+        _leave(add_model(path, options=options, name=name, picture=picture, force=force, out=sys.stdout))
 
 
 @app.command()

@@ -10,9 +10,10 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
 from streamer import __version__
@@ -190,9 +191,10 @@ class _Download:
 
     def _copy(self, response: Any, answer: _Answer) -> None:  # noqa: ANN401  as in `_open`
         """Write what comes. The first bytes are looked at before anything that is here is overwritten."""
+        blocks = self._blocks(response, answer.offset)
         start = b""
         if answer.offset == 0:
-            while len(start) < _START and (more := response.read1(_START)):
+            while len(start) < _START and (more := next(blocks, b"")):
                 start += more
             what = impostor(start, response.headers.get_content_type())
             if what is not None:
@@ -200,15 +202,19 @@ class _Download:
         if None not in (answer.size, self._size) and answer.size != self._size:
             raise self._error(f"has {answer.size:,} bytes, not {self._size:,}: it is not the file that is meant")
         size = self._size if answer.size is None else answer.size
-        with open_part(self._part, answer.offset) as file:
+        done = answer.offset
+        with open_part(self._part, done) as file:
             self._remember(response)
-            done = answer.offset + write_all(file, start, self._part)
-            self._progress(done, size)
-            done = self._pump(response, file, done, size)
+            for block in chain([start], blocks):
+                if size is not None and done + len(block) > size:
+                    raise self._error(f"gives more than the {size:,} bytes that it should have")
+                done += write_all(file, block, self._part)
+                self._progress(done, size)
         if size is not None and done < size:
             raise _CutOffError(f"was cut off at {done:,} of {size:,} bytes")
 
-    def _pump(self, response: Any, file: IO[bytes], done: int, size: int | None) -> int:  # noqa: ANN401  as in `_open`
+    def _blocks(self, response: Any, done: int) -> Iterator[bytes]:  # noqa: ANN401  as in `_open`
+        """Give what comes, block by block, for as long as enough of it comes."""
         since, then = time.monotonic(), done
         while True:
             try:
@@ -216,11 +222,9 @@ class _Download:
             except (OSError, http.client.HTTPException) as exc:
                 raise _CutOffError(f"was cut off at {done:,} bytes: {reason(exc, self._idle_s)}") from exc
             if not block:
-                return done
-            done += write_all(file, block, self._part)
-            if size is not None and done > size:
-                raise self._error(f"gives more than the {size:,} bytes that it should have")
-            self._progress(done, size)
+                return
+            done += len(block)
+            yield block
             if time.monotonic() - since > self._idle_s:
                 if done - then < _LEAST_BYTES:
                     raise _CutOffError(f"gave {done - then} bytes in {self._idle_s:.0f} s, at {done:,} bytes")
