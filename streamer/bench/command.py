@@ -17,7 +17,7 @@ from .compare import compare as compare_reports
 from .compare import load_report
 from .report import build
 from .rounds import measure
-from .subject import check_options, open_subject
+from .subject import check_model, check_options, open_subject, plain
 from .table import show
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def bench(options: Options, *, as_json: bool, compare: Path | None, out: TextIO)
     """
     check_options(options)
     _check_measure(options)
+    check_model(options)
     earlier = None if compare is None else load_report(compare)
     try:
         with (
@@ -57,6 +58,8 @@ def bench(options: Options, *, as_json: bool, compare: Path | None, out: TextIO)
         ):
             rounds = measure(options, subject, Path(folder), _say)
             report = build(options, subject, rounds)
+    except ConfigError as exc:
+        raise ConfigError(plain(str(exc))) from exc
     except KeyboardInterrupt:
         _say("stopped before the first round was complete: there is nothing to show")
         return _INTERRUPTED

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.capture.record import record_scene
 from streamer.core.errors import ConfigError
+from streamer.infer.recognise import SpecOptions, load_spec
 from streamer.settings import load
 
 from .child import Child
@@ -29,6 +30,8 @@ _CLIP_S = 8.0  # of a drawn scene; it is repeated
 _SEED = 1
 _START_S = 30.0
 _HASHED = 1 << 20  # bytes: enough to tell one file from another
+_OWN_CONFIG = "bench.yaml"
+_OWN_PLACE = re.compile(rf"^\S*{re.escape(_OWN_CONFIG)}:\d+: ((models\.net|cameras\.[a-z0-9]+)\.)?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,22 @@ def check_options(options: Options) -> None:
         raise ConfigError("bench: --publish goes with --config only: there is no other broker")
     if options.file is not None and not options.file.is_file():
         raise ConfigError(f"bench: no such file: {options.file}")
+
+
+def check_model(options: Options) -> None:
+    """Recognise the model before anything is drawn.
+
+    Raises:
+        ConfigError: there is no such model, or it is not known how to use it.
+        BackendError: its file is not here.
+    """
+    if options.config is None:
+        load_spec(options.model or DEFAULT_MODEL, options=SpecOptions(head=options.head, labels=options.labels))
+
+
+def plain(message: str) -> str:
+    """Return a message about the bench's own configuration without its place in that file, which nobody can see."""
+    return _OWN_PLACE.sub("bench: ", message)
 
 
 def size_of(text: str) -> tuple[int, int]:
@@ -182,7 +201,7 @@ def _write(options: Options, folder: Path, cameras: dict[str, dict[str, Any]], s
     model |= {"labels": _absolute(options.labels)} if options.labels is not None else {}
     looked_at = {"detect": {"model": "net", "fps": 0}, "publish_detections": True}
     tree = {"models": {"net": model}, "cameras": {name: {**camera, **looked_at} for name, camera in cameras.items()}}
-    path = folder / "bench.yaml"
+    path = folder / _OWN_CONFIG
     path.write_text(json.dumps(tree, ensure_ascii=False, indent=1), "utf-8")
     return path
 
