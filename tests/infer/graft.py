@@ -99,6 +99,11 @@ class Graft:
         classes = self.add("Gather", self.add("Pad", self.reshape(ids, -1), padding), order)
         return boxes, top, classes
 
+    def told(self, name: str, dtype: int, numbers: int = 2) -> str:
+        """Add an input beside the picture, (1, numbers)."""
+        self._graph.input.append(helper.make_tensor_value_info(name, dtype, [1, numbers]))
+        return name
+
     def finish(self, path: Path, outputs: Mapping[str, str]) -> Path:
         """Write the file with these outputs, name to tensor."""
         del self._graph.output[:]
@@ -135,7 +140,7 @@ class Graft:
         nodes.append(helper.make_node("Identity", [names[-1]], [old.name]))
         for node in reversed(nodes):
             self._graph.node.insert(0, node)
-        del self._graph.input[:]
+        self._graph.input.remove(old)
         self._graph.input.append(helper.make_tensor_value_info("pixels", dtype, axes))
         return self
 

@@ -206,8 +206,7 @@ def test_an_option_that_contradicts_the_model_is_the_users_error(
         ((1, 60, 8400), ULTRALYTICS, "80 class names, .* v8 with 56 classes"),
         ((1, 84, 8400), ULTRALYTICS | {"imgsz": "[416, 416]"}, "416 x 416, its input is 640 x 640"),
         ((1, 84, 3549), ULTRALYTICS, r"no head .* fits its output output0 \[1, 84, 3549\] at an input of 640x640"),
-        ((1, 300, 84), ULTRALYTICS, "no head "),  # Ultralytics' RT-DETR
-        ((1, 300, 6), ULTRALYTICS | {"end2end": "False"}, "no head "),
+        ((1, 300, 6), ULTRALYTICS | {"end2end": "False"}, "80 class names, .* rtdetr-ultralytics with 2 classes"),
         ((1, 116, 8400), ULTRALYTICS | {"task": "segment"}, "its metadata says task 'segment'; allowed is detect"),
         ((1, 80), ULTRALYTICS | {"task": "classify"}, "is a classifier"),
         ((1, 1000), {}, "looks like a classifier"),

@@ -46,6 +46,11 @@ def final_boxes(
     )
 
 
+def other_columns(rows: NDArray[np.float32], columns: int) -> str | None:
+    """Say that rows, whose length the file leaves open, (..., n), are not so long."""
+    return None if rows.shape[-1] == columns else f"it answers with {rows.shape[-1]} columns"
+
+
 def is_float(port: Port) -> bool:
     """Whether it holds numbers with a fraction."""
     return port.dtype.startswith("float")

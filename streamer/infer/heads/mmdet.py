@@ -9,7 +9,7 @@ from streamer.infer.spec import Fit
 
 from .doubts import normalised, not_corners, not_probabilities, not_whole
 from .family import IMAGENET, Family, Reading
-from .final import final_boxes, id_bound, is_float, same_rows
+from .final import final_boxes, id_bound, is_float, other_columns, same_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,13 +40,16 @@ def _read(signature: Signature) -> list[Reading]:
     return [
         Reading(head="mmdet", outputs=(dets, labels), one_picture=dets.rank == 2)
         for dets in signature.outputs
-        if dets.rank in (2, 3) and dets.shape[-1] == 5 and is_float(dets)
+        if dets.rank in (2, 3) and (dets.shape[-1] == 5 or dets.shape == (None, None)) and is_float(dets)
         for labels in signature.outputs
         if labels.rank == dets.rank - 1 and not is_float(labels) and same_rows(dets, labels, axes=labels.rank)
     ]
 
 
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
+    doubt = other_columns(outputs[0], 5)
+    if doubt is not None:
+        return doubt
     rows, ids = outputs[0].reshape(-1, 5), outputs[1].reshape(-1)
     rows, ids = rows[ids >= 0], ids[ids >= 0]  # below 0 are rows that fill up
     boxes = rows[:, :4]

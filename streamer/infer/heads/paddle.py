@@ -8,7 +8,7 @@ import numpy as np
 
 from .doubts import normalised, not_corners, not_probabilities, not_whole
 from .family import STRETCHED, Family, Reading
-from .final import final_boxes, id_bound, is_float
+from .final import final_boxes, id_bound, is_float, other_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def _pictures(outputs: Sequence[NDArray[np.float32]]) -> Sequence[NDArray[np.flo
 
 
 def _read(signature: Signature) -> list[Reading]:
-    rows = [p for p in signature.outputs if p.rank in (2, 3) and p.shape[-1] == 6 and is_float(p)]
+    rows = [p for p in signature.outputs if _may_be_rows(p)]
     counts = [p for p in signature.outputs if _is_count(p)]
     found = []
     for port in rows:
@@ -59,11 +59,18 @@ def _read(signature: Signature) -> list[Reading]:
     return found
 
 
+def _may_be_rows(port: Port) -> bool:
+    return port.rank in (2, 3) and (port.shape[-1] == 6 or port.shape == (None, None)) and is_float(port)
+
+
 def _is_count(port: Port) -> bool:
     return not is_float(port) and (port.rank == 1 or (port.rank == 2 and port.shape[1] == 1))
 
 
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
+    doubt = other_columns(outputs[0], 6)
+    if doubt is not None:
+        return doubt
     rows = np.concatenate(_pictures(outputs))
     rows = rows[rows[:, 0] >= 0]
     boxes = rows[:, 2:]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .doubts import normalised, not_corners, not_probabilities, not_whole
 from .family import ULTRALYTICS, Family, Reading
-from .final import final_boxes, id_bound, is_float
+from .final import final_boxes, id_bound, is_float, other_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from .base import Candidates
 
+_COLUMNS = 7
 _YOLOV7 = "output"  # as its exporter names it
 _YOLO_NAS = "flat_predictions"  # a part of the name that its exporter gives
 
@@ -43,7 +44,7 @@ def _read(signature: Signature, head: str) -> list[Reading]:
     return [
         Reading(head=head, outputs=(output,), sure=_may_be(head, output.name), one_picture=True)
         for output in signature.outputs
-        if output.rank == 2 and output.shape[1] == 7 and is_float(output)
+        if output.rank == 2 and output.shape[1] in (_COLUMNS, None) and is_float(output)
     ]
 
 
@@ -56,7 +57,8 @@ def _may_be(head: str, name: str) -> bool:
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec, class_at: int) -> str | None:  # noqa: ARG001  `Family.against`
     rows = outputs[0]
     return (
-        not_whole(rows[:, 0], "its first column")
+        other_columns(rows, _COLUMNS)
+        or not_whole(rows[:, 0], "its first column")
         or not_whole(rows[:, class_at], f"its column {class_at}")
         or not_probabilities(rows[:, 11 - class_at])
         or normalised(rows[:, 1:5])

@@ -1,0 +1,286 @@
+"""A real network in the layouts of DETR's kin and with NMS inside: recognised by class names alone, the same boxes."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from graft import CLASSES, SIDE, Graft
+from onnx import TensorProto
+
+from streamer.infer.agreement import iou_of
+from streamer.infer.catalogue import Catalogue
+from streamer.infer.heads import family_of
+from streamer.infer.heads.numbering import COCO91
+from streamer.infer.model import open_model
+from streamer.infer.recognise import load_spec
+from streamer.infer.spec import SpecOptions
+from streamer.pixels.convert import picture_of_bgr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from streamer.core.results import Detections
+    from streamer.infer.spec import ModelSpec
+
+PICTURES = ("dog.jpg", "person.jpg", "zidane.jpg")
+SCORE = 0.4
+INT64, INT32, FLOAT = TensorProto.INT64, TensorProto.INT32, TensorProto.FLOAT
+Outputs = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One layout as somebody exports it."""
+
+    head: str
+    outputs: Callable[[Graft], Outputs]
+    layout: str = "nchw"
+    dtype: int = FLOAT
+
+
+def fractions(graft: Graft, corners: str) -> str:
+    return graft.add("Div", corners, graft.const([SIDE]))
+
+
+def centres(graft: Graft, corners: str) -> str:
+    """Turn corners into cx, cy, w, h."""
+    near, far = graft.split(corners, 1, [2, 2])
+    middle = graft.add("Mul", graft.add("Add", near, far), graft.const([0.5]))
+    return graft.add("Concat", middle, graft.add("Sub", far, near), axis=1)
+
+
+def pixels(graft: Graft) -> tuple[str, str, str]:
+    """Return boxes [1, 300, 4], scores [1, 300] and classes [1, 300]."""
+    boxes, scores, ids = graft.best(300)
+    return graft.reshape(boxes, 1, 300, 4), graft.reshape(scores, 1, 300), graft.reshape(ids, 1, 300)
+
+
+def rows(graft: Graft, *parts: str) -> str:
+    """Join the columns of the valid rows: [n, all], as many as there are."""
+    columns = [graft.reshape(part, 300, -1) for part in parts]
+    joined = graft.add("Concat", *columns, axis=1)
+    return graft.add("Compress", joined, graft.reshape(valid(graft, parts), 300), axis=0)
+
+
+def valid(graft: Graft, parts: tuple[str, ...]) -> str:
+    """Say of each row whether any of its numbers is above 0; what fills up has none."""
+    joined = graft.add("Concat", *(graft.reshape(part, 300, -1) for part in parts), axis=1)
+    return graft.add("Greater", graft.add("ReduceMax", joined, axes=[1], keepdims=0), graft.const(0.0))
+
+
+def counted(graft: Graft, scores: str) -> str:
+    """Return how many scores are above 0, (1,) float."""
+    some = graft.cast(graft.add("Greater", scores, graft.const(0.0)), FLOAT)
+    return graft.reshape(graft.add("ReduceSum", some, keepdims=0), 1)
+
+
+def queries(graft: Graft, columns: int, *, coco91: bool = False, nothing: bool = False) -> tuple[str, str]:
+    """Return probabilities [1, 300, columns] and boxes [1, 300, 4] cx cy w h in fractions."""
+    boxes, scores, ids = graft.best(300)
+    if coco91:
+        ids = graft.add("Gather", graft.const(COCO91, np.int64), ids)
+    depth, values = graft.const(columns, np.int64), graft.const([0.0, 1.0])
+    shares = graft.add("Mul", graft.add("OneHot", ids, depth, values), graft.reshape(scores, 300, 1))
+    if nothing:  # the last column takes what the class leaves
+        last = graft.add("OneHot", graft.const(np.full(300, columns - 1), np.int64), depth, values)
+        rest = graft.add("Sub", graft.const([1.0]), graft.reshape(scores, 300, 1))
+        shares = graft.add("Add", shares, graft.add("Mul", last, rest))
+    return graft.reshape(shares, 1, 300, columns), graft.reshape(fractions(graft, centres(graft, boxes)), 1, 300, 4)
+
+
+def log(graft: Graft, shares: str) -> str:
+    """Return logits whose softmax these are, far from 0 as a real network's."""
+    return graft.add("Add", graft.add("Log", graft.add("Add", shares, graft.const([1e-6]))), graft.const([4.0]))
+
+
+def rtdetr(graft: Graft) -> Outputs:
+    size = graft.cast(graft.told("orig_target_sizes", INT64), FLOAT)
+    boxes, scores, ids = pixels(graft)
+    scale = graft.reshape(graft.add("Concat", size, size, axis=1), 1, 1, 4)
+    return {"labels": ids, "boxes": graft.add("Mul", fractions(graft, boxes), scale), "scores": scores}
+
+
+def huggingface(graft: Graft) -> Outputs:
+    shares, boxes = queries(graft, CLASSES)
+    return {"logits": graft.logits(shares), "pred_boxes": boxes}
+
+
+def huggingface_rfdetr(graft: Graft) -> Outputs:
+    shares, boxes = queries(graft, 91, coco91=True)
+    return {"logits": graft.logits(shares), "pred_boxes": boxes}
+
+
+def rfdetr(graft: Graft) -> Outputs:
+    shares, boxes = queries(graft, 91, coco91=True)
+    return {"dets": boxes, "labels": graft.logits(shares)}
+
+
+def detr(graft: Graft) -> Outputs:
+    """With the states that Hugging Face's exporter adds."""
+    shares, boxes = queries(graft, 92, coco91=True, nothing=True)
+    state = graft.const(np.zeros((1, 300, 256)))
+    return {"logits": log(graft, shares), "pred_boxes": boxes, "last_hidden_state": state}
+
+
+def detr_of_80(graft: Graft) -> Outputs:
+    shares, boxes = queries(graft, 81, nothing=True)
+    return {"pred_logits": log(graft, shares), "pred_boxes": boxes}
+
+
+def nameless(graft: Graft) -> Outputs:
+    shares, boxes = queries(graft, CLASSES)
+    return {"1234": boxes, "1230": graft.logits(shares)}
+
+
+def activated(graft: Graft) -> Outputs:
+    shares, boxes = queries(graft, CLASSES)
+    return {"boxes": boxes, "scores": shares}
+
+
+def ultralytics(graft: Graft) -> Outputs:
+    shares, boxes = queries(graft, CLASSES)
+    return {"output": graft.add("Concat", boxes, shares, axis=2)}
+
+
+def efficient_nms(graft: Graft) -> Outputs:
+    """What lies beyond the count is undefined."""
+    boxes, scores, ids = pixels(graft)
+    count = graft.cast(graft.reshape(counted(graft, scores), 1, 1), INT32)
+    empty = graft.cast(graft.add("Equal", scores, graft.const(0.0)), FLOAT)
+    wild = graft.add("Add", scores, graft.add("Mul", empty, graft.const([17.0])))
+    return {"num_dets": count, "det_boxes": boxes, "det_scores": wild, "det_classes": graft.cast(ids, INT32)}
+
+
+def yolo_nas_batch(graft: Graft) -> Outputs:
+    boxes, scores, ids = pixels(graft)
+    count = graft.cast(graft.reshape(counted(graft, scores), 1, 1), INT64)
+    given = {"num_predictions": count, "pred_boxes": boxes, "pred_scores": scores, "pred_classes": ids}
+    return {f"graph2_{name}": tensor for name, tensor in given.items()}
+
+
+def plain(graft: Graft) -> Outputs:
+    boxes, scores, ids = pixels(graft)
+    return {"boxes": boxes, "scores": scores, "labels": ids}
+
+
+def plain_floats(graft: Graft) -> Outputs:
+    """Classes that are floats, by names that say nothing."""
+    boxes, scores, ids = pixels(graft)
+    return {"a": graft.cast(ids, FLOAT), "b": scores, "c": boxes}
+
+
+def plain_fractions(graft: Graft) -> Outputs:
+    boxes, scores, ids = pixels(graft)
+    return {"boxes": fractions(graft, boxes), "scores": scores, "classes": ids}
+
+
+def mmdet(graft: Graft) -> Outputs:
+    boxes, scores, ids = pixels(graft)
+    return {"dets": graft.add("Concat", boxes, graft.reshape(scores, 1, 300, 1), axis=2), "labels": ids}
+
+
+def openvino_training(graft: Graft) -> Outputs:
+    """Without a batch axis, as many rows as there are boxes."""
+    boxes, scores, ids = graft.best(300)
+    kept = rows(graft, boxes, scores, graft.cast(ids, FLOAT))
+    columns = graft.split(kept, 1, [5, 1])
+    return {"labels": graft.reshape(graft.cast(columns[1], INT64), -1), "boxes": columns[0]}
+
+
+def yolov7(graft: Graft) -> Outputs:
+    boxes, scores, ids = graft.best(300)
+    return {"output": rows(graft, graft.const(np.zeros(300)), boxes, graft.cast(ids, FLOAT), scores)}
+
+
+def yolo_nas_flat(graft: Graft) -> Outputs:
+    boxes, scores, ids = graft.best(300)
+    kept = rows(graft, graft.const(np.zeros(300)), boxes, scores, graft.cast(ids, FLOAT))
+    return {"graph2_flat_predictions": kept}
+
+
+def nameless_rows_of_7(graft: Graft) -> Outputs:
+    return {"detections": yolo_nas_flat(graft)["graph2_flat_predictions"]}
+
+
+def paddle(graft: Graft) -> Outputs:
+    """Boxes come back in px of the picture before it was scaled, whose shape the network is told."""
+    shape, factor = graft.told("im_shape", FLOAT), graft.told("scale_factor", FLOAT)
+    boxes, scores, ids = graft.best(300)
+    size = graft.add("Div", shape, factor)
+    height, width = graft.split(size, 1, [1, 1])
+    scale = graft.add("Concat", width, height, width, height, axis=1)
+    kept = rows(graft, graft.cast(ids, FLOAT), scores, graft.add("Mul", fractions(graft, boxes), scale))
+    count = graft.reshape(graft.cast(counted(graft, scores), INT32), 1)
+    return {"multiclass_nms3_0.tmp_0": kept, "multiclass_nms3_0.tmp_2": count}
+
+
+CASES = {
+    "RT-DETR, D-FINE": Case("rtdetr", rtdetr),
+    "Hugging Face's D-FINE": Case("detr-sigmoid", huggingface),
+    "Hugging Face's RF-DETR": Case("rfdetr", huggingface_rfdetr),
+    "RF-DETR": Case("rfdetr", rfdetr),
+    "RF-DETR, NHWC": Case("rfdetr", rfdetr, layout="nhwc"),
+    "DETR": Case("detr", detr),
+    "DETR of 80 classes": Case("detr", detr_of_80),
+    "queries without names": Case("detr-sigmoid", nameless),
+    "queries with probabilities": Case("detr-scores", activated),
+    "Ultralytics' RT-DETR": Case("rtdetr-ultralytics", ultralytics),
+    "EfficientNMS in plain ONNX": Case("efficient-nms", efficient_nms),
+    "YOLO-NAS, batch format": Case("efficient-nms", yolo_nas_batch, dtype=TensorProto.UINT8),
+    "NMS inside": Case("nms", plain),
+    "NMS inside, all floats": Case("nms", plain_floats),
+    "NMS inside, fractions": Case("nms-normalized", plain_fractions),
+    "MMDetection": Case("mmdet", mmdet),
+    "OpenVINO's training extensions": Case("mmdet", openvino_training),
+    "YOLOv7 end-to-end": Case("yolov7-nms", yolov7),
+    "YOLO-NAS, flat format": Case("yolo-nas-flat", yolo_nas_flat),
+    "rows of 7 without a name": Case("yolo-nas-flat", nameless_rows_of_7),
+    "PaddleDetection": Case("paddle", paddle),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_boxes_come_from_every_layout(shared_data: Path, tmp_path: Path, name: str) -> None:
+    case = CASES[name]
+    source = shared_data / "models" / "yolox_nano_v8layout.onnx"
+    look = family_of(case.head).look
+    graft = Graft(source).fed_by(look, layout=case.layout, dtype=case.dtype)
+    spec = load(graft.finish(tmp_path / "graft.onnx", case.outputs(graft)), SpecOptions(labels="coco80"))
+    assert spec.head == case.head
+    expected = load(source, SpecOptions(fit=look.fit.value, pad=look.pad))
+    for picture in PICTURES:
+        shown = cv2.imread(str(shared_data / "images" / picture))
+        found, known = detect(spec, shown), detect(expected, shown)
+        assert len(known) > 0
+        missing, more = unmatched(known, found), unmatched(found, known)
+        assert not missing, f"{picture}: lacks {missing}"
+        assert not more, f"{picture}: has {more}"
+
+
+def load(path: Path, options: SpecOptions) -> ModelSpec:
+    return load_spec(str(path), options=options, catalogue=Catalogue((), path.parent))
+
+
+def detect(spec: ModelSpec, shown: object) -> Detections:
+    with contextlib.closing(
+        open_model(
+            spec, backend="onnxruntime", precision="f32", latency=True, floor=0.3, iou=0.5, on_ready=lambda: None
+        )
+    ) as model:
+        return model.collect(model.submit([picture_of_bgr(np.asarray(shown, np.uint8))]))[0]
+
+
+def unmatched(one: Detections, two: Detections) -> list[str]:
+    """Return what of `one` has no counterpart in `two`; at its edge the score decides nothing."""
+    near = iou_of(one.boxes, two.boxes) > 0.8
+    same = near & (one.class_ids[:, None] == two.class_ids) & (np.abs(one.scores[:, None] - two.scores) <= 0.05)
+    alone = (one.scores >= SCORE + 0.02) & ~same.any(axis=1)
+    return [f"{d.class_id} {d.score:.3f} {d.box}" for d, lost in zip(one, alone, strict=True) if lost]
