@@ -32,6 +32,7 @@ class Signature:
     hw: HW  # of the picture it is given, px
     outputs: tuple[Port, ...]
     extras: tuple[str, ...] = ()  # names of the inputs beside the picture
+    batched: bool = True  # whether its input has a batch axis
 
     def named(self, *names: str) -> tuple[Port, ...] | None:
         """Return the outputs of these names in this order, or None if one is missing."""

@@ -1,33 +1,88 @@
-"""Outputs of SSD, NanoDet and their kin for an input of 32x64 px: 32, 8, 2 and 1 cells of strides 8 to 64."""
+"""Outputs of SSD, NanoDet and their kin for an input of 32x64 px: 32, 8, 2, 1 and 1 cells of strides 8 to 128."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from head_sample import Sample
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-CELLS = (32, 8, 2, 1)
+    Arrays = tuple[NDArray[np.generic], ...]
+
+SIZES = ((4, 8), (2, 4), (1, 2), (1, 1), (1, 1))  # rows and columns of cells
 
 
-def nanodet(rng: np.random.Generator, *, levels: int) -> tuple[NDArray[np.generic], ...]:
+def fractions(rng: np.random.Generator, *shape: int) -> NDArray[np.float64]:
+    """Boxes that begin in the nearer half of the picture and end in the other."""
+    return rng.random((*shape, 4)) * 0.5 + [0, 0, 0.5, 0.5]
+
+
+def ids(rng: np.random.Generator, *shape: int) -> NDArray[np.int64]:
+    """Class ids 0 and 1."""
+    return rng.integers(0, 2, shape)
+
+
+def nanodet(rng: np.random.Generator, *, levels: int) -> Arrays:
     """Scores and distributions of each stride in turn."""
-    return tuple(array for n in CELLS[:levels] for array in (rng.random((1, n, 2)), rng.normal(size=(1, n, 32))))
+    counts = [rows * columns for rows, columns in SIZES[:levels]]
+    return tuple(array for n in counts for array in (rng.random((1, n, 2)), rng.normal(size=(1, n, 32))))
 
 
-def ssd(rng: np.random.Generator) -> tuple[NDArray[np.generic], ...]:
-    """Scores of a background and one class, and corners."""
-    corners = rng.random((1, 1200, 4)) * 0.5 + [0, 0, 0.5, 0.5]
-    return rng.random((1, 1200, 2)), corners
+def maps(rng: np.random.Generator, *, levels: int, each: int) -> Arrays:
+    """Maps of classes and of boxes of each stride in turn."""
+    return tuple(
+        array
+        for size in SIZES[:levels]
+        for array in (rng.random((1, 2 * each, *size)), rng.random((1, 4 * each, *size)))
+    )
+
+
+def tensorflow(rng: np.random.Generator) -> Arrays:
+    """Boxes, scores, classes as floats, and how many are valid."""
+    return fractions(rng, 1, 20), rng.random((1, 20)), ids(rng, 1, 20).astype(np.float32), np.full((1,), 20.0)
+
+
+def detection_output(rng: np.random.Generator) -> Arrays:
+    """Rows of picture 0, a label, a score and a box."""
+    rows = np.concatenate((np.zeros((20, 1)), ids(rng, 20, 1), rng.random((20, 1)), fractions(rng, 20)), axis=1)
+    return (rows.reshape(1, 1, 20, 7),)
+
+
+def torchvision(rng: np.random.Generator) -> Arrays:
+    """Boxes, labels and scores."""
+    return fractions(rng, 20) * 64, ids(rng, 20), rng.random(20)
+
+
+def yolov9(rng: np.random.Generator) -> Arrays:
+    """The maps, and the distributions that nobody needs."""
+    return (*maps(rng, levels=3, each=1), rng.random((1, 16, 4, 4, 8)))
 
 
 SAMPLES = {
-    "ssd": Sample(ssd, names=("scores", "boxes")),
+    "ssd-tf": Sample(tensorflow, names=("detection_boxes", "detection_scores", "detection_classes", "num_detections")),
+    "torchvision": Sample(torchvision, names=("boxes", "labels", "scores")),
+    "faster-rcnn-zoo": Sample(torchvision, names=("6379", "6381", "6383")),
+    "azure-nms": Sample(
+        lambda rng: (fractions(rng, 1, 20), rng.random((1, 20)), ids(rng, 1, 20)),
+        names=("detected_boxes", "detected_scores", "detected_classes"),
+    ),
+    "ssd-zoo": Sample(
+        lambda rng: (fractions(rng, 1, 20), rng.random((1, 20)), ids(rng, 1, 20)),
+        names=("bboxes", "scores", "labels"),
+    ),
+    "detection-output": Sample(detection_output),
+    "ssd": Sample(lambda rng: (rng.random((1, 1200, 2)), fractions(rng, 1, 1200)), names=("scores", "boxes")),
+    "yolo-nas": Sample(lambda rng: (rng.random((1, 42, 2)), fractions(rng, 1, 42) * 64), names=("scores", "boxes")),
+    "damo-yolo": Sample(lambda rng: (rng.random((1, 42, 2)), fractions(rng, 1, 42) * 64), names=("scores", "boxes")),
+    "ppyoloe": Sample(lambda rng: (rng.random((1, 2, 42)), fractions(rng, 1, 42) * 64), names=("scores", "boxes")),
+    "yolov9-mit": Sample(yolov9, names=tuple("abcdefg")),
     "nanodet": Sample(lambda rng: nanodet(rng, levels=3), names=tuple("abcdef")),
     "nanodet-plus": Sample(lambda rng: (rng.random((1, 43, 34)),)),
     "picodet": Sample(lambda rng: nanodet(rng, levels=4), names=tuple("abcdefgh")),
     "fastestdet": Sample(lambda rng: (rng.random((1, 7, 2, 4)),)),
+    "retinanet": Sample(lambda rng: maps(rng, levels=5, each=9), names=tuple("abcdefghij")),
+    "retinanet-logits": Sample(lambda rng: maps(rng, levels=5, each=9), names=tuple("abcdefghij")),
 }

@@ -41,14 +41,6 @@ def negative_sides(sides: NDArray[np.float32]) -> str | None:
     return f"its widths and heights fall to {least:.3g}, below 0" if least < -_ROUNDED else None
 
 
-def no_corners(boxes: NDArray[np.float32]) -> str | None:
-    """Say that most boxes, (..., 4), end before they begin: they are no x1, y1, x2, y2."""
-    backwards = (boxes[..., 2:] < boxes[..., :2]).any(axis=-1)
-    if 2 * np.count_nonzero(backwards) <= backwards.size:
-        return None
-    return "most of its boxes end before they begin: centre and size, not corners"
-
-
 def not_whole(ids: NDArray[np.float32], where: str) -> str | None:
     """Say that what should be class ids are no whole numbers."""
     return f"{where} holds no whole numbers, so no classes" if (ids != np.rint(ids)).any() else None

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamer.infer.spec import ColorOrder, Fit
 
-from .doubts import in_pixels, no_corners, not_probabilities
+from .doubts import in_pixels, not_corners, not_probabilities
 from .family import Family, Look, Numbering, Reading
 from .final import is_float, same_rows
 from .nms import suppress
@@ -29,6 +29,7 @@ ULTRAFACE = Look(
     color=ColorOrder.RGB, scale=1.0, fit=Fit.STRETCH, pad=127, mean=(127.0,) * 3, std=(128.0,) * 3, hw=(240, 320)
 )
 _FEWEST = 1000  # priors; fewer rows are the queries of a DETR
+_RAW = "raw_detection"  # TensorFlow's, beside its final boxes: y first, no background's softmax
 _OFF_ONE = 0.02  # by which the probabilities of a row may miss 1 together
 
 
@@ -49,7 +50,7 @@ class SsdHead:
 
 
 def _read(signature: Signature) -> list[Reading]:
-    ports = [port for port in signature.outputs if port.rank == 3 and is_float(port)]
+    ports = [port for port in signature.outputs if port.rank == 3 and is_float(port) and not port.name.startswith(_RAW)]
     return [
         Reading(
             head="ssd",
@@ -65,7 +66,7 @@ def _read(signature: Signature) -> list[Reading]:
 
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
     scores, boxes = outputs
-    if doubt := not_probabilities(scores) or in_pixels(boxes) or no_corners(boxes):
+    if doubt := not_probabilities(scores) or in_pixels(boxes) or not_corners(boxes.reshape(-1, 4)):
         return doubt
     if np.mean(np.abs(scores.sum(axis=2) - 1) > _OFF_ONE) > 0.5:
         return "the scores of a row do not add up to 1, as with a background they would"

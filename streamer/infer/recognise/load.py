@@ -94,7 +94,7 @@ class _Recognising:
         """Choose the head and join all that is known."""
         facts, axes = self._facts, self._axes
         extras = tuple(extra.name for extra in axes.extras)
-        signature = Signature(hw=axes.hw, outputs=facts.outputs, extras=extras)
+        signature = Signature(hw=axes.hw, outputs=facts.outputs, extras=extras, batched=axes.batched)
         choice = HeadChoice(facts, self._layers, metadata, signature).decide(self._against)
         return self._spec(choice)
 
