@@ -120,7 +120,23 @@ def _sidecar_text(sidecar: Path, spec: ModelSpec) -> str:
     earlier = load_sidecar(sidecar).model_dump(exclude_none=True) if sidecar.exists() else {}
     said = {**_decided(spec), **{key: value for key, value in earlier.items() if key in _ORIGIN}}
     head = f"# Written by `streamer models add`; the head was decided by {spec.decided_by}. Edit what is wrong.\n"
-    return head + yaml.safe_dump(said, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120)
+    text: str = yaml.dump(
+        said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
+    )
+    return head + text
+
+
+class _Dumper(yaml.SafeDumper):
+    """A key on each line, and lists on theirs: 80 class names are not worth 80 lines."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  the signature the library calls
+        """Write what stands twice twice."""
+        return True
+
+
+_Dumper.add_representer(
+    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
+)
 
 
 def _decided(spec: ModelSpec) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_command_that_is_shown_exists() -> None:
     known = {command.name or command.callback.__name__ for command in cli.app.registered_commands if command.callback}
+    known |= {group.name for group in cli.app.registered_groups if group.name}
     for page in PAGES:
         shown = set(re.findall(r"^(?:\S+/)?streamer ([a-z]+)\b", "\n".join(blocks(page, "sh")), flags=re.MULTILINE))
         shown |= set(re.findall(r"`streamer ([a-z]+)", page.read_text("utf-8")))

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
-from streamer import __version__
 from streamer.core.errors import BackendError
 from streamer.core.redact import redact
 
@@ -277,7 +276,7 @@ def _request(url: str) -> urllib.request.Request | None:
     request = urllib.request.Request(  # noqa: S310  just checked
         urllib.parse.urlunsplit((parts.scheme, host, path, parts.query, "")),
         # Compressed bytes have another size, and no parts that can be asked for.
-        headers={"User-Agent": f"streamer/{__version__}", "Accept-Encoding": "identity"},
+        headers={"User-Agent": "streamer", "Accept-Encoding": "identity"},
     )
     if login:
         encoded = base64.b64encode(urllib.parse.unquote_to_bytes(login)).decode()
