@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
-from graft import LEVELS, SIDE, Graft
+from graft import CLASSES, LEVELS, SIDE, Graft
+from onnx import TensorProto
 
 from streamer.core.errors import BackendError
 from streamer.infer.agreement import iou_of
 from streamer.infer.catalogue import Catalogue
 from streamer.infer.heads import family_of
 from streamer.infer.heads.levels import centres
+from streamer.infer.heads.numbering import COCO91
 from streamer.infer.model import open_model
 from streamer.infer.recognise import load_spec
 from streamer.infer.spec import SpecOptions
@@ -101,11 +104,145 @@ def picodet(graft: Graft) -> dict[str, str]:
     return {f"save_infer_model/scale_{i}.tmp_0": part for i, part in enumerate(parts)}
 
 
+def _final(graft: Graft, *, first: int = 0, dtype: int = TensorProto.INT64, batch: bool = True) -> tuple[str, str, str]:
+    """Return boxes px, scores and class ids that count from `first`."""
+    boxes, scores, ids = graft.best()
+    ids = graft.cast(graft.add("Add", ids, graft.const([first], np.int64)), dtype)
+    if not batch:
+        return boxes, scores, ids
+    return graft.reshape(boxes, 1, 100, 4), graft.reshape(scores, 1, 100), graft.reshape(ids, 1, 100)
+
+
+def _in_fractions(graft: Graft, boxes: str) -> str:
+    return graft.add("Div", boxes, graft.const([SIDE]))
+
+
+def tensorflow(graft: Graft) -> dict[str, str]:
+    """What fills up behind the valid rows looks like something."""
+    boxes, scores, ids = _final(graft)
+    ids = graft.cast(graft.add("Gather", graft.const(COCO91, np.int64), ids), TensorProto.FLOAT)
+    boxes = graft.add("Gather", _in_fractions(graft, boxes), graft.const([1, 0, 3, 2], np.int64), axis=2)
+    seen = graft.cast(graft.add("Greater", scores, graft.const([0.01])), TensorProto.FLOAT)
+    count = graft.add("ReduceSum", seen, graft.const([1], np.int64), keepdims=0)
+    empty = graft.add("Sub", graft.const([1.0]), seen)
+    scores = graft.add("Add", scores, graft.add("Mul", empty, graft.const([0.9])))
+    boxes = graft.add("Add", boxes, graft.reshape(empty, 1, 100, 1))
+    return {
+        "detection_classes:0": ids,
+        "detection_scores:0": scores,
+        "num_detections:0": count,
+        "detection_boxes:0": boxes,
+    }
+
+
+def unnamed_tensorflow(graft: Graft) -> dict[str, str]:
+    return {f"Identity_{i}:0": tensor for i, tensor in enumerate(tensorflow(graft).values())}
+
+
+def torchvision(graft: Graft) -> dict[str, str]:
+    """By other names: its boxes are called scores, as some do."""
+    boxes, scores, ids = _final(graft, batch=False)
+    labels = graft.add("Gather", graft.const(COCO91, np.int64), ids)
+    seen = graft.add("Greater", scores, graft.const([0.05]))
+    boxes, labels, scores = (graft.add("Compress", part, seen, axis=0) for part in (boxes, labels, scores))
+    return {"scores": boxes, "2770": labels, "boxes": scores}
+
+
+def faster_rcnn(graft: Graft) -> dict[str, str]:
+    boxes, scores, ids = _final(graft, first=1, batch=False)
+    return {"6379": boxes, "6381": ids, "6383": scores}
+
+
+def azure(graft: Graft) -> dict[str, str]:
+    boxes, scores, ids = _final(graft)
+    return {"detected_boxes": _in_fractions(graft, boxes), "detected_classes": ids, "detected_scores": scores}
+
+
+def ssd_zoo(graft: Graft) -> dict[str, str]:
+    boxes, scores, ids = _final(graft, first=1)
+    return {"bboxes": _in_fractions(graft, boxes), "labels": ids, "scores": scores}
+
+
+def detection_output(graft: Graft) -> dict[str, str]:
+    boxes, scores, ids = _final(graft, first=1, dtype=TensorProto.FLOAT)
+    ends = graft.add("Less", scores, graft.const([0.05]))
+    picture = graft.add("Neg", graft.cast(ends, TensorProto.FLOAT))
+    columns = [graft.reshape(column, 1, 1, 100, 1) for column in (picture, ids, scores)]
+    boxes = graft.reshape(_in_fractions(graft, boxes), 1, 1, 100, 4)
+    return {"detection_out": graft.add("Concat", *columns, boxes, axis=3)}
+
+
+def yolo_nas(graft: Graft) -> dict[str, str]:
+    return {"913": graft.xyxy, "904": graft.scores}
+
+
+def ppyoloe(graft: Graft) -> dict[str, str]:
+    return {"tmp_20": graft.xyxy, "concat_14.tmp_0": graft.add("Transpose", graft.scores, perm=[0, 2, 1])}
+
+
+def _maps(graft: Graft, rows: str, channels: int) -> list[str]:
+    """Cut rows into a map for each stride."""
+    levels = graft.split(graft.add("Transpose", rows, perm=[0, 2, 1]), 2, [n * n for _, n in LEVELS])
+    return [graft.reshape(level, 1, channels, n, n) for level, (_, n) in zip(levels, LEVELS, strict=True)]
+
+
+def yolov9_mit(graft: Graft) -> dict[str, str]:
+    """With its second branch, which sees nothing, behind the first."""
+    points, strides = centres((SIDE, SIDE), (8, 16, 32), offset=lambda stride: stride / 2)
+    near, far = graft.split(graft.xyxy, 2, [2, 2])
+    at = graft.const(points[None])
+    sides = graft.add("Concat", graft.add("Sub", at, near), graft.add("Sub", far, at), axis=2)
+    boxes = _maps(graft, graft.add("Div", sides, graft.const(strides[None])), 4)
+    classes = _maps(graft, graft.logits(graft.scores), CLASSES)
+    found = {}
+    for branch in (0, 1):
+        for i, (_, n) in enumerate(LEVELS):
+            found[f"{branch}{i}a"] = classes[i] if branch == 0 else graft.const(np.full((1, CLASSES, n, n), -9))
+            found[f"{branch}{i}b"] = graft.const(np.zeros((1, 16, 4, n, n)))
+            found[f"{branch}{i}c"] = boxes[i] if branch == 0 else graft.const(np.ones((1, 4, n, n)))
+    return found
+
+
+def retinanet(graft: Graft, *, logits: bool = False) -> dict[str, str]:
+    """The first of nine anchors tells, the others and the coarse strides see nothing."""
+    nothing = -9.0 if logits else 0.0
+    points, strides = centres((SIDE, SIDE), (8, 16, 32), offset=lambda stride: stride / 2 + 0.5)
+    centre, size = graft.split(graft.xywh, 2, [2, 2])
+    side = graft.const(4 * strides[None] + 1)
+    shift = graft.add("Div", graft.add("Sub", centre, graft.const(points[None])), side)
+    deltas = graft.add("Concat", shift, graft.add("Log", graft.add("Div", size, side)), axis=2)
+    scores = graft.logits(graft.scores) if logits else graft.scores
+    found = {}
+    for i, (classes, boxes) in enumerate(zip(_maps(graft, scores, CLASSES), _maps(graft, deltas, 4), strict=True)):
+        n = LEVELS[i][1]
+        rest = graft.const(np.full((1, 8 * CLASSES, n, n), nothing))
+        found[f"class{i}"] = graft.add("Concat", classes, rest, axis=1)
+        found[f"box{i}"] = graft.add("Concat", boxes, graft.const(np.zeros((1, 32, n, n))), axis=1)
+    for i, n in ((3, 7), (4, 4)):
+        found[f"class{i}"] = graft.const(np.full((1, 9 * CLASSES, n, n), nothing))
+        found[f"box{i}"] = graft.const(np.zeros((1, 36, n, n)))
+    return dict(sorted(found.items(), reverse=True))
+
+
 CASES = {
     "ssd": Case("ssd", ssd),
+    "ssd-tf": Case("ssd-tf", tensorflow, layout="nhwc", dtype=TensorProto.UINT8),
+    "ssd-tf, unnamed": Case("ssd-tf", unnamed_tensorflow, layout="nhwc", dtype=TensorProto.UINT8, asked=True),
+    "torchvision": Case("torchvision", torchvision),
+    "torchvision, one picture": Case("torchvision", torchvision, layout="chw", asked=True),
+    "faster-rcnn-zoo": Case("faster-rcnn-zoo", faster_rcnn, layout="chw"),
+    "azure-nms": Case("azure-nms", azure),
+    "ssd-zoo": Case("ssd-zoo", ssd_zoo),
+    "detection-output": Case("detection-output", detection_output),
+    "yolo-nas": Case("yolo-nas", yolo_nas, asked=True),
+    "damo-yolo": Case("damo-yolo", yolo_nas, asked=True),
+    "ppyoloe": Case("ppyoloe", ppyoloe),
+    "yolov9-mit": Case("yolov9-mit", yolov9_mit),
     "nanodet": Case("nanodet", nanodet),
     "nanodet-plus": Case("nanodet-plus", nanodet_plus),
     "picodet": Case("picodet", picodet),
+    "retinanet": Case("retinanet", retinanet),
+    "retinanet-logits": Case("retinanet-logits", partial(retinanet, logits=True)),
 }
 
 

@@ -68,7 +68,7 @@ class HeadChoice:
         if self._labels is not None and not fits and not others:
             raise self._names_fault(readings or rarer)
         if named and self._labels is not None:
-            fit = next((f for f in fits if f.reading.sure), fits[0])
+            fit = _likeliest(fits, trial)
             alike = [f for f in fits if f.reading.sure == fit.reading.sure and f.reading.outputs == fit.reading.outputs]
             if len({f.ids for f in alike}) == 1:
                 return self._choice(fit, self._head_layer.source)
@@ -183,6 +183,14 @@ def _different(fits: Iterable[_Fit]) -> list[_Fit]:
     for fit in fits:
         first.setdefault((fit.reading.head, fit.reading.outputs, fit.reading.columns, fit.ids), fit)
     return list(first.values())
+
+
+def _likeliest(fits: Sequence[_Fit], trial: Callable[[Reading], str | None]) -> _Fit:
+    """Return a named head's usual reading; where it could take the outputs in several orders, a trial decides."""
+    usual = [f for f in fits if f.reading.sure] or fits
+    if len({f.reading.outputs for f in usual}) == 1:
+        return usual[0]
+    return next((f for f in usual if trial(f.reading) is None), usual[0])
 
 
 def _tried(fits: Sequence[_Fit], trial: Callable[[Reading], str | None]) -> tuple[list[_Fit], list[str]]:
