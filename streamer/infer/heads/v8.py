@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from .base import Candidates
 
+_EVERYWHERE = 0.9  # no object fills every cell of a picture with such a score
+
 
 class V8Head:
     """Rows cx, cy, w, h, then one score for each class.
@@ -69,7 +71,10 @@ def _ways(output: Port, signature: Signature) -> Iterator[Reading]:
 
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:
     batch = outputs[0] if outputs[0].shape[1] == 4 + spec.classes else outputs[0].transpose(0, 2, 1)
-    return not_probabilities(batch[:, 4:]) or negative_sides(batch[:, 2:4]) or normalised(batch[:, :4])
+    scores = batch[:, 4:]
+    if scores.shape[2] and scores.min(axis=2).max(initial=0.0) > _EVERYWHERE:
+        return "one of its classes is everywhere in the picture: an objectness of 1, as YOLOv6 has it"
+    return not_probabilities(scores) or negative_sides(batch[:, 2:4]) or normalised(batch[:, :4])
 
 
 FAMILY = Family(
