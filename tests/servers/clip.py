@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import av
 import numpy as np
 
 from servers import barcode
+from streamer.capture.coded import RTP_HZ, AccessUnit, Clip, clip_of_file, taken_before_sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,35 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-RTP_HZ = 90_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class AccessUnit:
-    """One coded picture: its NAL units without start codes, in decoding order."""
-
-    nals: tuple[bytes, ...]
-    key: bool
-    pts: int  # 90 kHz, from the clip's start
-    due: int  # 90 kHz, when it is sent (decoding order): never before it was taken, so never less than `pts`
-    codec: str = "h264"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Clip:
-    """Some seconds of video, ready to be sent again and again. The first unit is a key frame."""
-
-    codec: str  # h264 | hevc
-    width: int
-    height: int
-    units: tuple[AccessUnit, ...]
-    duration: int  # 90 kHz
-    parameter_sets: tuple[bytes, ...]  # SPS and PPS, for the SDP
-
-    def __add__(self, other: Clip) -> Clip:
-        """Return this clip followed by another one, which may be of another size or codec."""
-        moved = [replace(u, pts=u.pts + self.duration, due=u.due + self.duration) for u in other.units]
-        return replace(self, units=(*self.units, *moved), duration=self.duration + other.duration)
+__all__ = ["RTP_HZ", "AccessUnit", "Clip", "annex_b", "bar_coded_clip", "clip_of_file", "write_recording"]
 
 
 def bar_coded_clip(
@@ -122,16 +94,10 @@ def _clip_of(packets: list[av.Packet[Any]], *, codec: str, size: tuple[int, int]
         codec=codec,
         width=size[0],
         height=size[1],
-        units=_taken_before_sent(units),
+        units=taken_before_sent(units),
         duration=len(units) * step,
         parameter_sets=tuple(n for n in units[0].nals if _is_parameter_set(n, codec)),
     )
-
-
-def _taken_before_sent(units: list[AccessUnit]) -> tuple[AccessUnit, ...]:
-    """Return the units, sent as late as B-frames make it: a camera can't send a picture before it has taken it."""
-    wait = max(unit.pts - unit.due for unit in units)
-    return tuple(replace(unit, due=unit.due + wait) for unit in units)
 
 
 def _is_parameter_set(nal: bytes, codec: str) -> bool:
@@ -144,59 +110,6 @@ def split_annex_b(data: bytes) -> Iterator[bytes]:
         nal = piece.rstrip(b"\x00")
         if nal:
             yield nal
-
-
-def clip_of_file(path: Path) -> Clip:
-    """Take the H.264 packets of a recording as they are, time stamps and all."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        if context.name != "h264" or not context.extradata or context.extradata[0] != 1:
-            raise ValueError(f"{path.name}: only H.264 in MP4 can be served, this is {context.name}")
-        head = _avcc(context.extradata)
-        packets = [p for p in container.demux(stream) if p.size]
-        scale = RTP_HZ * (stream.time_base or Fraction(1, RTP_HZ))
-        first_dts = packets[0].dts or 0
-        first_pts = min(p.pts or 0 for p in packets)
-        units = [
-            AccessUnit(
-                nals=(*(head if p.is_keyframe else ()), *_length_prefixed(bytes(p), (context.extradata[4] & 3) + 1)),
-                key=p.is_keyframe,
-                pts=round(((p.pts or 0) - first_pts) * scale),
-                due=round(((p.dts or 0) - first_dts) * scale),
-            )
-            for p in packets
-        ]
-        step = units[-1].due // max(1, len(units) - 1)
-        return Clip(
-            codec="h264",
-            width=context.width,
-            height=context.height,
-            units=_taken_before_sent(units),
-            duration=units[-1].due + step,
-            parameter_sets=head,
-        )
-
-
-def _avcc(extradata: bytes) -> tuple[bytes, ...]:
-    """Return the parameter sets of an avcC box."""
-    sets: list[bytes] = []
-    at = 5
-    for mask in (31, 255):
-        count, at = extradata[at] & mask, at + 1
-        for _ in range(count):
-            size = int.from_bytes(extradata[at : at + 2], "big")
-            sets.append(extradata[at + 2 : at + 2 + size])
-            at += 2 + size
-    return tuple(sets)
-
-
-def _length_prefixed(data: bytes, prefix: int) -> Iterator[bytes]:
-    at = 0
-    while at + prefix < len(data):
-        size = int.from_bytes(data[at : at + prefix], "big")
-        yield data[at + prefix : at + prefix + size]
-        at += prefix + size
 
 
 def annex_b(clip: Clip) -> bytes:
