@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .report import Report
 
 _BAR = 40  # characters
-_MOST_WIDTH = 110
+_MOST_WIDTH = 120
+_MOSTLY = 0.9  # of the results are published
 _NOISY = 0.1  # share of the machine
 
 
@@ -107,7 +108,7 @@ def _ages(report: Report) -> list[str]:
         quantiles = ", ".join(f"{key} {found[key]:.0f}" for key in ("p50", "p95", "p99", "max"))
         lines.append(f"age, {words}: {quantiles} ms ({found['count']} frames)")
         lines += bars(found["histogram"])
-        if which == "published":
+        if which == "published" and found["count"] > _MOSTLY * report["age_ms"]["result"]["count"]:
             break  # the other is the same but for the way out
     return lines or ["age: none; a recording's frames have none"]
 
@@ -127,7 +128,7 @@ def _stages(report: Report) -> Table:
 
 
 def _cameras(report: Report) -> Table:
-    table = _table("camera", "size", "state", "decoded/s", "inferred/s", "CPU ms/frame", "share of a core", "age p50",
+    table = _table("camera", "size", "state", "decoded/s", "inferred/s", "CPU ms/frame", "of a core", "age p50",
                    "dropped")  # fmt: skip
     for name, camera in report["cameras"].items():
         table.add_row(
@@ -176,7 +177,7 @@ def _table(first: str, *titles: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(first, no_wrap=True)
     for title in titles:
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     return table
 
 
