@@ -51,9 +51,9 @@ def _read(signature: Signature) -> list[Reading]:
     counts = [p for p in signature.outputs if _is_count(p)]
     found = []
     for port in rows:
-        if port.rank == 3:  # written otherwise in nothing but the order of its columns, it would be head end2end
-            sure = bool(counts) or not _TOLD.isdisjoint(signature.extras)
-            found.append(Reading(head="paddle", outputs=(port,), sure=sure))
+        if port.rank == 3:  # but for the order of its columns this is head end2end, which is met far more often
+            rare = not counts and _TOLD.isdisjoint(signature.extras)
+            found.append(Reading(head="paddle", outputs=(port,), rare=rare))
         elif len(counts) == 1:
             found.append(Reading(head="paddle", outputs=(port, counts[0])))
     return found
@@ -72,6 +72,8 @@ def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | N
     if doubt is not None:
         return doubt
     rows = np.concatenate(_pictures(outputs))
+    if outputs[0].ndim == 3 and not (rows[:, 1] > 0).any():
+        return "none of its scores is above 0"
     rows = rows[rows[:, 0] >= 0]
     boxes = rows[:, 2:]
     doubt = not_whole(rows[:, 0], "its first column") or not_probabilities(rows[:, 1])

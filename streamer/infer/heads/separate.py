@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SIZES = "orig_target_sizes"  # RT-DETR and its kin are told the size of the picture that boxes are wanted for
 _OTHERS = ("detection_", "detected_")  # TensorFlow and Azure, whose boxes and classes are others
+_ZOO = "bboxes"  # of the Model Zoo's SSD, which counts its classes from 1: unless its numbers say otherwise
 _EFFICIENT = "num_dets"  # how the plug-in and all who have replaced it count; its boxes are px
 
 
@@ -85,6 +86,7 @@ def _reader(head: str, sure: Callable[[tuple[Port, ...], bool], bool]) -> Callab
                 head=head,
                 outputs=ports,
                 sure=not ports[0].name.startswith(_OTHERS) and sure(ports, _SIZES in signature.extras),
+                rare=head == "nms-normalized" and ports[0].name == _ZOO,
             )
             for ports in _sets(signature)
         ]
