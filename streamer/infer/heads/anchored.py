@@ -125,7 +125,7 @@ def against_coding(coding: Coding) -> Callable[[Sequence[NDArray[np.float32]], M
         grids = grids_of(outputs, coding.grids, hw=spec.input.hw, classes=spec.classes)
         rows = np.concatenate([grid.reshape(-1, grid.shape[-1]) for grid, _ in grids])
         doubt = _against_scores(rows[:, 4:], coding.scores) or _against_boxes(rows[:, :4], coding)
-        if doubt is None and coding.sizes is Sizes.SQUARE_DONE and follow_cells(grids[0][0]):
+        if doubt is None and follow_cells(grids[0][0]):
             return "its boxes lie where their cells lie, so they are decoded"
         return doubt
 

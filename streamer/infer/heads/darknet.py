@@ -55,19 +55,15 @@ def read_maps(
     """
 
     def read(signature: Signature) -> list[Reading]:
-        return [
-            Reading(
-                head=head,
-                outputs=outputs,
-                columns=classes,
-                # Decoded boxes beside the maps are the better answer: the maps are then only for whoever asks.
-                sure=len(outputs) == len(signature.outputs) and layout in (*usual, *rare),
-                rare=layout in rare,
-            )
-            for levels in coding.grids
-            for layout in Layout
-            for outputs, classes in find_grids(signature.outputs, levels, layout, signature.hw)
-        ]
+        for levels in sorted(coding.grids, key=len, reverse=True):
+            for layout in Layout:
+                found = find_grids(signature.outputs, levels, layout, signature.hw)
+                if found is not None:
+                    # Decoded boxes beside the maps are the better answer: the maps are then only for whoever asks.
+                    sure = len(levels) == len(signature.outputs) and layout in (*usual, *rare)
+                    outputs, classes = found
+                    return [Reading(head=head, outputs=outputs, columns=classes, sure=sure, rare=layout in rare)]
+        return []
 
     return read
 
@@ -92,7 +88,7 @@ ZOO = Family(
     name="yolov4-zoo",
     needs="3 maps [B, h, w, 3, 5+C] of strides 8, 16 and 32, boxes without and scores with sigmoid",
     look=DARKNET,
-    read=read_maps("yolov4-zoo", _ZOO, (Layout.SPLIT_LAST,), (Layout.FLAT_LAST, Layout.FLAT, Layout.SPLIT)),
+    read=read_maps("yolov4-zoo", _ZOO, (Layout.SPLIT_LAST,)),
     open=lambda spec: AnchorHead(_ZOO, hw=spec.input.hw, classes=spec.classes),
     against=against_coding(_ZOO),
 )

@@ -78,7 +78,7 @@ def _fits(shape: Sequence[int | None], axes: Sequence[int]) -> bool:
 
 def find_grids(
     ports: Sequence[Port], levels: Sequence[Level], layout: Layout, hw: HW
-) -> Iterator[tuple[tuple[Port, ...], int]]:
+) -> tuple[tuple[Port, ...], int] | None:
     """Find an output for each level, finest first.
 
     Args:
@@ -87,11 +87,11 @@ def find_grids(
         layout: the axes that they all have.
         hw: of the input, px.
 
-    Yields:
-        Outputs in the order of the levels, and how many classes they have.
+    Returns:
+        Outputs in the order of the levels, and how many classes they have; None if there are none.
     """
     if len(ports) > _MOST_OUTPUTS:
-        return
+        return None
     anchors = len(levels[0].anchors)
     for order in permutations(ports, len(levels)):
         channels = _channels(layout, order[0].shape, anchors) if order[0].rank > 2 else 0
@@ -99,8 +99,8 @@ def find_grids(
             port.dtype.startswith("float") and _fits(port.shape, _axes(layout, anchors, level.cells(hw), channels))
             for port, level in zip(order, levels, strict=True)
         ):
-            yield order, channels - _BOX
-            return
+            return order, channels - _BOX
+    return None
 
 
 def count_rows(levels: Sequence[Level], hw: HW) -> int:

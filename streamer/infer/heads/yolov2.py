@@ -22,12 +22,12 @@ def _level(*cells: tuple[float, float]) -> tuple[Level, ...]:
     return (Level(stride=_STRIDE, anchors=tuple((w * _STRIDE, h * _STRIDE) for w, h in cells)),)
 
 
-_COCO = _level(
+COCO_LEVELS = _level(
     (0.57273, 0.677385), (1.87446, 2.06253), (3.33843, 5.47434), (7.88282, 3.52778), (9.77052, 9.16828)
 )  # fmt: skip
 _VOC = _level((1.3221, 1.73145), (3.19275, 4.00944), (5.05587, 8.09892), (9.47112, 4.84053), (11.2364, 10.0071))
 _TINY_VOC = _level((1.08, 1.19), (3.42, 4.41), (6.63, 11.38), (9.42, 5.11), (16.62, 10.52))
-_AZURE = _level((0.573, 0.677), (1.87, 2.06), (3.34, 5.47), (7.88, 3.53), (9.77, 9.17))
+AZURE_LEVELS = _level((0.573, 0.677), (1.87, 2.06), (3.34, 5.47), (7.88, 3.53), (9.77, 9.17))
 
 
 def _family(name: str, levels: tuple[Level, ...], look: Look) -> Family:
@@ -43,7 +43,7 @@ def _family(name: str, levels: tuple[Level, ...], look: Look) -> Family:
     )
 
 
-_AZURES = Coding(grids=(_AZURE,), sizes=Sizes.EXP, scores=Scores.SOFTMAX, sigmoid_xy=False)
+_AZURES = Coding(grids=(AZURE_LEVELS,), sizes=Sizes.EXP, scores=Scores.SOFTMAX, sigmoid_xy=False)
 
 
 def _is_azures(reading: Reading) -> bool:
@@ -55,7 +55,7 @@ def _read_azure(signature: Signature) -> list[Reading]:
     return [replace(reading, sure=reading.sure and _is_azures(reading)) for reading in maps(signature)]
 
 
-YOLO_V2 = _family("yolov2", _COCO, DARKNET)
+YOLO_V2 = _family("yolov2", COCO_LEVELS, DARKNET)
 YOLO_V2_VOC = _family("yolov2-voc", _VOC, DARKNET)
 TINY = _family("yolov2-tiny-voc", _TINY_VOC, replace(STRETCHED, scale=1.0))  # it divides by 255 itself
 AZURE = Family(

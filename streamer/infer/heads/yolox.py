@@ -8,7 +8,7 @@ import numpy as np
 
 from streamer.infer.spec import ColorOrder, Fit
 
-from .doubts import not_probabilities
+from .doubts import normalised, not_probabilities
 from .family import Family, Look, Reading
 from .grid import STRIDES, cells, has_rows
 from .nms import corners, suppress
@@ -76,8 +76,8 @@ def _against_raw(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str
 
 def against_raw_boxes(rows: NDArray[np.float32]) -> str | None:
     """Say that boxes relative to their cells can't be."""
-    if float(rows[..., :4].min()) >= 0 and 0 < float(rows[..., :4].max()) <= 1:
-        return "its boxes lie within 0 to 1: fractions, or a sigmoid"
+    if float(rows[..., 2:4].min()) >= 0 and normalised(rows[..., :4]):
+        return "its widths and heights lie from 0 to about 1: fractions, not logarithms"
     logs = float(rows[..., 2:4].max(initial=0.0))
     if logs > _LARGEST_LOG:
         return f"its widths and heights reach to {logs:.4g}: px, not logarithms"

@@ -1,4 +1,4 @@
-"""What exporters write into a model's metadata; Ultralytics writes Python text."""
+"""What exporters write into a model's metadata: Ultralytics Python text, others the image keys of ONNX."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
 _MAX_CHARS = 1_000_000  # a thousand long names are 50 kB
 _MAX_CLASSES = 100_000
 
+# ONNX's keys for pictures, which Azure Custom Vision and Windows ML's converters write; in lower case.
+_COLORS = {"rgb8": "rgb", "bgr8": "bgr"}
+_RANGES = {  # scale and mean: value = pixel * scale - mean
+    "nominalrange_0_255": (1.0, 0.0),
+    "normalized_0_1": (1 / 255, 0.0),
+    "normalized_1_1": (2 / 255, 1.0),
+    "nominalrange_16_235": (219 / 255, -16.0),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metadata:
@@ -26,13 +35,23 @@ class Metadata:
 
 
 def read_metadata(given: Mapping[str, str]) -> Metadata:
-    """Read Ultralytics' keys: names, imgsz, task, end2end, args."""
+    """Read Ultralytics' keys names, imgsz, task, end2end and args, and ONNX's of pictures."""
     labels, trouble = _names(given.get("names"))
     args = _literal(given.get("args"))
     nms = bool(args.get("nms")) if isinstance(args, dict) else False
     end2end = _literal(given.get("end2end"))
+    color = _COLORS.get(given.get("Image.BitmapPixelFormat", "").strip().lower())
+    scale, mean = _RANGES.get(given.get("Image.NominalPixelRange", "").strip().lower(), (None, None))
     return Metadata(
-        options=SpecOptions(labels=labels, size=_size(given.get("imgsz")), task=given.get("task")),
+        options=SpecOptions(
+            labels=labels,
+            size=_size(given.get("imgsz")),
+            task=given.get("task"),
+            color=color,
+            scale=scale,
+            mean=mean,
+            std=None if scale is None else 1.0,  # whatever its family is fed with otherwise
+        ),
         names=labels,
         end2end=True if nms or end2end is True else (False if end2end is False else None),
         trouble=trouble,
