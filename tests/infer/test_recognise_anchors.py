@@ -178,7 +178,9 @@ def test_the_order_of_channels_is_read(said: str, color: str | None) -> None:
 
 def test_yolov2_names_its_kinds(model: Path) -> None:
     write_tiny(model, [Output("218", flat(425, 13, anchors=5))], shape=NCHW)
-    with pytest.raises(BackendError, match=r"may be of head yolov2 with 80 classes or yolov2-voc .* or yolov2-tiny-voc"):
+    with pytest.raises(
+        BackendError, match=r"may be of head yolov2 with 80 classes or yolov2-voc .* or yolov2-tiny-voc"
+    ):
         load(model, labels="coco80")
     assert load(model, labels="coco80", head="yolov2").input.scale == pytest.approx(1 / 255)
     tiny = load(write_tiny(model, [Output("grid", flat(125, 13, anchors=5))], shape=NCHW),
