@@ -56,7 +56,7 @@ def _by_name(signature: Signature, names: Sequence[str]) -> tuple[Port, ...] | N
 
 
 def _read_tensorflow(signature: Signature) -> list[Reading]:
-    named = _by_name(signature, _TENSORFLOW)
+    named = _by_name(signature, _TENSORFLOW) or _by_name(signature, _TENSORFLOW[:3])
     ways = [named] if named is not None else list(_unnamed(signature))
     return [Reading(head="ssd-tf", outputs=way, numbering=Numbering.ONE, coco91=True) for way in ways]
 

@@ -50,7 +50,7 @@ class SsdHead:
 
 
 def _read(signature: Signature) -> list[Reading]:
-    ports = [port for port in signature.outputs if port.rank == 3 and is_float(port) and not port.name.startswith(_RAW)]
+    ports = [port for port in signature.outputs if port.rank == 3 and is_float(port) and _RAW not in port.name]
     return [
         Reading(
             head="ssd",
