@@ -74,7 +74,7 @@ def test_weights_that_are_not_here_yet_are_a_note(
 ) -> None:
     monkeypatch.setenv("STREAMER_CACHE", str(tmp_path / "cache"))
     assert said_of(tmp_path, model="yolox-nano") == (0, [])
-    assert "not here yet; download" in capsys.readouterr().err
+    assert "not here yet; `streamer models pull yolox-nano` fetches them" in capsys.readouterr().err
 
 
 def test_a_class_that_no_topic_can_hold_needs_an_alias(tmp_path: Path, model: Path) -> None:

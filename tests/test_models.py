@@ -37,6 +37,7 @@ SHA256 = hashlib.sha256(MODEL).hexdigest()
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STREAMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "*")  # the servers here are on this machine
     return tmp_path / "cache"
 
 

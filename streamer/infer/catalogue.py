@@ -15,6 +15,7 @@ import platformdirs
 from streamer.core.errors import BackendError, ConfigError
 
 from .sidecar import Sidecar, load_sidecar
+from .spec import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,9 +63,10 @@ class Catalogue:
         if path is not None:
             return Entry(name=name, path=path, sidecar=load_sidecar(path))
         known = self.names()
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or known
+        near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.5))
+        shown = f"nearest: {near}" if near else "`streamer models list` prints it" if known else "it is empty"
         raise ConfigError(
-            f"model: {name!r} is not in the catalogue (nearest: {', '.join(near) or 'it is empty'}); "
+            f"model: {name!r} is not in the catalogue ({shown}); "
             "allowed are a catalogue name, or a path to an .onnx or .yaml file"
         )
 
@@ -98,12 +100,14 @@ class Catalogue:
 
         Raises:
             MissingWeightsError: they are not on this machine yet; the message says how to get them.
-            BackendError: they are not, and nobody knows where they can be had.
+            BackendError: they are not, and nobody knows where they can be had, or they would be of no use.
         """
         path = self.find(entry)
         if path is not None:
             return path
         said = entry.sidecar
+        if said.task == Task.CLASSIFY.value:  # before anybody fetches it in vain
+            raise BackendError(f"model {entry.name}: is a classifier, which is not supported yet")
         if said.url is None:
             raise BackendError(f"model {entry.name}: its weights {self.places(entry)[0]} are missing")
         licence = f"licence {said.licence}" if said.licence else "licence unknown"
@@ -119,6 +123,8 @@ class Catalogue:
         )
 
     def _sidecar(self, name: str) -> Path | None:
+        if name != Path(name).name:  # it would lead out of the folder
+            return None
         for folder in self.folders:
             path = folder / f"{name}.yaml"
             if os.path.isfile(path):  # noqa: PTH113  pathlib's raises where a folder may not be entered

@@ -133,16 +133,16 @@ def _sources(entry: Entry, origin: str | None) -> list[Path | str]:
     addresses = [*([said.url] if said.url else []), *(said.mirrors or ())]
     if origin is None:
         return [*addresses]
-    last = [Path(urllib.parse.unquote(urllib.parse.urlsplit(a).path)).name for a in addresses]
+    last = [Path(urllib.parse.unquote(address.partition("?")[0])).name for address in addresses]
     names = list(dict.fromkeys([entry.file_name, *last]))  # as a cache names it, as its publisher does
     scheme = origin.partition("://")[0] if "://" in origin else ""
     if scheme in ("http", "https"):
-        if urllib.parse.urlsplit(origin).path.endswith(Path(entry.file_name).suffix):
+        if origin.endswith(Path(entry.file_name).suffix):
             return [origin]
         return [f"{origin.rstrip('/')}/{urllib.parse.quote(name)}" for name in names]
     if scheme not in ("", "file"):
         raise ConfigError(f"--from: {redact(origin)} is not allowed; it is a folder, or an http or https address")
-    place = Path(urllib.parse.unquote(urllib.parse.urlsplit(origin).path) if scheme else origin)
+    place = Path(urllib.parse.unquote(origin.removeprefix("file://")) if scheme else origin)
     if os.path.isfile(place):  # noqa: PTH113  pathlib's raises where a folder may not be entered
         return [place]
     if not os.path.isdir(place):  # noqa: PTH112  as above

@@ -85,10 +85,17 @@ def test_the_catalogue_has_the_default_models() -> None:
 def test_an_unknown_name_gets_the_nearest(catalogue: Catalogue) -> None:
     with pytest.raises(ConfigError, match=r"'smal' is not in the catalogue \(nearest: small\)"):
         catalogue.entry("smal")
-    with pytest.raises(ConfigError, match=r"nearest: large, small"):
+    with pytest.raises(ConfigError, match=r"in the catalogue \(`streamer models list` prints it\)"):
         catalogue.entry("zzz")
     with pytest.raises(ConfigError, match="it is empty"):
         Catalogue((), Path("nowhere")).entry("small")
+
+
+@pytest.mark.parametrize("name", ["../own", "/etc/own", "", ".", "a" * 5000, "a\x00b"])
+def test_a_name_is_no_path(catalogue: Catalogue, tmp_path: Path, name: str) -> None:
+    (tmp_path / "own.yaml").write_text(SIDECAR)
+    with pytest.raises(ConfigError, match="is not in the catalogue"):
+        catalogue.entry(name)
 
 
 def test_missing_weights_say_how_to_get_them(catalogue: Catalogue) -> None:
@@ -98,6 +105,13 @@ def test_missing_weights_say_how_to_get_them(catalogue: Catalogue) -> None:
         assert part in str(caught.value)
     with pytest.raises(BackendError, match=r"large\.onnx are missing"):
         catalogue.weights(catalogue.entry("large"))
+
+
+def test_a_classifier_is_refused_before_anybody_fetches_it(catalogue: Catalogue) -> None:
+    (catalogue.folders[0] / "small.yaml").write_text(f"task: classify\n{SIDECAR}")
+    with pytest.raises(BackendError, match="small: is a classifier, which is not supported yet") as caught:
+        catalogue.weights(catalogue.entry("small"))
+    assert not isinstance(caught.value, MissingWeightsError)
 
 
 def test_missing_weights_of_an_own_sidecar_are_pulled_by_its_path(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -5,24 +5,30 @@ from __future__ import annotations
 import base64
 import os
 import re
+import resource
 import socket
 import ssl
 import subprocess
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from servers.weights import Handler, WeightsServer, etag_of, give, pour, say
 
 from streamer.core.errors import BackendError
-from streamer.infer.download import DownloadError, download
+from streamer.infer.download import DownloadError, download, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 MODEL = bytes(range(256)) * 4000  # 1 MB
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 3659407\n"
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")  # the servers here are on this machine
 
 
 @pytest.fixture
@@ -304,6 +310,23 @@ def test_the_part_file_is_never_a_link(server: WeightsServer, part: Path, tmp_pa
     with pytest.raises(BackendError, match=r"m\.onnx\.part: can't be written"):
         download(server.url("/m.onnx"), part, size=len(MODEL))
     assert outside.read_bytes() == b""
+
+
+def test_a_full_disk_is_said() -> None:
+    said = r"m\.part: the disk is full; make room, or choose another folder"
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(BackendError, match=said):
+        write_all(full, b"x", Path("m.part"))
+
+
+def test_a_file_that_grows_too_large_is_said(server: WeightsServer, part: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+    try:
+        with pytest.raises(BackendError, match=r"m\.onnx\.part: can't be written \(File too large\)"):
+            download(server.url("/m.onnx"), part, size=len(MODEL))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert part.read_bytes() == MODEL[:300_000]
 
 
 def test_a_folder_that_is_not_there(server: WeightsServer, tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ class Told:
         self.done = done
 
 
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")  # the servers here are on this machine
+
+
 @pytest.fixture
 def server() -> Iterator[WeightsServer]:
     with WeightsServer(files={"/v1/upstream.onnx": MODEL}) as running:
@@ -192,6 +197,8 @@ def test_what_a_folder_can_have_wrong(catalogue: Catalogue, server: WeightsServe
         get(entry, catalogue, folder)
     with pytest.raises(ConfigError, match="--from: ftp://h/x is not allowed"):
         get(entry, catalogue, "ftp://h/x")
+    assert "is no http or https address" in refused(entry, catalogue, "http://u:geheim@[::1")
+    assert "geheim" not in refused(entry, catalogue, "http://u:geheim@[::1")
     folder.mkdir()
     assert "holds no net.onnx and no upstream.onnx" in refused(entry, catalogue, folder)
     (folder / "net.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
@@ -313,6 +320,15 @@ def test_a_lock_of_one_that_does_nothing_is_given_up(
         done.set()
         assert holder.result(timeout=5).fetched
     assert "another process holds it, and has fetched nothing" in said
+
+
+def test_a_lock_that_a_killed_process_has_left_holds_nobody_up(catalogue: Catalogue, server: WeightsServer) -> None:
+    catalogue.cache.mkdir(parents=True)
+    (catalogue.cache / "net.onnx.lock").touch()
+    told = Told()
+    assert get(entry_of(catalogue, server), catalogue, told=told).fetched
+    assert told.waited == 0
+    assert left(catalogue) == ["net.onnx"]
 
 
 def test_a_sidecar_of_ones_own_is_pulled_too(catalogue: Catalogue, server: WeightsServer, tmp_path: Path) -> None:
