@@ -202,7 +202,7 @@ def models_show(model: Annotated[str, typer.Argument(metavar="M", help="a name, 
 
 @models_app.command("pull")
 def models_pull(
-    models: Annotated[list[str], typer.Argument(metavar="M...", help="catalogue names, or sidecars")],
+    models: Annotated[list[str], typer.Argument(metavar="M", help="catalogue names, or sidecars")],
     *,
     origin: Annotated[
         str | None, typer.Option("--from", metavar="DIR|URL", help="a folder or a mirror that has them")

@@ -163,6 +163,8 @@ def _facts(entry: Entry, catalogue: Catalogue) -> dict[str, Any]:
 def _said(entry: Entry, catalogue: Catalogue) -> list[tuple[str, str]]:
     """Return what the sidecar says, key by key, and where the weights lie."""
     said = entry.sidecar.model_dump(exclude_none=True, exclude={"mirrors", "measured"})
+    if "size" in said:
+        said["size"] = _size(entry.sidecar)
     lines = [("name", entry.name), *((key, _text(value)) for key, value in said.items())]
     lines += [("mirror", address) for address in entry.sidecar.mirrors or ()]
     lines += [("measured", f"{what}: {_text(value)}") for what, value in (entry.sidecar.measured or {}).items()]

@@ -240,7 +240,7 @@ class _Download:
             raise BackendError(disk_said(self._etag, exc)) from exc
 
     def _error(self, said: str) -> DownloadError:
-        return DownloadError(f"{redact(self._url)}: {said}")
+        return DownloadError(f"{_shown(self._url)}: {said}")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -267,9 +267,9 @@ def _request(url: str) -> urllib.request.Request | None:
     """Return the request for an address, its login moved to a header, or None if it is no http address."""
     try:
         parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or parts.port == 0:
             return None
-    except ValueError:  # brackets that hold no IPv6 address
+    except ValueError:  # brackets that hold no IPv6 address, or a port that is no number
         return None
     login, _, host = parts.netloc.rpartition("@")
     path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~")
@@ -282,3 +282,9 @@ def _request(url: str) -> urllib.request.Request | None:
         encoded = base64.b64encode(urllib.parse.unquote_to_bytes(login)).decode()
         request.add_unredirected_header("Authorization", f"Basic {encoded}")
     return request
+
+
+def _shown(url: str) -> str:
+    """Return an address for a message: without its password, on one line."""
+    shown = redact(url)
+    return shown if shown.isprintable() else repr(shown)
