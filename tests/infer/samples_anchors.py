@@ -61,6 +61,12 @@ SAMPLES = {
     ),
     "yolov3-nms": Sample(chosen_by_nms, ("boxes", "scores", "indices"), extras=("image_shape",)),
     "yolox-logits": Sample(normal((1, 42, 7))),
+    "v8-xyxy": Sample(
+        lambda rng: (np.concatenate((64 * corners(rng, 1, 42), rng.random((1, 42, 2))), axis=2).transpose(0, 2, 1),)
+    ),
+    "v5-xyxy": Sample(lambda rng: (np.concatenate((64 * corners(rng, 1, 126), rng.random((1, 126, 3))), axis=2),)),
+    "v8-split": Sample(uniform((1, 4, 42), (1, 2, 42)), ("boxes", "scores")),
+    "v5-split": Sample(uniform((1, 126, 1), (1, 126, 2), (1, 126, 4)), ("a", "b", "c")),
     "v8-normalized": Sample(uniform((1, 6, 42))),
     "v8-logits": Sample(normal((1, 6, 42))),
     "v5-normalized": Sample(uniform((1, ANCHORED_ROWS, 7))),

@@ -186,6 +186,16 @@ def yolox_logits(graft: Graft) -> dict[str, str]:
     return _with_objectness(graft, graft.add("Concat", place, logs, axis=2), logits=True)
 
 
+def v8_split(graft: Graft) -> dict[str, str]:
+    turned = [graft.add("Transpose", part, perm=[0, 2, 1]) for part in (graft.scores, graft.xywh)]
+    return dict(zip(("scores", "boxes"), turned, strict=True))
+
+
+def v5_split(graft: Graft) -> dict[str, str]:
+    rows = _with_objectness(graft, graft.xywh)["output"]
+    return dict(zip(("boxes", "objectness", "classes"), graft.split(rows, 2, [4, 1, CLASSES]), strict=True))
+
+
 def plain(levels: Sequence[Level], axes: str = "flat", *, scores_done: bool = False, softmax: bool = False) -> Anchored:
     return Anchored(levels=levels, axes=axes, scores_done=scores_done, softmax=softmax)
 
@@ -225,6 +235,11 @@ CASES = {
     "yolov3-nms": Case("yolov3-nms", yolov3_nms),
     "v8-normalized": Case("v8-normalized", v8(_normalized, logits=False)),
     "v8-normalized-rows": Case("v8-normalized", v8(_normalized, logits=False, transposed=True)),
+    "v8-xyxy": Case("v8-xyxy", v8(lambda graft: graft.xyxy, logits=False)),
+    "v8-split": Case("v8-split", v8_split),
+    "v8-split-rows": Case("v8-split", lambda graft: {"b": graft.xywh, "s": graft.scores}),
+    "v5-xyxy": Case("v5-xyxy", lambda graft: _with_objectness(graft, graft.xyxy)),
+    "v5-split": Case("v5-split", v5_split),
     "v8-logits": Case("v8-logits", v8(lambda graft: graft.xywh, logits=True)),
     "v5-normalized": Case("v5-normalized", lambda graft: _with_objectness(graft, _normalized(graft))),
     "v5-logits": Case("v5-logits", lambda graft: _with_objectness(graft, graft.xywh, logits=True)),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _ROUNDED = 0.05  # a quantised 0 or 1 may come back so far off
 _FRACTION = 1.5  # boxes in fractions of the picture reach little beyond 1
+_ORDERED = 0.95  # share of boxes
 
 
 def not_probabilities(values: NDArray[np.float32], what: str = "scores") -> str | None:
@@ -44,6 +45,16 @@ def negative_sides(sides: NDArray[np.float32]) -> str | None:
 def not_whole(ids: NDArray[np.float32], where: str) -> str | None:
     """Say that what should be class ids are no whole numbers."""
     return f"{where} holds no whole numbers, so no classes" if (ids != np.rint(ids)).any() else None
+
+
+def as_corners(boxes: NDArray[np.float32]) -> str | None:
+    """Say that boxes, (N, 4), which should be centres and sizes, read as corners: nearly all end behind their begin.
+
+    Few of a picture's places are so near its top left that a width is larger than x, and a height than y.
+    """
+    ordered = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    many = np.count_nonzero(ordered) > _ORDERED * len(boxes)
+    return "its boxes read as corners, not as centres and sizes" if many else None
 
 
 def not_corners(boxes: NDArray[np.float32]) -> str | None:

@@ -65,7 +65,8 @@ def _read(kind: _Kind, signature: Signature) -> list[Reading]:
             head=kind.name,
             outputs=(scores, boxes),
             columns=scores.shape[kind.class_axis],
-            sure=has_rows(boxes.shape[1], signature.hw, ANCHOR_FREE),
+            # Whole numbers beside them are what NMS has chosen: they belong to another family.
+            sure=has_rows(boxes.shape[1], signature.hw, ANCHOR_FREE) and all(map(is_float, signature.outputs)),
         )
         for scores, boxes in permutations(ports, 2)
         if boxes.shape[2] == 4 and scores.shape[kind.class_axis] and _alike(scores, boxes, kind)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .doubts import negative_sides, normalised, not_probabilities
+from .doubts import not_probabilities
 from .family import ULTRALYTICS, Family, Reading
 from .grid import ANCHOR_FREE, ANCHORED, has_rows
 from .logits import logit, sigmoid
 from .nms import corners, suppress
+from .v8 import against_centres
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,10 +36,12 @@ class V5Head:
     Args:
         best: finds the rows that reach the floor.
         unit_wh: what 1 is in the boxes, px.
+        xyxy: whether boxes are corners.
     """
 
-    def __init__(self, best: Best | None = None, unit_wh: tuple[int, int] = (1, 1)) -> None:
+    def __init__(self, best: Best | None = None, *, unit_wh: tuple[int, int] = (1, 1), xyxy: bool = False) -> None:
         self._best = best or best_rows
+        self._corners = np.asarray if xyxy else corners
         self._unit = np.array((*unit_wh, *unit_wh), np.float32)
 
     @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
@@ -47,7 +50,7 @@ class V5Head:
         result = []
         for rows in outputs[0]:
             passed, scores, class_ids = self._best(rows, floor)
-            result.append(suppress(corners(rows[passed, :4] * self._unit), scores, class_ids, iou=iou))
+            result.append(suppress(self._corners(rows[passed, :4] * self._unit), scores, class_ids, iou=iou))
         return result
 
 
@@ -87,7 +90,7 @@ def against_rows(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str
     objectness = rows[..., 4]
     if objectness.size and (objectness == 1).all():
         return "its objectness is 1 everywhere, as YOLOv6 has it"
-    return not_probabilities(rows[..., 4:]) or negative_sides(rows[..., 2:4]) or normalised(rows[..., :4])
+    return not_probabilities(rows[..., 4:]) or against_centres(rows[..., :4].reshape(-1, 4))
 
 
 def _read(signature: Signature) -> list[Reading]:

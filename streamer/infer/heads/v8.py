@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .doubts import negative_sides, normalised, not_probabilities
+from .doubts import as_corners, negative_sides, normalised, not_probabilities
 from .family import ULTRALYTICS, Family, Reading
 from .grid import ANCHOR_FREE, has_rows
 from .logits import logit, sigmoid
@@ -32,12 +32,16 @@ class V8Head:
         classes: how many the network counts.
         unit_wh: what 1 is in the boxes, px.
         logits: whether scores still need their sigmoid.
+        xyxy: whether boxes are corners.
     """
 
-    def __init__(self, classes: int, *, unit_wh: tuple[int, int] = (1, 1), logits: bool = False) -> None:
+    def __init__(
+        self, classes: int, *, unit_wh: tuple[int, int] = (1, 1), logits: bool = False, xyxy: bool = False
+    ) -> None:
         self._channels = 4 + classes
         self._unit = np.array((*unit_wh, *unit_wh), np.float32)
         self._logits = logits
+        self._corners = np.asarray if xyxy else corners
 
     @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
     def __call__(self, outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:
@@ -54,7 +58,7 @@ class V8Head:
         chosen = channels[:, passed]
         class_ids = chosen[4:].argmax(axis=0).astype(np.int32)
         scores = sigmoid(best[passed]) if self._logits else best[passed]
-        return suppress(corners(chosen[:4].T * self._unit), scores, class_ids, iou=iou)
+        return suppress(self._corners(chosen[:4].T * self._unit), scores, class_ids, iou=iou)
 
 
 def _read(signature: Signature) -> list[Reading]:
@@ -74,7 +78,12 @@ def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | N
     scores = batch[:, 4:]
     if scores.shape[2] and scores.min(axis=2).max(initial=0.0) > _EVERYWHERE:
         return "one of its classes is everywhere in the picture: an objectness of 1, as YOLOv6 has it"
-    return not_probabilities(scores) or negative_sides(batch[:, 2:4]) or normalised(batch[:, :4])
+    return not_probabilities(scores) or against_centres(batch[:, :4].transpose(0, 2, 1).reshape(-1, 4))
+
+
+def against_centres(boxes: NDArray[np.float32]) -> str | None:
+    """Say what speaks against centres and sizes in px, (N, 4)."""
+    return negative_sides(boxes[:, 2:]) or normalised(boxes) or as_corners(boxes)
 
 
 FAMILY = Family(

@@ -1,4 +1,4 @@
-"""The layouts of v8, v5 and YOLOX with a last step left to the reader: no sigmoid, or boxes in fractions."""
+"""The layouts of v8, v5 and YOLOX with a last step left to the reader: no sigmoid, or other boxes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from . import v5, v8, yolox
 from .anchored import follow_cells
-from .doubts import in_pixels, negative_sides, normalised, not_probabilities
+from .doubts import as_corners, in_pixels, negative_sides, normalised, not_probabilities
 from .layouts import grids_of
 from .v5 import V5Head, best_logits
-from .v8 import V8Head
+from .v8 import V8Head, against_centres
 from .yolov5_maps import V5_LEVELS
 from .yolox import YoloxHead, against_raw_boxes, read_rows
 
@@ -40,56 +40,83 @@ def _no_logits(scores: NDArray[np.float32]) -> str | None:
     return None if not_probabilities(scores) else "its scores lie within 0 to 1, so their sigmoid is done"
 
 
-def _channels(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> NDArray[np.float32]:
-    """Return v8's [B, 4+C, A] of either order."""
+def _background(scores: NDArray[np.float32]) -> str | None:
+    """Say that logits hold far too many objects."""
+    return "more than half of its boxes would be objects" if float(np.median(scores)) > 0 else None
+
+
+def _rows_of(
+    outputs: Sequence[NDArray[np.float32]], spec: ModelSpec
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return v8's boxes (N, 4) and scores (N, C) of either order."""
     batch = outputs[0]
-    return batch if batch.shape[1] == 4 + spec.classes else batch.transpose(0, 2, 1)
+    rows = batch.transpose(0, 2, 1) if batch.shape[1] == 4 + spec.classes else batch
+    return rows[..., :4].reshape(-1, 4), rows[..., 4:].reshape(-1, spec.classes)
 
 
 def _against_v8_logits(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:
-    batch = _channels(outputs, spec)
-    if float(np.median(batch[:, 4:].max(axis=1))) > 0:
-        return "more than half of its boxes would be objects"
-    return _no_logits(batch[:, 4:]) or negative_sides(batch[:, 2:4]) or normalised(batch[:, :4])
+    boxes, scores = _rows_of(outputs, spec)
+    return _background(scores.max(axis=1)) or _no_logits(scores) or against_centres(boxes)
 
 
-def _against_v8_normalized(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:
-    batch = _channels(outputs, spec)
-    return not_probabilities(batch[:, 4:]) or negative_sides(batch[:, 2:4]) or in_pixels(batch[:, :4])
+def _against_fractions(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> str | None:
+    return not_probabilities(scores) or negative_sides(boxes[:, 2:]) or in_pixels(boxes) or as_corners(boxes)
+
+
+def _against_corners(boxes: NDArray[np.float32], scores: NDArray[np.float32]) -> str | None:
+    wrong = None if as_corners(boxes) else "its boxes do not all end behind their begin"
+    return not_probabilities(scores) or wrong or normalised(boxes)
 
 
 def _against_v5_logits(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
-    rows = outputs[0]
-    if float(np.median(rows[..., 4])) > 0:
-        return "more than half of its boxes would be objects"
-    return _no_logits(rows[..., 4:]) or negative_sides(rows[..., 2:4]) or normalised(rows[..., :4])
+    rows = outputs[0].reshape(-1, outputs[0].shape[-1])
+    return _background(rows[:, 4]) or _no_logits(rows[:, 4:]) or against_centres(rows[:, :4])
 
 
 def _against_v5_normalized(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:
-    rows = outputs[0]
+    rows = outputs[0].reshape(-1, outputs[0].shape[-1])
     try:
         grids = grids_of(outputs, V5_LEVELS, hw=spec.input.hw, classes=spec.classes)
     except ValueError:  # rows of another number: nobody else writes such within 0 to 1
         grids = []
     if grids and not follow_cells(grids[0][0]):
         return "its boxes do not lie where their cells lie, so they are not decoded"
-    return not_probabilities(rows[..., 4:]) or negative_sides(rows[..., 2:4]) or in_pixels(rows[..., :4])
+    return _against_fractions(rows[:, :4], rows[:, 4:])
+
+
+def _against_v5_xyxy(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
+    rows = outputs[0].reshape(-1, outputs[0].shape[-1])
+    return _against_corners(rows[:, :4], rows[:, 4:])
 
 
 def _against_yolox_logits(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
     rows = outputs[0]
-    if float(np.median(rows[..., 4])) > 0:
-        return "more than half of its cells would hold an object"
-    return _no_logits(rows[..., 4:]) or against_raw_boxes(rows)
+    return _background(rows[..., 4]) or _no_logits(rows[..., 4:]) or against_raw_boxes(rows)
 
 
+V8_XYXY = replace(
+    v8.FAMILY,
+    name="v8-xyxy",
+    needs="[B, 4+C, A] with boxes as corners in px",
+    read=_rarely("v8-xyxy", v8.FAMILY.read),
+    open=lambda spec: V8Head(spec.classes, xyxy=True),
+    against=lambda outputs, spec: _against_corners(*_rows_of(outputs, spec)),
+)
+V5_XYXY = replace(
+    v5.FAMILY,
+    name="v5-xyxy",
+    needs="[B, N, 5+C] with boxes as corners in px",
+    read=_rarely("v5-xyxy", v5.FAMILY.read),
+    open=lambda _: V5Head(xyxy=True),
+    against=_against_v5_xyxy,
+)
 V8_NORMALIZED = replace(
     v8.FAMILY,
     name="v8-normalized",
     needs="[B, 4+C, A] with boxes in fractions of the input",
     read=_rarely("v8-normalized", v8.FAMILY.read),
     open=lambda spec: V8Head(spec.classes, unit_wh=_wh(spec)),
-    against=_against_v8_normalized,
+    against=lambda outputs, spec: _against_fractions(*_rows_of(outputs, spec)),
 )
 V8_LOGITS = replace(
     v8.FAMILY,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .doubts import negative_sides, normalised, not_probabilities
+from .doubts import not_probabilities
 from .family import ULTRALYTICS, Family
 from .v5 import V5Head
+from .v8 import against_centres
 from .yolox import read_rows
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | N
     rows = outputs[0]
     if (rows[..., 4] != 1).any():
         return "its objectness is not 1 everywhere"
-    return not_probabilities(rows[..., 5:]) or negative_sides(rows[..., 2:4]) or normalised(rows[..., :4])
+    return not_probabilities(rows[..., 5:]) or against_centres(rows[..., :4].reshape(-1, 4))
 
 
 FAMILY = Family(
