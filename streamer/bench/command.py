@@ -59,7 +59,7 @@ def bench(options: Options, *, as_json: bool, compare: Path | None, out: TextIO)
             rounds = measure(options, subject, Path(folder), _say)
             report = build(options, subject, rounds)
     except ConfigError as exc:
-        raise ConfigError(plain(str(exc))) from exc
+        raise ConfigError(plain(str(exc)) if options.config is None else str(exc)) from exc
     except KeyboardInterrupt:
         _say("stopped before the first round was complete: there is nothing to show")
         return _INTERRUPTED
@@ -80,8 +80,8 @@ def _check_measure(options: Options) -> None:
     """
     if not 1 <= options.rounds <= 100:
         raise ConfigError(f"bench: --rounds {options.rounds}: allowed are 1 to 100")
-    if not 1 <= options.seconds <= 3600:
-        raise ConfigError(f"bench: --seconds {options.seconds:g}: allowed are 1 to 3600")
+    if not 0.5 <= options.seconds <= 3600:
+        raise ConfigError(f"bench: --seconds {options.seconds:g}: allowed are 0.5 to 3600")
 
 
 def _say(text: str) -> None:

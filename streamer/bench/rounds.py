@@ -135,7 +135,7 @@ def _batches(most: int, cameras: int) -> list[int]:
 def _pipeline(
     options: Options, subject: Subject, data_dir: Path
 ) -> tuple[dict[str, Any], list[float], dict[str, float | None]]:
-    settle_s = SETTLE_LIVE_S if subject.live else SETTLE_FILE_S
+    settle_s = min(options.seconds, SETTLE_LIVE_S if subject.live else SETTLE_FILE_S)
     job = {"config": str(subject.config), "data_dir": str(data_dir), "settle_s": settle_s, "seconds": options.seconds}
     with Receiver() as receiver:
         before = load_now(subject.server_pid)

@@ -31,7 +31,7 @@ _SEED = 1
 _START_S = 30.0
 _HASHED = 1 << 20  # bytes: enough to tell one file from another
 _OWN_CONFIG = "bench.yaml"
-_OWN_PLACE = re.compile(rf"^\S*{re.escape(_OWN_CONFIG)}:\d+: ((models\.net|cameras\.[a-z0-9]+)\.)?", re.MULTILINE)
+_OWN_PLACE = re.compile(rf"^.*?\b{re.escape(_OWN_CONFIG)}:\d+: ((models\.net|cameras\.[a-z0-9]+)\.)?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from streamer.bench.command import bench
+from streamer.bench.subject import SIZES, Options, check_options, open_subject, plain, size_of
+from streamer.core.errors import ConfigError
+from streamer.settings import load
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (Options(file=Path(__file__), cameras=1), "--file and --cameras exclude each other"),
+        (Options(cameras=1, config=Path("x")), "--cameras and --config exclude each other"),
+        (Options(size="720p"), "--size and --fps are for --cameras"),
+        (Options(fps=5), "--size and --fps are for --cameras"),
+        (Options(cameras=0), "--cameras 0: allowed are 1 to 64"),
+        (Options(cameras=65), "allowed are 1 to 64"),
+        (Options(cameras=1, fps=0), "--fps 0: allowed are 1 to 120"),
+        (Options(cameras=1, size="1080i"), "--size '1080i': allowed are 360p,"),
+        (Options(config=Path("x"), model="shapes"), "--model does not go with --config"),
+        (Options(config=Path("x"), precision="f32"), "--precision does not go with --config"),
+        (Options(publish=True), "--publish goes with --config only"),
+        (Options(file=Path("nowhere.mp4")), "no such file: nowhere.mp4"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(options: Options, said: str) -> None:
+    with pytest.raises(ConfigError, match="bench: ") as caught:
+        check_options(options)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("rounds", "seconds"), [(0, 5.0), (101, 5.0), (1, 0.4), (1, 1e9), (1, float("nan"))])
+def test_a_measurement_that_can_be_none(rounds: int, seconds: float) -> None:
+    with pytest.raises(ConfigError, match="allowed are "):
+        bench(Options(rounds=rounds, seconds=seconds), as_json=False, compare=None, out=io.StringIO())
+
+
+@pytest.mark.parametrize("size", [*SIZES, "1080P", "640x480", "64x64"])
+def test_sizes(size: str) -> None:
+    width, height = size_of(size)
+    assert width % 2 == height % 2 == 0
+
+
+@pytest.mark.parametrize("size", ["", "640", "640x", "641x480", "62x64", "9999x64", "640*480", "１０80p"])  # noqa: RUF001
+def test_no_sizes(size: str) -> None:
+    with pytest.raises(ConfigError, match="WIDTHxHEIGHT in even numbers"):
+        size_of(size)
+
+
+def test_a_clip_becomes_a_configuration_that_looks_at_every_frame(tmp_path: Path) -> None:
+    clip = tmp_path / "my clip – é.mp4"  # noqa: RUF001  a name as people have them
+    clip.write_bytes(b"not looked at yet")
+    said: list[str] = []
+    with open_subject(Options(file=clip, backend="onnxruntime", precision="f32"), tmp_path, said.append) as subject:
+        settings = load(subject.config, {}).settings
+    camera = settings.cameras["file"]
+    assert camera.source.reveal() == str(clip)
+    assert (camera.delivery, camera.detect_fps, camera.publish_detections) == ("every", 0.0, True)
+    assert (settings.models["net"].backend, settings.models["net"].precision) == ("onnxruntime", "f32")
+    assert subject.facts["bytes"] == 17
+    assert any("no --model" in line for line in said)
+
+
+def test_a_configuration_is_taken_as_it_is(tmp_path: Path) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text(
+        "models: {a: {model: shapes}}\n"
+        "cameras:\n"
+        "  one: {source: one.mp4, detect: {model: a}}\n"
+        "  two: {source: 'rtsp://u:secret@192.0.2.1/x', detect: {model: a}}\n"
+        "  off: {source: off.mp4, enabled: false, detect: {model: a}}\n"
+    )
+    with open_subject(Options(config=config), tmp_path, lambda _: None) as subject:
+        pass
+    assert subject.config == config
+    assert subject.files == {"one": tmp_path / "one.mp4"}
+    assert subject.live
+    assert subject.facts["cameras"] == 2
+    assert "secret" not in repr(subject)
+
+
+def test_a_message_does_not_name_the_benchs_own_file() -> None:
+    assert plain("/tmp/x y/bench.yaml:6: models.net.precision: not here") == "bench: precision: not here"  # noqa: S108
+    assert plain("bench.yaml:9: cameras.file.source: no such file") == "bench: source: no such file"
+    assert plain("my.yaml:6: models.net.precision: no") == "my.yaml:6: models.net.precision: no"
