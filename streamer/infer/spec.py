@@ -56,11 +56,12 @@ class SpecOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraInput:
-    """An input beside the picture: two numbers for each picture, the same for every one, (B, 2)."""
+    """An input beside the picture, the same for every one: two numbers, (B, 2), or a mask of one number, (B, h, w)."""
 
     name: str
     dtype: str  # float32 | int32 | int64
-    row: tuple[float, float]
+    row: tuple[float, ...]  # two numbers, or the one that a mask is full of
+    axes: tuple[int, ...] = (2,)  # lengths of the axes after the batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,9 +99,9 @@ class Graft:
         classes = self.add("Gather", self.add("Pad", self.reshape(ids, -1), padding), order)
         return boxes, top, classes
 
-    def told(self, name: str, dtype: int, numbers: int = 2) -> str:
-        """Add an input beside the picture, (1, numbers)."""
-        self._graph.input.append(helper.make_tensor_value_info(name, dtype, [1, numbers]))
+    def told(self, name: str, dtype: int, *axes: int) -> str:
+        """Add an input beside the picture, (1, 2) or of the axes given."""
+        self._graph.input.append(helper.make_tensor_value_info(name, dtype, [1, *(axes or (2,))]))
         return name
 
     def finish(self, path: Path, outputs: Mapping[str, str]) -> Path:

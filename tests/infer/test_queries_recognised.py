@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto
@@ -163,6 +164,27 @@ def test_rtdetr_is_told_width_then_height(model: Path) -> None:
     assert (values.tolist(), values.dtype.name) == ([[640, 384]], "int64")
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     session.run(None, {"images": np.zeros((1, 3, 384, 640), np.float32), "orig_target_sizes": values})
+
+
+@pytest.mark.parametrize(("axes", "filled"), [((64, 64), (64, 64)), (("h", "w"), (384, 640))])
+def test_detr_is_told_that_all_is_picture(
+    tmp_path: Path, model: Path, axes: tuple[int | str, ...], filled: tuple[int, int]
+) -> None:
+    plain = tmp_path / "plain.onnx"
+    write_tiny(
+        plain, [Output("logits", softmax_logits(92)), Output("pred_boxes", fractions(100))], shape=(1, 3, 384, 640)
+    )
+    known = onnx.load(str(plain))
+    known.graph.input.append(onnx.helper.make_tensor_value_info("pixel_mask", INT64, [1, *axes]))
+    onnx.save(known, str(model))
+    spec = load(model, labels="coco80")
+    (mask,) = extra_values(spec.input, 1).values()
+    assert (spec.head, mask.shape, mask.dtype.name) == ("detr", (1, *filled), "int64")
+    assert mask.min() == mask.max() == 1
+    known.graph.input[1].CopyFrom(onnx.helper.make_tensor_value_info("pixel_mask", INT64, [1, 64]))
+    onnx.save(known, str(model))
+    with pytest.raises(BackendError, match=r"pixel_mask \[1, 64\] is not a mask"):
+        load(model, labels="coco80")
 
 
 def test_paddle_is_told_that_nothing_was_scaled(model: Path) -> None:

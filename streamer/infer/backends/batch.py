@@ -70,8 +70,8 @@ def check_batch(batch: NDArray[np.uint8], spec: InputSpec) -> None:
 
 
 def extra_values(spec: InputSpec, pictures: int) -> dict[str, NDArray[np.generic]]:
-    """Return what the inputs beside the picture are given for so many pictures, (B, 2) each."""
-    return {extra.name: np.tile(np.array(extra.row, extra.dtype), (pictures, 1)) for extra in spec.extras}
+    """Return what the inputs beside the picture are given for so many pictures, (B, 2) or (B, h, w) each."""
+    return {extra.name: np.full((pictures, *extra.axes), extra.row, extra.dtype) for extra in spec.extras}
 
 
 class Normaliser:

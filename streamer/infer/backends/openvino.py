@@ -172,7 +172,7 @@ def _prepared(runtime: ModuleType, model: Any, spec: InputSpec) -> Any:  # noqa:
     picture, pixels, own = [h, w, 3] if spec.layout == "nhwc" else [3, h, w], "HWC", spec.layout.upper()[1:]
     if spec.batched:
         picture, pixels, own = [batch, *picture], f"N{pixels}", f"N{own}"
-    shapes = {extra.name: runtime.PartialShape([batch, 2]) for extra in spec.extras}
+    shapes = {extra.name: runtime.PartialShape([batch, *extra.axes]) for extra in spec.extras}
     model.reshape({spec.name: runtime.PartialShape(picture), **shapes})
     preparing = runtime.preprocess.PrePostProcessor(model)
     entry = preparing.input(spec.name)

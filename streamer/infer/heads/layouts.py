@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .final import same_rows
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -95,9 +97,13 @@ def find_grids(
     anchors = len(levels[0].anchors)
     for order in permutations(ports, len(levels)):
         channels = _channels(layout, order[0].shape, anchors) if order[0].rank > 2 else 0
-        if channels > _BOX and all(
-            port.dtype.startswith("float") and _fits(port.shape, _axes(layout, anchors, level.cells(hw), channels))
-            for port, level in zip(order, levels, strict=True)
+        if (
+            channels > _BOX
+            and same_rows(*order, axes=1)
+            and all(
+                port.dtype.startswith("float") and _fits(port.shape, _axes(layout, anchors, level.cells(hw), channels))
+                for port, level in zip(order, levels, strict=True)
+            )
         ):
             return order, channels - _BOX
     return None

@@ -31,12 +31,14 @@ _STEP = 32  # px, the coarsest stride of these families
 
 # Inputs beside the picture, by the names that their exporters give them: what each row says. The picture is always
 # the whole canvas, so each is the same for every picture; boxes come back in the canvas's px.
-_EXTRAS: dict[str, Callable[[HW], tuple[float, float]]] = {
+_EXTRAS: dict[str, Callable[[HW], tuple[float, ...]]] = {
     "orig_target_sizes": lambda hw: (hw[1], hw[0]),  # RT-DETR, D-FINE, DEIM: width, height, whatever its name suggests
     "image_shape": lambda hw: (hw[0], hw[1]),  # YOLOv3 of the ONNX Model Zoo
     "im_shape": lambda hw: (hw[0], hw[1]),  # PaddleDetection
     "scale_factor": lambda _: (1.0, 1.0),  # PaddleDetection: nothing was scaled
+    "pixel_mask": lambda _: (1.0,),  # Hugging Face's DETR, a mask of any size: all of the canvas is picture
 }
+_MASKS = ("pixel_mask",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,14 @@ def read_axes(facts: OnnxFacts, layers: Layers, default_hw: HW = (DEFAULT_SIDE, 
         max_batch=1 if alone else (batch or DYNAMIC_BATCH),
         batched=batched,
         fixed_batch=batch is not None and batch > 1,
-        extras=tuple(ExtraInput(name=p.name, dtype=p.dtype, row=_EXTRAS[p.name](hw)) for p in others),
+        extras=tuple(_extra(p, hw) for p in others),
     )
+
+
+def _extra(port: Port, hw: HW) -> ExtraInput:
+    """Return what an input beside the picture is given; a mask whose size is open is as large as the picture."""
+    axes = tuple(n or side for n, side in zip(port.shape[1:], hw, strict=True)) if port.name in _MASKS else (2,)
+    return ExtraInput(name=port.name, dtype=port.dtype, row=_EXTRAS[port.name](hw), axes=axes)
 
 
 def _picture(facts: OnnxFacts) -> tuple[Port, list[Port]]:
@@ -95,8 +103,10 @@ def _picture(facts: OnnxFacts) -> tuple[Port, list[Port]]:
     if port.rank not in (3, 4) or 3 not in (port.shape[-3], port.shape[-1]):
         raise BackendError(f"{facts.path}: its input {port} is no batch of pictures with three channels")
     for other in others:
-        if other.rank != 2 or other.shape[1] not in (2, None) or other.dtype not in ("float32", "int32", "int64"):
-            raise BackendError(f"{facts.path}: its input {other} is not two numbers for each picture")
+        shaped = other.rank == 3 if other.name in _MASKS else other.rank == 2 and other.shape[1] in (2, None)
+        if not shaped or other.dtype not in ("float32", "int32", "int64"):
+            wanted = "a mask" if other.name in _MASKS else "two numbers"
+            raise BackendError(f"{facts.path}: its input {other} is not {wanted} for each picture")
     return port, others
 
 
