@@ -40,6 +40,11 @@ def maps(rng: np.random.Generator, *, levels: int, each: int) -> Arrays:
     )
 
 
+def pairs(rng: np.random.Generator, *, box: int) -> Arrays:
+    """Maps of scores and of boxes of strides 8, 16 and 32 in turn."""
+    return tuple(array for size in SIZES[:3] for array in (rng.random((1, 2, *size)), rng.normal(size=(1, box, *size))))
+
+
 def tensorflow(rng: np.random.Generator) -> Arrays:
     """Boxes, scores, classes as floats, and how many are valid."""
     return fractions(rng, 1, 20), rng.random((1, 20)), ids(rng, 1, 20).astype(np.float32), np.full((1,), 20.0)
@@ -78,6 +83,8 @@ SAMPLES = {
     "yolo-nas": Sample(lambda rng: (rng.random((1, 42, 2)), fractions(rng, 1, 42) * 64), names=("scores", "boxes")),
     "damo-yolo": Sample(lambda rng: (rng.random((1, 42, 2)), fractions(rng, 1, 42) * 64), names=("scores", "boxes")),
     "ppyoloe": Sample(lambda rng: (rng.random((1, 2, 42)), fractions(rng, 1, 42) * 64), names=("scores", "boxes")),
+    "v8-raw": Sample(lambda rng: tuple(rng.normal(size=(1, 66, *size)) for size in SIZES[:3]), names=tuple("abc")),
+    "v8-raw-sigmoid": Sample(lambda rng: pairs(rng, box=64), names=tuple("abcdef")),
     "yolov9-mit": Sample(yolov9, names=tuple("abcdefg")),
     "nanodet": Sample(lambda rng: nanodet(rng, levels=3), names=tuple("abcdef")),
     "nanodet-plus": Sample(lambda rng: (rng.random((1, 43, 34)),)),

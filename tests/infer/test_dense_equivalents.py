@@ -64,17 +64,17 @@ def ssd(graft: Graft) -> dict[str, str]:
     return {"scores": _with_background(graft), "boxes": _fractions(graft)}
 
 
-def _distributions(graft: Graft, offset: Callable[[int], float]) -> str:
-    """Two neighbouring distances share the weight so that their mean is the side's: (1, 3549, 32)."""
+def _distributions(graft: Graft, offset: Callable[[int], float], bins: int = 8) -> str:
+    """Two neighbouring distances share the weight so that their mean is the side's: (1, 3549, 4*bins)."""
     points, strides = centres((SIDE, SIDE), (8, 16, 32), offset=offset)
     near, far = graft.split(graft.xyxy, 2, [2, 2])
     at, stride = graft.const(points[None]), graft.const(strides[None])
     sides = graft.add("Concat", graft.add("Sub", at, near), graft.add("Sub", far, at), axis=2)
-    sides = graft.add("Clip", graft.add("Div", sides, stride), graft.const(0.0), graft.const(7.0))
-    apart = graft.add("Sub", graft.reshape(sides, 1, -1, 4, 1), graft.const(np.arange(8)))
+    sides = graft.add("Clip", graft.add("Div", sides, stride), graft.const(0.0), graft.const(bins - 1.0))
+    apart = graft.add("Sub", graft.reshape(sides, 1, -1, 4, 1), graft.const(np.arange(bins)))
     weights = graft.add("Relu", graft.add("Sub", graft.const([1.0]), graft.add("Abs", apart)))
     logits = graft.add("Log", graft.add("Add", weights, graft.const([1e-7])))
-    return graft.reshape(logits, 1, -1, 32)
+    return graft.reshape(logits, 1, -1, 4 * bins)
 
 
 def nanodet(graft: Graft) -> dict[str, str]:
@@ -203,6 +203,25 @@ def yolov9_mit(graft: Graft) -> dict[str, str]:
     return found
 
 
+def _distribution_maps(graft: Graft) -> list[str]:
+    return _maps(graft, _distributions(graft, lambda stride: stride / 2, bins=16), 64)
+
+
+def v8_raw(graft: Graft) -> dict[str, str]:
+    classes = _maps(graft, graft.logits(graft.scores), CLASSES)
+    levels = zip(_distribution_maps(graft), classes, strict=True)
+    return {f"map{i}": graft.add("Concat", *level, axis=1) for i, level in enumerate(levels)}
+
+
+def rknn(graft: Graft) -> dict[str, str]:
+    """Boxes, classes and the sum of the classes of each stride."""
+    found: dict[str, str] = {}
+    for i, (box, scores) in enumerate(zip(_distribution_maps(graft), _maps(graft, graft.scores, CLASSES), strict=True)):
+        total = graft.add("ReduceSum", scores, graft.const([1], np.int64), keepdims=1)
+        found |= {f"{i}": box, f"{i}c": scores, f"{i}s": graft.add("Clip", total, graft.const(0.0), graft.const(1.0))}
+    return found
+
+
 def retinanet(graft: Graft, *, logits: bool = False) -> dict[str, str]:
     """The first of nine anchors tells, the others and the coarse strides see nothing."""
     nothing = -9.0 if logits else 0.0
@@ -227,7 +246,7 @@ def retinanet(graft: Graft, *, logits: bool = False) -> dict[str, str]:
 CASES = {
     "ssd": Case("ssd", ssd),
     "ssd-tf": Case("ssd-tf", tensorflow, layout="nhwc", dtype=TensorProto.UINT8),
-    "ssd-tf, unnamed": Case("ssd-tf", unnamed_tensorflow, layout="nhwc", dtype=TensorProto.UINT8, asked=True),
+    "ssd-tf, unnamed": Case("ssd-tf", unnamed_tensorflow, layout="nhwc", dtype=TensorProto.UINT8),
     "torchvision": Case("torchvision", torchvision),
     "torchvision, one picture": Case("torchvision", torchvision, layout="chw", asked=True),
     "faster-rcnn-zoo": Case("faster-rcnn-zoo", faster_rcnn, layout="chw"),
@@ -237,6 +256,8 @@ CASES = {
     "yolo-nas": Case("yolo-nas", yolo_nas, asked=True),
     "damo-yolo": Case("damo-yolo", yolo_nas, asked=True),
     "ppyoloe": Case("ppyoloe", ppyoloe),
+    "v8-raw": Case("v8-raw", v8_raw),
+    "v8-raw-sigmoid": Case("v8-raw-sigmoid", rknn),
     "yolov9-mit": Case("yolov9-mit", yolov9_mit),
     "nanodet": Case("nanodet", nanodet),
     "nanodet-plus": Case("nanodet-plus", nanodet_plus),

@@ -300,6 +300,35 @@ def test_yolov9s_second_branch_is_left_out() -> None:
     assert [r.sure for r in read("yolov9-mit", *maps)] == [False]
 
 
+@pytest.mark.parametrize(("head", "said", "silent"), [("v8-raw", 2.0, -9.0), ("v8-raw-sigmoid", 0.880797, 0.0)])
+def test_v8_before_its_last_layer_measures_in_cells_from_their_centres(head: str, said: float, silent: float) -> None:
+    outputs = [m for h, w in ((4, 8), (2, 4), (1, 2)) for m in (np.full((1, 3, h, w), silent), np.zeros((1, 64, h, w)))]
+    outputs[2][0, 2, 1, 3] = said  # stride 16, row 1, column 3: its point is 56, 24
+    sides = np.full((4, 16), -50.0)
+    sides[np.arange(4), [1, 0, 0, 1]] = 50
+    sides[1, 1] = 50  # as likely 0 as 1
+    outputs[3][0, :, 1, 3] = sides.ravel()
+    expected = ([40.0, 16.0, 56.0, 40.0], 0.880797, 2)
+    assert_is(decode(head, *outputs), expected)
+    assert against(head, *outputs) is None
+    if head == "v8-raw":
+        joint = [np.concatenate((box, cls), axis=1) for cls, box in zip(outputs[0::2], outputs[1::2], strict=True)]
+        assert_is(decode(head, *joint), expected)
+
+
+def test_v8s_maps_are_told_by_channels_and_what_stands_beside_them_is_left_out() -> None:
+    sizes = ((4, 8), (2, 4), (1, 2))
+    rknn = [(1, channels, *hw) for hw in sizes for channels in (64, 80, 1)]
+    (reading,) = read("v8-raw-sigmoid", *rknn)
+    assert [port.name for port in reading.outputs] == ["b", "a", "e", "d", "h", "g"]
+    assert (reading.columns, reading.sure) == (80, True)
+    (joint,) = read("v8-raw", *[(1, 144, *hw) for hw in sizes])
+    assert (joint.columns, joint.rare) == (80, True)  # anchored maps are shaped alike: those are tried first
+    assert read("v8-raw", *[(1, 64, *hw) for hw in sizes]) == []
+    assert read("v8-raw", *[(1, 144, *hw) for hw in sizes[:2]]) == []
+    assert read("v8-raw-sigmoid", *[(1, 144, *hw) for hw in sizes])[0].rare
+
+
 @pytest.mark.parametrize(("head", "said", "silent"), [("retinanet", 0.9, 0.0), ("retinanet-logits", 2.197225, -9.0)])
 def test_retinanet_moves_and_stretches_its_anchors(head: str, said: float, silent: float) -> None:
     sizes = ((4, 8), (2, 4), (1, 2), (1, 1), (1, 1))

@@ -135,6 +135,21 @@ def test_a_named_head_takes_the_outputs_in_the_order_that_the_trial_allows(tmp_p
         assert spec.output_names == (("a", "b") if outputs[0].value is scores else ("b", "a"))
 
 
+def maps(channels: int) -> list[Output]:
+    rng = np.random.default_rng(3)
+    logits = (rng.normal(-9, 1, (1, channels, n, n)).astype(np.float32) for n in (40, 20, 10))
+    return [Output(f"map{i}", one) for i, one in enumerate(logits)]
+
+
+def test_maps_of_144_channels_are_v8s_and_not_anchored(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "model.onnx", maps(144), shape=SHAPE)
+    assert load(path, labels="coco80").head == "v8-raw"
+    write_tiny(path, maps(255), shape=SHAPE)
+    with pytest.raises(BackendError) as caught:
+        load(path, labels="coco80")
+    assert "v8-raw" not in str(caught.value)
+
+
 def test_detection_output_counts_from_one(tmp_path: Path) -> None:
     rows = np.concatenate((floats(5, 1), floats(5, 2, value=1), boxes(5)), axis=1)
     path = write_tiny(tmp_path / "model.onnx", [Output("out", rows[None, None], open_axes=(2,))], shape=SHAPE)

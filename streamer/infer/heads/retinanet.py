@@ -11,6 +11,7 @@ from streamer.infer.spec import ColorOrder, Fit
 from .doubts import not_probabilities
 from .family import IMAGENET, Family, Look, Reading
 from .levels import level_hw
+from .logits import logit, sigmoid
 from .nms import MAX_CONSIDERED, corners, suppress
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ _RATIOS = (1.0, 2.0, 0.5)  # height to width
 _SCALES = tuple(4 * 2 ** (i / 3) for i in range(3))  # strides
 _EACH = len(_RATIOS) * len(_SCALES)  # anchors of a cell
 _HALF_PX = 0.5  # its authors count whole pixels, from the first to the last: anchors are 1 px larger, their middle half
-_LOWEST, _HIGHEST = 1e-6, 1 - 1e-6
 
 
 class RetinaNetHead:
@@ -44,20 +44,15 @@ class RetinaNetHead:
 
     def _decode(self, maps: Sequence[NDArray[np.float32]], floor: float, iou: float) -> Candidates:
         # Compared before the sigmoid: of each map's thousands of numbers few are left.
-        least = float(_logit(floor)) if self._logits else floor
+        least = logit(floor) if self._logits else floor
         levels = [
             _level(classes, boxes, stride, least)
             for classes, boxes, stride in zip(maps[0::2], maps[1::2], _STRIDES, strict=True)
         ]
         boxes, scores, ids = (np.concatenate(parts) for parts in zip(*levels, strict=True))
         if self._logits:
-            scores = 1 / (1 + np.exp(-scores))
-        return suppress(boxes, scores.astype(np.float32), ids.astype(np.int32), iou=iou)
-
-
-def _logit(floor: float) -> float:
-    share = min(max(floor, _LOWEST), _HIGHEST)
-    return float(np.log(share / (1 - share)))
+            scores = sigmoid(scores)
+        return suppress(boxes, scores, ids.astype(np.int32), iou=iou)
 
 
 def _level(
