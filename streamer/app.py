@@ -366,7 +366,14 @@ class Run:
             DeskPlan(
                 camera=name,
                 tracker=ObjectTracker(least=least, memory_s=memory_s),
-                events=CameraEvents(name, rules, labels, self._event_ids),
+                events=CameraEvents(
+                    name,
+                    rules,
+                    labels,
+                    self._event_ids,
+                    zones={zone: where.polygon for zone, where in camera.zones.items()},
+                    lines={line: (where.start, where.end) for line, where in camera.lines.items()},
+                ),
                 counts=ObjectCounts(left_classes(name, spec, self._retained) if isinstance(least, float) else least),
                 labels=labels,
                 levels=spec.topic_levels,
@@ -410,6 +417,10 @@ class Run:
     def _changed(self, change: CameraChange) -> None:
         self.figures.changed(change)
         if change.finite and change.reason is not LostReason.ENDED:
+                zone=rule.zone,
+                line=rule.line,
+                direction=rule.direction,
+                more_than=None if rule.count is None else rule.count.more_than,
             self._unreadable.add(change.camera)
         self._inbox.put(change.camera, change, keep=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streamer.core.names import canonical, class_id, needs_alias, topic_level
+from streamer.events.lines import IN, OUT
 from streamer.events.rules import default_rules
 from streamer.pipeline.desk import NULL
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 def first_states(
     cameras: Mapping[str, Camera], specs: Mapping[str, ModelSpec], retained: Collection[str]
 ) -> dict[str, bytes]:
-    """Return the first payloads of `objects` and `active` of every camera, disabled ones too.
+    """Return the first payloads of `objects`, `active` and `lines` of every camera, disabled ones too.
 
     A camera that watches every class has no topics before its first object; but what an earlier run has left at the
-    broker belongs to it, and says now that nothing is known.
+    broker belongs to it, and says now that nothing is known. Crossings of lines are counted anew in each run.
 
     Args:
         cameras: all that are configured.
@@ -35,6 +36,7 @@ def first_states(
         spec = specs.get(camera.detect.model)
         states |= {f"{name}/objects/{level}": NULL for level in _levels(camera, spec, _left(retained, name, "objects"))}
         states |= {f"{name}/active/{rule}": b"0" for rule in _rules(camera, spec, _left(retained, name, "active"))}
+        states |= {f"{name}/lines/{line}/{direction}": b"0" for line in camera.lines for direction in (IN, OUT)}
     return states
 
 

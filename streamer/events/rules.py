@@ -16,10 +16,10 @@ _NOT_IN_A_NAME = re.compile(r"[^a-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleSpec:
-    """Objects of some classes, there for a while, make an event each.
+    """What makes an event: an object there for a while, one that crosses a line, or too many objects at once.
 
     Raises:
-        ValueError: a duration or an area is out of range.
+        ValueError: a value is out of range, or two do not fit each other.
     """
 
     name: str  # [a-z0-9][a-z0-9_-]*
@@ -27,11 +27,21 @@ class RuleSpec:
     after_s: float = 0.5  # how long an object has been there when its event starts
     end_after_s: float = 2.0  # how long it has been gone when its event ends
     min_area: float = 0.0  # of its box, as a fraction of the frame
+    zone: str | None = None  # only what is in this zone
+    line: str | None = None  # each crossing of this line is an event
+    direction: str | None = None  # of the crossing: in | out; None: both
+    more_than: int | None = None  # one event, while there are more objects than this
     listed: bool = True  # False: not among the active rules before its first event (a rule for each of 80 classes)
 
     def __post_init__(self) -> None:
         if self.after_s < 0 or self.end_after_s <= 0 or not 0 <= self.min_area <= 1:
             raise ValueError(f"{self.name}: after_s >= 0, end_after_s > 0 and 0 <= min_area <= 1 expected, got {self}")
+        if self.line is not None and self.more_than is not None:
+            raise ValueError(f"{self.name}: a line or a count expected, got both")
+        if self.direction not in (None, "in", "out") or (self.direction is not None and self.line is None):
+            raise ValueError(f"{self.name}: a direction is in or out of a line, got {self}")
+        if self.more_than is not None and self.more_than < 0:
+            raise ValueError(f"{self.name}: more_than >= 0 expected, got {self.more_than}")
 
 
 def default_rules(labels: Sequence[str], class_ids: Iterable[int] | None) -> tuple[RuleSpec, ...]:

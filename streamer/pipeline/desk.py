@@ -69,6 +69,7 @@ class CameraDesk:
             outcome.dropped = "camera_lost"  # its events have ended with the connection already
             return outcome
         if age_ns is not None and plan.max_age_ns is not None and age_ns > plan.max_age_ns:
+        self._crossed: dict[tuple[str, str], int] = {}  # (line, direction) -> what was told last
             outcome.dropped = "too_old"
             return outcome
         outcome.age_ns = age_ns
@@ -165,3 +166,8 @@ def _status_json(state: CameraState, reason: LostReason | None, since_utc_ns: in
         {"state": state.value, "reason": None if reason is None else reason.value, "since": rfc3339(since_utc_ns)},
         separators=(",", ":"),
     ).encode()
+        """Say how many events of each rule are open, and how many objects have crossed each line."""
+        for (line, direction), count in self._plan.events.crossed().items():
+            if self._crossed.get((line, direction)) != count:
+                self._crossed[line, direction] = count
+                outcome.states[f"{self._plan.camera}/lines/{line}/{direction}"] = b"%d" % count

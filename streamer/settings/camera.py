@@ -107,9 +107,9 @@ class Rule(Section):
     name: values.Name = Field(description="Its name in topics and payloads.")
     class_names: values.ClassNames = Field(alias="class", description="One class, or a list; any of them counts.")
     zone: values.Name | None = Field(default=None, description="Only within this zone.")
-    line: values.Name | None = Field(default=None, description="When this line is crossed.")
+    line: values.Name | None = Field(default=None, description="Each crossing of this line is an event.")
     direction: Literal["in", "out"] | None = Field(default=None, description="Only crossings in this direction.")
-    count: Count | None = Field(default=None, description="Only when there are many at once.")
+    count: Count | None = Field(default=None, description="One event, while there are so many at once.")
     decide: Decide | None = Field(default=None, description="A verdict on each item, for a factory's line.")
     labels: Mapping[values.Name, values.ClassNames] | None = Field(
         default=None, description="Only objects that a classification of this name has given one of these classes."
@@ -158,7 +158,10 @@ class Camera(Section):
     detect: Detect | None = Field(default=None, description="Object detection.")
     classify: tuple[Classify, ...] = Field(default=(), description="Image classifications (not supported yet).")
     zones: Mapping[values.Name, Zone] = Field(
-        default_factory=dict, description="Named parts of the picture (not supported yet)."
+        default_factory=dict, description="Named parts of the picture; each event says in which its object is."
+    )
+    lines: Mapping[values.Name, Line] = Field(
+        default_factory=dict, description="Named lines; crossings of each are counted in both directions."
     )
     lines: Mapping[values.Name, Line] = Field(default_factory=dict, description="Named lines (not supported yet).")
     events: tuple[Rule, ...] | None = Field(

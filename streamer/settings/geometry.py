@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, WithJsonSchema
 
 from .values import as_number, refuse
 
+XY = tuple[float, float]
+
 
 def _point(value: object, which: str = "") -> tuple[float, float]:
     numbers = [as_number(item) for item in value] if isinstance(value, (list, tuple)) else []
@@ -24,10 +26,28 @@ def _polygon(value: object) -> tuple[tuple[float, float], ...]:
     if not isinstance(value, (list, tuple)) or len(value) < 3:
         refuse("must be a list of at least 3 points [x, y], fractions of width and height, 0 to 1")
     points = [_point(item, f"point {number} ") for number, item in enumerate(value, 1)]
-    pairs = zip(points, (*points[1:], points[0]), strict=True)
-    if abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs)) < 1e-6:
+    edges = list(zip(points, (*points[1:], points[0]), strict=True))
+    for i, one in enumerate(edges):
+        for j, other in enumerate(edges[i + 1 :], i + 1):
+            if _cross(*one, *other):
+                refuse(
+                    f"crosses itself: the edge behind point {i + 1} and the one behind point {j + 1}; "
+                    "give the points around the zone in order"
+                )
+    if abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in edges)) < 1e-6:
         refuse("encloses no area; give points around the zone in order")
     return tuple(points)
+
+
+def _cross(a: XY, b: XY, c: XY, d: XY) -> bool:
+    """Tell whether the segments a-b and c-d go through each other; those that only touch do not."""
+    return _turn(a, b, c) * _turn(a, b, d) < 0 and _turn(c, d, a) * _turn(c, d, b) < 0
+
+
+def _turn(a: XY, b: XY, c: XY) -> int:
+    """Return on which side of the way from a to b a point c is: -1, 0, 1."""
+    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    return (area > 1e-12) - (area < -1e-12)
 
 
 _pair = {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}

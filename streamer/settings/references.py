@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .reader import Raw
 
 Found = tuple[KeyPath, str]
+
+_LEAST_LENGTH = 0.001  # of a line, fractions of the picture
 
 
 def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | None) -> Iterator[Found]:
@@ -40,6 +43,8 @@ def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | No
             yield from _rate(camera, path, sources.get(name))
             yield from _detected(camera, path)
             yield from _places(camera, path)
+            yield from _lengths(camera, path)
+            yield from _counted(camera, path)
             yield from _twice(camera, path)
 
 
@@ -116,6 +121,20 @@ def _places(camera: Raw, path: KeyPath) -> Iterator[Found]:
             )
 
 
+def _lengths(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    for name, line in _mapping(_at(camera, "lines")).items():
+        start, end = _numbers(_at(line, "from")), _numbers(_at(line, "to"))
+        if len(start) == len(end) == 2 and math.dist(start, end) < _LEAST_LENGTH:
+            yield (*path, "lines", name, "to"), "must be another point than `from`: a line needs a length"
+
+
+def _counted(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    for i, rule in _items(_at(camera, "events")):
+        if _at(rule, "count") is not None and _at(rule, "line") is not None:
+            how = "keep one of the two (crossings are counted under `lines/` of the camera's topics)"
+            yield (*path, "events", i, "count"), f"can't stand beside `line`; {how}"
+
+
 def _twice(camera: Raw, path: KeyPath) -> Iterator[Found]:
     for kind in ("events", "classify"):
         names = [(i, _at(item, "name")) for i, item in _items(_at(camera, kind))]
@@ -141,6 +160,11 @@ def _mapping(values: Raw) -> dict[str, Raw]:
 
 def _items(values: Raw) -> Iterable[tuple[str, Raw]]:
     return [(str(i), item) for i, item in enumerate(values)] if isinstance(values, list) else []
+
+
+def _numbers(values: Raw) -> list[float]:
+    numbers = [as_number(item) for item in values] if isinstance(values, list) else []
+    return [number for number in numbers if number is not None]
 
 
 def _texts(values: Raw) -> list[str]:
