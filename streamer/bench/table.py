@@ -78,10 +78,14 @@ def _head(report: Report) -> list[str]:
 def _source(source: dict[str, Any]) -> str:
     size = f"{source['width']}x{source['height']} at {source['fps']} frames a second" if "width" in source else ""
     if source["kind"] == "cameras":
-        return f"{source['cameras']} cameras by RTSP over TCP, {size}"
+        return f"{_cameras_of(source)} by RTSP over TCP, {size}"
     if source["kind"] == "config":
-        return f"configuration {source['name']}, {source['cameras']} cameras"
+        return f"configuration {source['name']}, {_cameras_of(source)}"
     return f"file {source['name']}{', ' + size if size else ''}, every frame, as fast as possible"
+
+
+def _cameras_of(source: dict[str, Any]) -> str:
+    return f"{source['cameras']} camera{'s' * (source['cameras'] != 1)}"
 
 
 def _rates(report: Report) -> Table:
@@ -121,14 +125,14 @@ def _drops(report: Report) -> str:
 
 
 def _stages(report: Report) -> Table:
-    table = _table("stage", "CPU ms/frame", "share of a core")
+    table = _table("stage", "CPU ms/inferred frame", "of a core")
     for name, stage in report["stages"].items():
         table.add_row(name, f"{stage['cpu_ms_per_frame']:.2f}", f"{stage['cores']:.3f}")
     return table
 
 
 def _cameras(report: Report) -> Table:
-    table = _table("camera", "size", "state", "decoded/s", "inferred/s", "CPU ms/frame", "of a core", "age p50",
+    table = _table("camera", "size", "state", "decoded/s", "inferred/s", "CPU ms/decoded", "of a core", "age p50",
                    "dropped")  # fmt: skip
     for name, camera in report["cameras"].items():
         table.add_row(
