@@ -128,7 +128,7 @@ def test_show_tells_how_to_get_one_that_is_not(cache: Path) -> None:
     cache.mkdir()
     (cache / "yolox-nano.onnx").write_bytes(b"other bytes")
     assert shown("yolox-nano")["here"].endswith("its checksum is WRONG: it is not used")
-    assert "is no ONNX file, or its download was cut off" in shown("yolox-nano")["use"]
+    assert "`streamer models pull yolox-nano` gets it anew" in shown("yolox-nano")["use"]
 
 
 def test_show_of_a_file_tells_what_it_is(tmp_path: Path) -> None:

@@ -226,6 +226,7 @@ def test_a_model_that_contradicts_itself_says_both_numbers(
     ("shape", "dtype", "layout", "numpy_dtype", "scale"),
     [
         ((1, 3, 384, 640), TensorProto.FLOAT, "nchw", "float32", 1 / 255),
+        ((1, "channels", 384, 640), TensorProto.FLOAT, "nchw", "float32", 1 / 255),
         ((1, 384, 640, 3), TensorProto.FLOAT, "nhwc", "float32", 1 / 255),
         ((1, 3, 384, 640), TensorProto.FLOAT16, "nchw", "float16", 1 / 255),
         ((1, 384, 640, 3), TensorProto.UINT8, "nhwc", "uint8", 1.0),
@@ -422,7 +423,7 @@ def test_a_sidecar_can_be_named_itself(model: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        (f"sha256: {'0' * 64}", BackendError, "says 0000"),
+        (f"sha256: {'0' * 64}", BackendError, "should be 0000"),
         ("layout: nhwc", BackendError, "'nhwc' is not the file's nchw"),
         ("file: other.onnx", ConfigError, "'other.onnx' is not model.onnx"),
         ("size: 416", BackendError, "416 x 416, its input is 640 x 640"),
@@ -453,7 +454,7 @@ def test_the_catalogue_knows_a_file_by_name_and_by_checksum(tmp_path: Path, mode
     by_name = load_spec("small", catalogue=catalogue)
     assert (by_name.name, by_name.path, by_name.decided_by) == ("small", weights, "catalogue")
     write(weights, (1, 8400, 85), metadata={"changed": "yes"})
-    with pytest.raises(BackendError, match=f"says {digest}; download it anew"):
+    with pytest.raises(BackendError, match=f"be {digest}; so says .*; `streamer models pull small` gets it anew"):
         load_spec("small", catalogue=catalogue)
 
 

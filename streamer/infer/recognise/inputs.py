@@ -67,7 +67,7 @@ def read_axes(facts: OnnxFacts, layers: Layers, default_hw: HW = (DEFAULT_SIDE, 
         raise BackendError(f"{facts.path}: its input is {port.dtype}; only float32, float16 and uint8 can be given")
     batched = port.rank == 4
     batch, *axes = port.shape if batched else (1, *port.shape)
-    layout = "nchw" if axes[0] == 3 else "nhwc"
+    layout = "nchw" if axes[0] == 3 or 3 not in axes else "nhwc"
     sides = tuple(axes[1:3] if layout == "nchw" else axes[0:2])
     if batch is not None and batch > _MOST_FIXED:
         raise BackendError(f"{facts.path}: was exported for {batch} pictures at once; allowed are {_MOST_FIXED}")
@@ -100,7 +100,9 @@ def _picture(facts: OnnxFacts) -> tuple[Port, list[Port]]:
         names = ", ".join(map(str, facts.inputs))
         raise BackendError(f"{facts.path}: has {len(facts.inputs)} inputs ({names}); only one picture can be given")
     port = pictures[0]
-    if port.rank not in (3, 4) or 3 not in (port.shape[-3], port.shape[-1]):
+    channels = (port.shape[-3], port.shape[-1]) if port.rank in (3, 4) else ()
+    # Hugging Face leaves the channels open too; all open is as PyTorch exports it, channels first.
+    if 3 not in channels and not (channels and channels[0] is None):
         raise BackendError(f"{facts.path}: its input {port} is no batch of pictures with three channels")
     for other in others:
         shaped = other.rank == 3 if other.name in _MASKS else other.rank == 2 and other.shape[1] in (2, None)

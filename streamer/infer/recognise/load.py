@@ -63,7 +63,7 @@ def load_spec(model: str, *, options: SpecOptions = _NOTHING_SAID, catalogue: Ca
     """
     catalogue = catalogue or open_catalogue()
     found = _find(model, catalogue)
-    facts = read_facts(found.path)
+    facts = _facts(found)
     metadata = read_metadata(facts.metadata)
     told = _told(found, facts, catalogue)
     own = Layer("metadata", "its metadata", metadata.options)
@@ -158,16 +158,17 @@ def _beside(path: Path) -> Entry | None:
     return None
 
 
+def _facts(found: _Found) -> OnnxFacts:
+    if found.entry is None:
+        return read_facts(found.path)
+    anew = f"`streamer models pull {found.name}` gets it anew" if found.source == "catalogue" else "download it anew"
+    advice = f"so says {found.entry.path}; {anew}"
+    return read_facts(found.path, expected=found.entry.sidecar.sha256, advice=advice)
+
+
 def _told(found: _Found, facts: OnnxFacts, catalogue: Catalogue) -> list[Layer]:
     """Return what sidecar and catalogue say of this very file."""
-    told = []
-    if found.entry is not None:
-        expected = found.entry.sidecar.sha256
-        if expected not in (None, facts.sha256):
-            raise BackendError(
-                f"{facts.path}: its sha256 is {facts.sha256}, {found.entry.path} says {expected}; download it anew"
-            )
-        told.append(_layer(found.source, found.entry))
+    told = [] if found.entry is None else [_layer(found.source, found.entry)]
     known = catalogue.with_digest(facts.sha256) if found.source != "catalogue" else None
     if known is not None:
         told.append(_layer("catalogue", known))

@@ -39,14 +39,21 @@ class OnnxFacts:
     metadata: Mapping[str, str]
 
 
-def read_facts(path: Path) -> OnnxFacts:
+def read_facts(path: Path, *, expected: str | None = None, advice: str = "") -> OnnxFacts:
     """Read an ONNX file without preparing it to run.
+
+    Args:
+        path: the file.
+        expected: the sha256 that it must have, 64 hex digits; compared before a runtime sees the file.
+        advice: what to do where it has another.
 
     Raises:
         ConfigError: there is no such file.
         BackendError: it is no ONNX file that can be used; the message says what it is instead.
     """
     sha256 = _digest(path)
+    if expected not in (None, sha256):
+        raise BackendError(f"{path}: its sha256 is {sha256}, it should be {expected}; {advice}")
     send_nothing()
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
