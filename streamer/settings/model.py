@@ -59,8 +59,6 @@ Head = Literal[
     "yolov2-tiny-voc",
     "azure",
     "yolox-logits",
-    "v8-raw",
-    "v8-sigmoid",
     "v8-xyxy",
     "v8-split",
     "v8-normalized",

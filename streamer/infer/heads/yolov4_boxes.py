@@ -9,6 +9,7 @@ import numpy as np
 from .darknet import STRETCHED
 from .doubts import in_pixels, not_probabilities
 from .family import Family, Reading
+from .final import is_float, is_rows
 from .nms import suppress
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def _read(signature: Signature) -> list[Reading]:
         for confidences in signature.outputs
         if ((boxes.rank == 4 and boxes.shape[2] == 1) or (boxes.rank == 3 and boxes in named))
         and boxes.shape[-1] == 4
-        and confidences.rank == 3
+        and is_float(boxes)
+        and is_rows(confidences)
         and confidences is not boxes
         and confidences.shape[2] is not None
         and (boxes.shape[1] == confidences.shape[1] or None in (boxes.shape[1], confidences.shape[1]))

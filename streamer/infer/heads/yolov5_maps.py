@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding
 from .darknet import YOLOV3, YOLOV3_TINY, YOLOV4, read_maps
 from .family import ULTRALYTICS, Family, Reading
+from .final import is_rows
 from .layouts import Layout, Level, count_rows
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _rows(head: str, coding: Coding, signature: Signature) -> list[Reading]:
     return [
         Reading(head=head, outputs=(output,), columns=output.shape[2] - 5, rare=True)
         for output in signature.outputs
-        if output.rank == 3 and output.shape[2] is not None and output.shape[2] > 5
+        if is_rows(output) and output.shape[2] is not None and output.shape[2] > 5
         and (output.shape[1] is None or output.shape[1] in counts)
     ]  # fmt: skip
 
