@@ -163,7 +163,6 @@ class Camera(Section):
     lines: Mapping[values.Name, Line] = Field(
         default_factory=dict, description="Named lines; crossings of each are counted in both directions."
     )
-    lines: Mapping[values.Name, Line] = Field(default_factory=dict, description="Named lines (not supported yet).")
     events: tuple[Rule, ...] | None = Field(
         default=None, description="What is told. Left out: one rule for each class, named after it."
     )
