@@ -80,6 +80,16 @@ def test_torchvision_counts_from_one_or_as_coco_does(tmp_path: Path) -> None:
     assert load(path, labels=("cat", "dog"), ids=0).ids == (0, 1)
 
 
+@pytest.mark.parametrize("first", ["__background__", "__background", "Background", "unlabeled"])
+def test_a_list_of_names_that_begins_with_the_background_counts_it(tmp_path: Path, first: str) -> None:
+    path = write_tiny(tmp_path / "tv.onnx", torchvision(), shape=SHAPE)
+    for count in (3, 81, 91):
+        names = (first, *(f"class {i}" for i in range(1, count)))
+        assert load(path, labels=names).ids == tuple(range(count))
+    path = write_tiny(tmp_path / "ssd.onnx", two(2000, 3, size=1, score=1 / 3), shape=SHAPE)
+    assert load(path, labels=(first, "a", "b")).ids is None  # as the network counts
+
+
 def test_what_shows_class_0_is_no_torchvision(tmp_path: Path) -> None:
     path = write_tiny(tmp_path / "tv.onnx", torchvision(label=0), shape=SHAPE)
     with pytest.raises(BackendError, match="torchvision: it shows class 0, which should be the background"):

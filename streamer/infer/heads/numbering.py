@@ -21,6 +21,12 @@ _GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 COCO91 = tuple(i for i in range(1, 91) if i not in _GAPS)  # COCO's category ids, in the order of its 80 names
 _COCO = len(COCO91)
 _WITH_GAPS = 91  # ids 0 to 90
+_BACKGROUND = ("background", "unlabeled", "bg", "n/a", "???")
+
+
+def counts_background(labels: Sequence[str]) -> bool:
+    """Whether a list of names begins with that of the background, as torchvision's and the Model Zoo's do."""
+    return bool(labels) and labels[0].strip("_ ").lower() in _BACKGROUND
 
 
 def class_ids(names: int, reading: Reading) -> tuple[int, ...] | None:

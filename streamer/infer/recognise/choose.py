@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.heads import FAMILIES, family_of
-from streamer.infer.heads.numbering import COCO91, class_ids
+from streamer.infer.heads.family import Numbering
+from streamer.infer.heads.numbering import COCO91, class_ids, counts_background
 from streamer.infer.signature import hw_text, shapes_text
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class HeadChoice:
         if not left:
             left, more = _tried(others, trial)
             reasons += more
+        left = _widest(left)
         if self._labels is not None and len(left) == 1:
             source = "metadata" if self._speaks() else "shapes"
             return self._choice(left[0], source if left == fits else "probe")
@@ -122,6 +124,8 @@ class HeadChoice:
         if said is not None:
             ids = _ids_as_said(said, count, layer)
             return _different(_Fit(r, ids) for r in readings if r.columns is None or max(ids) < r.columns)
+        if counts_background(self._labels):  # every name then stands at its own id
+            readings = [replace(r, numbering=Numbering.ZERO) if r.numbering is Numbering.ONE else r for r in readings]
         with_ids = [(r, class_ids(count, r)) for r in readings]
         return _different(_Fit(r, ids) for r, ids in with_ids if ids is not None)
 
@@ -183,6 +187,12 @@ def _different(fits: Iterable[_Fit]) -> list[_Fit]:
     for fit in fits:
         first.setdefault((fit.reading.head, fit.reading.outputs, fit.reading.columns, fit.ids), fit)
     return list(first.values())
+
+
+def _widest(fits: Sequence[_Fit]) -> list[_Fit]:
+    """Leave out a reading of some of the outputs that another one reads together with more of them."""
+    read = [{port.name for port in fit.reading.outputs} for fit in fits]
+    return [fit for fit, names in zip(fits, read, strict=True) if not any(names < other for other in read)]
 
 
 def _likeliest(fits: Sequence[_Fit], trial: Callable[[Reading], str | None]) -> _Fit:
