@@ -84,7 +84,7 @@ class Serving:
         Raises:
             BackendError: the runtime can't run this model here.
         """
-        _be_nice()
+        let_decoding_go_first()
         plan = self._plan
         floor = _GOES_ON_AT * plan.least
         model = open_model(
@@ -118,7 +118,7 @@ class Serving:
         return PrecisionUpgrade(plan, serving=self._precision, clock=self._plan.clock, stop=stop, beat=beat)
 
     def _backend(self, precision: str, *, latency: bool) -> Backend:
-        _be_nice()
+        let_decoding_go_first()
         plan = self._plan
         options = BackendOptions(precision=precision, latency=latency, threads=0, on_ready=plan.on_ready)
         return open_warm(plan.spec, plan.settings.backend, options)
@@ -130,7 +130,7 @@ class Serving:
             _log.warning("the proof for %s can't be kept, the next start proves it anew: %s", self._plan.name, exc)
 
 
-def _be_nice() -> None:
+def let_decoding_go_first() -> None:
     """Let decoding go first: a frame not decoded in time is lost, one not inferred is replaced by a newer one.
 
     The runtime's own threads inherit the niceness of the thread that starts them; only on Linux is it a thread's and

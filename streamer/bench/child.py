@@ -14,8 +14,10 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import streamer
 from streamer.core.errors import BackendError, ConfigError, StreamerError
 from streamer.core.redact import redact
 from streamer.ops import log
@@ -27,6 +29,9 @@ Job = dict[str, Any]
 Answer = dict[str, Any]
 
 _END_S = 6.0  # for an orderly end: a run is given 5 s
+# This very package, wherever it was started from; and nothing that only happens to lie in the user's folder.
+_HOME = str(Path(streamer.__file__).resolve().parents[1])
+_SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
 _KINDS = {"config": ConfigError, "backend": BackendError}
 
 
@@ -38,7 +43,7 @@ class Child:
     """One process: from `with` to its end."""
 
     def __init__(self, module: str, job: Mapping[str, Any]) -> None:
-        self._command = [sys.executable, "-m", f"streamer.bench.{module}", json.dumps(job)]
+        self._command = [sys.executable, *_SAFE_PATH, "-m", f"streamer.bench.{module}", json.dumps(job)]
         self._module = module
 
     def __enter__(self) -> Child:  # noqa: PYI034  typing.Self is younger than Python 3.10
@@ -50,6 +55,7 @@ class Child:
             stderr=self._log,
             start_new_session=True,
             text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([_HOME, *filter(None, [os.environ.get("PYTHONPATH")])])},
         )
         return self
 

@@ -21,6 +21,7 @@ from streamer.core.errors import ConfigError, SourceError
 from streamer.infer.backends.base import IN_FLIGHT, STREAMS, BackendOptions
 from streamer.infer.model import open_warm
 from streamer.infer.recognise import load_spec
+from streamer.serving import let_decoding_go_first
 from streamer.settings import load
 
 from . import child
@@ -61,6 +62,7 @@ def infer(job: InferJob) -> dict[str, Any]:
     Raises:
         BackendError: the model can't work here.
     """
+    let_decoding_go_first()
     settings = load(Path(job.config), os.environ).settings.models[job.model]
     spec = load_spec(settings.model, options=spec_options(settings))
     options = BackendOptions(precision=job.precision, latency=job.latency, threads=0, on_ready=lambda: None)

@@ -104,7 +104,10 @@ def _decode_s(options: Options) -> float:
 
 def _distinct(subject: Subject) -> dict[str, Path]:
     """Return the files to decode, each once, under the name of the first camera that shows it."""
-    return {camera: path for path, camera in {p: c for c, p in reversed(list(subject.files.items()))}.items()}
+    first: dict[Path, str] = {}
+    for camera, path in subject.files.items():
+        first.setdefault(path, camera)
+    return {camera: path for path, camera in first.items()}
 
 
 def _round(options: Options, subject: Subject, data_dir: Path, progress: Progress) -> Round:

@@ -63,5 +63,5 @@ def test_only_h264_in_mp4_is_served(tmp_path: Path) -> None:
         stream.width, stream.height = 64, 64
         out.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
         out.mux(stream.encode(None))
-    with pytest.raises(ValueError, match="only H.264 in MP4 can be served"):
+    with pytest.raises(ValueError, match=r"only H\.264 in MP4 can be served"):
         clip_of_file(tmp_path / "x.avi")
