@@ -9,6 +9,7 @@ import numpy as np
 from .base import Candidates
 from .doubts import normalised, not_probabilities
 from .family import ULTRALYTICS, Family, Reading
+from .final import is_rows
 from .nms import MAX_KEPT, sound
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _read(signature: Signature) -> list[Reading]:
     return [
         Reading(head="end2end", outputs=(output,), sure=output.shape[1] is None or output.shape[1] <= _MAX_FINAL)
         for output in signature.outputs
-        if output.rank == 3 and output.shape[2] == 6
+        if is_rows(output) and output.shape[2] == 6
     ]
 
 

@@ -56,6 +56,11 @@ def is_float(port: Port) -> bool:
     return port.dtype.startswith("float")
 
 
+def is_rows(port: Port) -> bool:
+    """Whether it holds rows of numbers for each picture, [B, n, m]."""
+    return port.rank == 3 and is_float(port)
+
+
 def same_rows(*ports: Port, axes: int = 2) -> bool:
     """Whether the first axes of all, batch and rows, may have the same lengths; an open one has any."""
     lengths = zip(*(port.shape[:axes] for port in ports), strict=False)

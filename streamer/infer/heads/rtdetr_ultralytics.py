@@ -9,6 +9,7 @@ import numpy as np
 from .detr import DetrHead
 from .doubts import in_pixels, negative_sides, not_probabilities
 from .family import STRETCHED, Family, Reading
+from .final import is_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ def _read(signature: Signature) -> list[Reading]:
             sure=output.shape[1] in (_QUERIES, None),
         )
         for output in signature.outputs
-        if output.rank == 3 and output.shape[2] is not None and output.shape[2] > 4
+        if is_rows(output) and output.shape[2] is not None and output.shape[2] > 4
     ]
 
 

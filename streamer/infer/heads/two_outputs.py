@@ -12,7 +12,7 @@ from streamer.infer.spec import ColorOrder, Fit
 
 from .doubts import normalised, not_corners, not_probabilities
 from .family import STRETCHED, ULTRALYTICS, Family, Look, Reading
-from .final import is_float
+from .final import is_float, same_rows
 from .grid import ANCHOR_FREE, has_rows
 from .nms import suppress
 
@@ -74,7 +74,8 @@ def _read(kind: _Kind, signature: Signature) -> list[Reading]:
 
 
 def _alike(scores: Port, boxes: Port, kind: _Kind) -> bool:
-    return len({scores.shape[kind.row_axis], boxes.shape[1]} - {None}) <= 1
+    rows = {scores.shape[kind.row_axis], boxes.shape[1]}
+    return len(rows - {None}) <= 1 and same_rows(scores, boxes, axes=1)
 
 
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`

@@ -8,6 +8,7 @@ import numpy as np
 
 from .doubts import not_probabilities
 from .family import ULTRALYTICS, Family, Reading
+from .final import is_rows
 from .grid import ANCHOR_FREE, ANCHORED, has_rows
 from .logits import logit, sigmoid
 from .nms import corners, suppress
@@ -96,7 +97,7 @@ def against_rows(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str
 def _read(signature: Signature) -> list[Reading]:
     found = []
     for output in signature.outputs:
-        if output.rank == 3 and output.shape[2] is not None and output.shape[2] > 5:
+        if is_rows(output) and output.shape[2] is not None and output.shape[2] > 5:
             rows = output.shape[1]
             usual = has_rows(rows, signature.hw, ANCHORED, each=ANCHORS) or has_rows(rows, signature.hw, ANCHOR_FREE)
             found.append(Reading(head="v5", outputs=(output,), columns=output.shape[2] - 5, sure=usual))

@@ -8,6 +8,7 @@ import numpy as np
 
 from .doubts import as_corners, negative_sides, normalised, not_probabilities
 from .family import ULTRALYTICS, Family, Reading
+from .final import is_rows
 from .grid import ANCHOR_FREE, has_rows
 from .logits import logit, sigmoid
 from .nms import corners, suppress
@@ -62,7 +63,7 @@ class V8Head:
 
 
 def _read(signature: Signature) -> list[Reading]:
-    return [reading for output in signature.outputs if output.rank == 3 for reading in _ways(output, signature)]
+    return [reading for output in signature.outputs if is_rows(output) for reading in _ways(output, signature)]
 
 
 def _ways(output: Port, signature: Signature) -> Iterator[Reading]:

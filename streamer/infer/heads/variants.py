@@ -42,7 +42,7 @@ def _no_logits(scores: NDArray[np.float32]) -> str | None:
 
 def _background(scores: NDArray[np.float32]) -> str | None:
     """Say that logits hold far too many objects."""
-    return "more than half of its boxes would be objects" if float(np.median(scores)) > 0 else None
+    return "more than half of its boxes would be objects" if scores.size and np.median(scores) > 0 else None
 
 
 def _rows_of(

@@ -10,6 +10,7 @@ from .base import Candidates
 from .darknet import DARKNET
 from .doubts import normalised, not_probabilities
 from .family import Family, Reading
+from .final import same_rows
 from .nms import MAX_KEPT, sound
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _read(signature: Signature) -> list[Reading]:
         for index in chosen
         for box in boxes
         for score in signature.outputs
-        if score is not box and _is_float(score) and _are_scores(score, box)
+        if score is not box and _is_float(score) and same_rows(score, box, axes=1) and _are_scores(score, box)
     ]
 
 

@@ -10,6 +10,7 @@ from streamer.infer.spec import ColorOrder, Fit
 
 from .doubts import normalised, not_probabilities
 from .family import Family, Look, Reading
+from .final import is_rows
 from .grid import STRIDES, cells, has_rows
 from .nms import corners, suppress
 from .v5 import V5Head, against_rows, best_logits, best_rows
@@ -61,7 +62,7 @@ def read_rows(head: str, signature: Signature) -> list[Reading]:
             sure=has_rows(output.shape[1], signature.hw, (STRIDES,)),
         )
         for output in signature.outputs
-        if output.rank == 3 and output.shape[2] is not None and output.shape[2] > 5
+        if is_rows(output) and output.shape[2] is not None and output.shape[2] > 5
     ]
 
 

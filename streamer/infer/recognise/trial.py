@@ -47,6 +47,8 @@ class Trial:
         outputs = [answers[name] for name in spec.output_names]
         if not all(np.isfinite(output).all() for output in outputs):
             return "it answers with numbers that are none"
+        if any(output.ndim > 2 and len(output) == 0 for output in outputs):
+            return "it answers for no picture"
         family = family_of(spec.head)
         try:
             doubt = family.against(outputs, spec) if family.against is not None else None
