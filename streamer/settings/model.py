@@ -45,6 +45,8 @@ Head = Literal[
     "nanodet-plus",
     "picodet",
     "fastestdet",
+    "yunet",
+    "scrfd",
     "retinanet",
     "retinanet-logits",
     "v5-raw",

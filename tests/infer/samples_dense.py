@@ -31,6 +31,11 @@ def nanodet(rng: np.random.Generator, *, levels: int) -> Arrays:
     return tuple(array for n in counts for array in (rng.random((1, n, 2)), rng.normal(size=(1, n, 32))))
 
 
+def faces(rng: np.random.Generator, *columns: int, each: int = 1) -> Arrays:
+    """Rows of so many columns for each cell of strides 8, 16 and 32 in turn."""
+    return tuple(rng.random((1, each * rows * cells, n)) for rows, cells in SIZES[:3] for n in columns)
+
+
 def maps(rng: np.random.Generator, *, levels: int, each: int) -> Arrays:
     """Maps of classes and of boxes of each stride in turn."""
     return tuple(
@@ -89,6 +94,8 @@ SAMPLES = {
     "nanodet": Sample(lambda rng: nanodet(rng, levels=3), names=tuple("abcdef")),
     "nanodet-plus": Sample(lambda rng: (rng.random((1, 43, 34)),)),
     "picodet": Sample(lambda rng: nanodet(rng, levels=4), names=tuple("abcdefgh")),
+    "yunet": Sample(lambda rng: faces(rng, 1, 1, 4), names=tuple("abcdefghi"), columns=1),
+    "scrfd": Sample(lambda rng: faces(rng, 1, 4, each=2), names=tuple("abcdef"), columns=1),
     "fastestdet": Sample(lambda rng: (rng.random((1, 7, 2, 4)),)),
     "retinanet": Sample(lambda rng: maps(rng, levels=5, each=9), names=tuple("abcdefghij")),
     "retinanet-logits": Sample(lambda rng: maps(rng, levels=5, each=9), names=tuple("abcdefghij")),

@@ -174,6 +174,41 @@ def test_fastestdet_is_one_map_of_stride_16_alone() -> None:
     assert read("fastestdet", (1, 255, 2, 4), (1, 255, 1, 2)) == []
 
 
+def faces(*columns: int, each: int = 1) -> list[np.ndarray]:
+    """Return zeros for each cell of each stride."""
+    return [np.zeros((1, each * n, c)) for n in CELLS[:3] for c in columns]
+
+
+def test_yunet_joins_class_and_objectness_by_a_root() -> None:
+    outputs = faces(1, 1, 4)
+    outputs[3][0, 5], outputs[4][0, 5] = 0.9, 0.4  # stride 16, row 1, column 1: sqrt(0.36) = 0.6
+    outputs[5][0, 5] = [0.5, 0.25, np.log(2), 0.0]  # its middle is 24, 20; 32 px wide, 16 high
+    assert_is(decode("yunet", *outputs, columns=1), ([8, 12, 40, 28], 0.6, 0))
+    assert against("yunet", *outputs, columns=1) is None
+    outputs[5][0, 5] = [24, 20, 32, 16]
+    assert "px" in str(against("yunet", *outputs, columns=1))
+
+
+def test_scrfd_has_two_boxes_at_each_corner_of_a_cell() -> None:
+    outputs = faces(1, 4, each=2)
+    outputs[2][0, 11], outputs[3][0, 11] = 0.8, [0.5, 1, 1, 0.5]  # stride 16: the second of cell 5, at 16, 16
+    expected = ([8.0, 0.0, 32.0, 24.0], 0.8, 0)
+    assert_is(decode("scrfd", *outputs, columns=1), expected)
+    assert_is(decode("scrfd", *(output[0] for output in outputs), columns=1), expected)
+    assert "outside" in str(against("scrfd", *(output - 2 for output in outputs), columns=1))
+
+
+def test_faces_are_told_by_columns_and_rows_and_their_points_are_left_out() -> None:
+    kinds = [(c, n) for c in (1, 1, 4, 10) for n in CELLS[:3]]  # all classes, all objectness, boxes, points
+    (yunet,) = read("yunet", *((1, n, c) for c, n in kinds))
+    assert [port.name for port in yunet.outputs] == ["a", "d", "g", "b", "e", "h", "c", "f", "i"]
+    (scrfd,) = read("scrfd", *((2 * n, c) for c in (1, 4, 10) for n in CELLS[:3]))
+    assert [port.name for port in scrfd.outputs] == ["a", "d", "b", "e", "c", "f"]
+    assert (yunet.columns, yunet.one_picture, scrfd.columns, scrfd.one_picture) == (1, False, 1, True)
+    assert read("yunet", *((1, 2 * n, c) for c, n in kinds)) == []
+    assert read("scrfd", *((n, c) for c, n in kinds)) == []
+
+
 def test_tensorflow_writes_y_first_and_counts_from_one() -> None:
     boxes = [[[0.25, 0.5, 0.75, 1.0], [0.0, 0.0, 1.0, 1.0]]]
     found = decode("ssd-tf", boxes, [[0.9, 0.8]], [[2, 1]], [1])  # the second row only fills up
