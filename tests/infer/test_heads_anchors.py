@@ -194,6 +194,26 @@ def test_v8_and_v5_in_fractions() -> None:
     assert_one(detect("v5-normalized", rows), [24, 12, 40, 20], 0.35, 1)
 
 
+def test_v8_and_v5_with_corners() -> None:
+    channels = np.zeros((1, 6, 42), np.float32)
+    channels[0, :, 7] = [16, 8, 24, 12, 0.7, 0.1]
+    assert_one(detect("v8-xyxy", channels), [16, 8, 24, 12], 0.7, 0)
+    rows = np.zeros((1, 126, 7), np.float32)
+    rows[0, 7] = [16, 8, 24, 12, 0.7, 0.2, 0.5]
+    assert_one(detect("v5-xyxy", rows), [16, 8, 24, 12], 0.35, 1)
+
+
+def test_v8_and_v5_in_pieces_of_either_order() -> None:
+    boxes, classes = np.zeros((1, 4, 42), np.float32), np.zeros((1, 2, 42), np.float32)
+    boxes[0, :, 7], classes[0, :, 7] = [20, 10, 8, 4], [0.1, 0.7]
+    turned = classes.transpose(0, 2, 1)
+    assert_one(detect("v8-split", boxes, classes), [16, 8, 24, 12], 0.7, 1)
+    assert_one(detect("v8-split", boxes.transpose(0, 2, 1), turned), [16, 8, 24, 12], 0.7, 1)
+    objectness = np.zeros((1, 42, 1), np.float32)
+    objectness[0, 7] = 0.5
+    assert_one(detect("v5-split", boxes.transpose(0, 2, 1), turned, objectness), [16, 8, 24, 12], 0.35, 1)
+
+
 def port(shape: tuple[int | None, ...], name: str = "out", dtype: str = "float32") -> Port:
     return Port(name, shape, dtype)
 
@@ -271,6 +291,17 @@ def test_yolov3_nms_is_told_by_its_whole_numbers() -> None:
     assert readings("yolov3-nms", boxes, scores) == []
 
 
+def test_pieces_are_told_by_their_lengths() -> None:
+    boxes, scores = port((1, 4, 3549), "b"), port((1, 80, 3549), "s")
+    (reading,) = family_of("v8-split").read(Signature(hw=(416, 416), outputs=(scores, boxes)))
+    assert [p.name for p in reading.outputs] == ["b", "s"]
+    assert (reading.columns, reading.sure, reading.rare) == (80, True, True)
+    assert readings("v8-split", port((1, 4, 3549)), port((1, 3549, 80))) == []
+    assert readings("v8-split", port((1, 300, 4)), port((1, 300, 80))) == [(80, False, True)]
+    assert readings("v5-split", port((1, 10647, 80)), port((1, 10647, 1)), port((1, 10647, 4))) == [(80, True, True)]
+    assert readings("v5-split", port((1, 10647, 80)), port((1, 10647, 2)), port((1, 10647, 4))) == []
+
+
 def against(name: str, *outputs: NDArray[np.float32]) -> str | None:
     look = family_of(name).against
     assert look is not None
@@ -291,7 +322,7 @@ def decoded_rows() -> NDArray[np.float32]:
     return rows
 
 
-def test_numbers_tell_five_kinds_of_v5_rows() -> None:
+def test_numbers_tell_six_kinds_of_v5_rows() -> None:
     """What each of them gives speaks against all others."""
     rng = np.random.default_rng(3)
     px = decoded_rows()
@@ -301,7 +332,16 @@ def test_numbers_tell_five_kinds_of_v5_rows() -> None:
     logits[..., 4:] = rng.normal(-6, 2, (1, 126, 3))
     raw = np.concatenate((rng.normal(size=(1, 126, 4)), logits[..., 4:]), axis=2).astype(np.float32)
     done = np.asarray(sigmoid(raw), np.float32)
-    kinds = {"v5": px, "v5-normalized": normalized, "v5-logits": logits, "v5-raw": raw, "v5-sigmoid": done}
+    corners = px.copy()
+    corners[..., 2:4] += corners[..., :2]
+    kinds = {
+        "v5": px,
+        "v5-normalized": normalized,
+        "v5-logits": logits,
+        "v5-xyxy": corners,
+        "v5-raw": raw,
+        "v5-sigmoid": done,
+    }
     for kind, rows in kinds.items():
         for head in kinds:
             doubt = against(head, rows)
@@ -324,14 +364,16 @@ def test_numbers_tell_four_kinds_of_yolox_rows() -> None:
             assert (doubt is None) == (head == kind), f"{kind} read as {head}: {doubt}"
 
 
-def test_numbers_tell_three_kinds_of_v8_channels() -> None:
+def test_numbers_tell_four_kinds_of_v8_channels() -> None:
     rng = np.random.default_rng(5)
     px = np.concatenate((20 * rng.random((1, 4, 42)), rng.random((1, 2, 42)) * 0.1), axis=1).astype(np.float32)
     normalized = px.copy()
     normalized[:, :4] /= 32
     logits = px.copy()
     logits[:, 4:] = rng.normal(-6, 2, (1, 2, 42))
-    kinds = {"v8": px, "v8-normalized": normalized, "v8-logits": logits}
+    corners = px.copy()
+    corners[:, 2:4] += corners[:, :2]
+    kinds = {"v8": px, "v8-normalized": normalized, "v8-logits": logits, "v8-xyxy": corners}
     for kind, rows in kinds.items():
         for head in kinds:
             doubt = against(head, rows)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .doubts import not_probabilities
-from .layouts import Level, grids_of
+from .family import Reading
+from .layouts import Layout, Level, find_grids, grids_of
 from .logits import logit, sigmoid
 from .nms import corners, suppress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from streamer.infer.signature import HW
+    from streamer.infer.signature import HW, Signature
     from streamer.infer.spec import ModelSpec
 
     from .base import Candidates
@@ -116,6 +117,32 @@ def _boxes(
         case Sizes.SQUARE_DONE:
             sides = (2 * raw[:, 2:]) ** 2
     return np.concatenate((centres, sides * anchors), axis=1, dtype=np.float32)
+
+
+def read_maps(
+    head: str, coding: Coding, usual: Collection[Layout], rare: Collection[Layout] = ()
+) -> Callable[[Signature], list[Reading]]:
+    """Return what finds one output for each level (`Family.read`).
+
+    Args:
+        head: the family's name.
+        coding: whose levels are looked for.
+        usual: layouts that its exporters write.
+        rare: layouts that are tried only where nothing else fits; all others are for whoever names the head.
+    """
+
+    def read(signature: Signature) -> list[Reading]:
+        for levels in sorted(coding.grids, key=len, reverse=True):
+            for layout in Layout:
+                found = find_grids(signature.outputs, levels, layout, signature.hw)
+                if found is not None:
+                    # Decoded boxes beside the maps are the better answer: the maps are then only for whoever asks.
+                    sure = len(levels) == len(signature.outputs) and layout in (*usual, *rare)
+                    outputs, classes = found
+                    return [Reading(head=head, outputs=outputs, columns=classes, sure=sure, rare=layout in rare)]
+        return []
+
+    return read
 
 
 def against_coding(coding: Coding) -> Callable[[Sequence[NDArray[np.float32]], ModelSpec], str | None]:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from streamer.infer.spec import ColorOrder, Fit
 
-from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding
-from .family import Family, Look, Reading
-from .layouts import Layout, Level, find_grids
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from streamer.infer.signature import Signature
+from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding, read_maps
+from .family import Family, Look
+from .layouts import Layout, Level
 
 DARKNET = Look(color=ColorOrder.RGB, scale=1 / 255, fit=Fit.LETTERBOX, pad=128, hw=(416, 416))
 STRETCHED = replace(DARKNET, fit=Fit.STRETCH, pad=0)  # Darknet as of YOLOv4: `letter_box=0`
@@ -40,32 +34,6 @@ YOLOV4_TINY = (  # mask 1,2,3 and 3,4,5: Darknet's yolov4-tiny never uses its sm
 _V3 = Coding(grids=(YOLOV3, YOLOV3_TINY), sizes=Sizes.EXP, scores=Scores.RAW)
 _V4 = Coding(grids=(YOLOV4, YOLOV4_TINY), sizes=Sizes.EXP, scores=Scores.RAW)
 _ZOO = Coding(grids=(YOLOV4, YOLOV4_TINY), sizes=Sizes.EXP, scores=Scores.DONE)
-
-
-def read_maps(
-    head: str, coding: Coding, usual: Collection[Layout], rare: Collection[Layout] = ()
-) -> Callable[[Signature], list[Reading]]:
-    """Return what finds one output for each level (`Family.read`).
-
-    Args:
-        head: the family's name.
-        coding: whose levels are looked for.
-        usual: layouts that its exporters write.
-        rare: layouts that are tried only where nothing else fits; all others are for whoever names the head.
-    """
-
-    def read(signature: Signature) -> list[Reading]:
-        for levels in sorted(coding.grids, key=len, reverse=True):
-            for layout in Layout:
-                found = find_grids(signature.outputs, levels, layout, signature.hw)
-                if found is not None:
-                    # Decoded boxes beside the maps are the better answer: the maps are then only for whoever asks.
-                    sure = len(levels) == len(signature.outputs) and layout in (*usual, *rare)
-                    outputs, classes = found
-                    return [Reading(head=head, outputs=outputs, columns=classes, sure=sure, rare=layout in rare)]
-        return []
-
-    return read
 
 
 YOLO_V3 = Family(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding
-from .darknet import DARKNET, STRETCHED, read_maps
+from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding, read_maps
+from .darknet import DARKNET, STRETCHED
 from .family import Family, Look, Reading
 from .layouts import Layout, Level
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding
-from .darknet import YOLOV3, YOLOV3_TINY, YOLOV4, read_maps
+from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding, read_maps
+from .darknet import YOLOV3, YOLOV3_TINY, YOLOV4
 from .family import ULTRALYTICS, Family, Reading
 from .final import is_rows
 from .layouts import Layout, Level, count_rows
