@@ -148,12 +148,13 @@ class _Gauge:
         """Wait until every camera has given a result, or one has and the others were given their time."""
         began_s = time.monotonic()
         opened_s = first_s = None
+        wanted = {camera.detect.model for camera in self._cameras.values() if camera.detect is not None}
         while not self.over.wait(_POLL_S):
             now_s = time.monotonic()
-            if opened_s is None and self._run.models:
-                opened_s = now_s
+            if opened_s is None:
+                opened_s = now_s if len(self._run.models) == len(wanted) else None
             given = sum(self._run.figures.value(name, "inferred") > 0 for name in self._cameras)
-            if given and first_s is None:
+            if given and first_s is None and opened_s is not None:
                 first_s = now_s
             if given == len(self._cameras) or (first_s is not None and now_s - first_s > _OTHERS_S):
                 return True
@@ -173,7 +174,7 @@ class _Gauge:
             self._ages_ms[name] = [age / NS_PER_MS for age in list(self._run.figures.cameras[name].ages_ns)]
         self._models = {
             name: {**asdict(model.ref), "latency": model.depth == STREAMS, "max_batch": model.spec.input.max_batch}
-            for name, model in self._run.models.items()
+            for name, model in self._run.models.copy().items()
         }
 
     def _camera(self, name: str, first: _Look, last: _Look) -> dict[str, Any]:
@@ -189,6 +190,7 @@ class _Gauge:
             "state": self._state(name),
             "live": camera.source.live,
             "model": camera.detect.model,
+            "may_wait": 1 if camera.delivery == "newest" else 2,  # frames, for the model
         }
 
     def _state(self, name: str) -> str:

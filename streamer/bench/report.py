@@ -33,6 +33,7 @@ def build(options: Options, subject: Subject, rounds: Sequence[Round]) -> Report
         subject: what was measured.
         rounds: at least one.
     """
+    models, files = _in_all([r.infer for r in rounds]), _in_all([r.decode for r in rounds])
     together = subject.kind == "cameras"  # they all show one clip
     return {
         "schema": SCHEMA,
@@ -46,14 +47,12 @@ def build(options: Options, subject: Subject, rounds: Sequence[Round]) -> Report
         "models": _models(rounds),
         "pipeline": _pipeline(rounds),
         "limits": {
-            "inference": {name: _limit([r.infer[name] for r in rounds]) for name in rounds[0].infer},
-            "decoding": {name: _limit([r.decode[name] for r in rounds]) for name in rounds[0].decode},
+            "inference": {name: _limit([r.infer[name] for r in rounds]) for name in models},
+            "decoding": {name: _limit([r.decode[name] for r in rounds]) for name in files},
         },
         "share_of_limit": {
-            "inference": {name: _spread([_of_inference(r, name) for r in rounds]) for name in rounds[0].infer},
-            "decoding": {
-                name: _spread([_of_decoding(r, name, together=together) for r in rounds]) for name in rounds[0].decode
-            },
+            "inference": {name: _spread([_of_inference(r, name) for r in rounds]) for name in models},
+            "decoding": {name: _spread([_of_decoding(r, name, together=together) for r in rounds]) for name in files},
         },
         "age_ms": {
             "published": _ages([age for r in rounds for age in r.published_ms]),
@@ -69,6 +68,11 @@ def build(options: Options, subject: Subject, rounds: Sequence[Round]) -> Report
         },
         "rounds": [_round(r) for r in rounds],
     }
+
+
+def _in_all(limits: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the names that every round has: a camera may have been offline in one of them."""
+    return [name for name in limits[0] if all(name in one for one in limits)]
 
 
 def _models(rounds: Sequence[Round]) -> dict[str, Any]:

@@ -47,9 +47,11 @@ class Progress:
     _done: int = 0
     _took: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def run(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  what the step gives
-        """Announce the next step and do it."""
-        kind, words, _ = self.steps[self._done]
+    def run(self, kind: str, work: Callable[[], Any]) -> Any:  # noqa: ANN401  what the step gives
+        """Announce the next step of this kind and do it; those before it are left out."""
+        while self.steps[self._done][0] != kind:
+            self._done += 1
+        words = self.steps[self._done][1]
         left_s = sum(self._took.get(k) or planned for k, _, planned in self.steps[self._done :])
         self.say(f"[{self._done + 1}/{len(self.steps)}] {words}; {duration(left_s)} to go")
         began_s = time.monotonic()
@@ -93,8 +95,9 @@ def _steps(options: Options, subject: Subject) -> list[tuple[str, str, float]]:
     for number in range(1, options.rounds + 1):
         round_of = f"round {number} of {options.rounds}: "
         steps.append(("pipeline", f"{round_of}the pipeline", options.seconds + SETTLE_LIVE_S + _STARTING_S))
-        steps += [(m, f"{round_of}inference alone, {m}", options.seconds + _STARTING_S) for m in models]
-        steps += [(f, f"{round_of}decoding alone, {f}", _decode_s(options) + 1.0) for f in _distinct(subject)]
+        infer_s, decode_s = options.seconds + _STARTING_S, _decode_s(options) + 1.0
+        steps += [(f"infer {name}", f"{round_of}inference alone, {name}", infer_s) for name in models]
+        steps += [(f"decode {name}", f"{round_of}decoding alone, {name}", decode_s) for name in _distinct(subject)]
     return steps
 
 
@@ -111,7 +114,7 @@ def _distinct(subject: Subject) -> dict[str, Path]:
 
 
 def _round(options: Options, subject: Subject, data_dir: Path, progress: Progress) -> Round:
-    pipeline, published_ms, used = progress.run(partial(_pipeline, options, subject, data_dir))
+    pipeline, published_ms, used = progress.run("pipeline", partial(_pipeline, options, subject, data_dir))
     infer, decode = {}, {}
     for name, model in sorted(pipeline["models"].items()):
         job = {
@@ -119,20 +122,22 @@ def _round(options: Options, subject: Subject, data_dir: Path, progress: Progres
             "config": str(subject.config),
             "model": name,
             **{key: model[key] for key in ("backend", "precision", "latency")},
-            "batches": _batches(model["max_batch"], sum(c["model"] == name for c in pipeline["cameras"].values())),
+            "batches": _batches(
+                model["max_batch"], sum(c["may_wait"] for c in pipeline["cameras"].values() if c["model"] == name)
+            ),
             "seconds": options.seconds,
         }
-        infer[name] = progress.run(partial(_limit, job))
+        infer[name] = progress.run(f"infer {name}", partial(_limit, job))
     for camera, path in _distinct(subject).items():
-        decode[camera] = progress.run(
-            partial(_limit, {"what": "decode", "file": str(path), "seconds": _decode_s(options)})
-        )
+        if pipeline["cameras"][camera]["decoded"]:  # else it is shown as it is: offline
+            job = {"what": "decode", "file": str(path), "seconds": _decode_s(options)}
+            decode[camera] = progress.run(f"decode {camera}", partial(_limit, job))
     return Round(pipeline, published_ms, infer, decode, used)
 
 
-def _batches(most: int, cameras: int) -> list[int]:
-    """Return the sizes of batches to try: one picture, and what the pipeline may have had waiting at once."""
-    return sorted({1, min(most, max(2, cameras))})
+def _batches(most: int, waiting: int) -> list[int]:
+    """Return the sizes of batches to try: one picture, and as many as the pipeline may have had waiting at once."""
+    return sorted({1, min(most, waiting)})
 
 
 def _pipeline(

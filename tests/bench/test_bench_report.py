@@ -12,7 +12,7 @@ import pytest
 
 from streamer.bench.compare import compare, load_report
 from streamer.bench.report import build
-from streamer.bench.rounds import Round, duration
+from streamer.bench.rounds import Progress, Round, duration
 from streamer.bench.subject import Options, Subject
 from streamer.bench.table import bars, show
 from streamer.bench.threads import STAGES
@@ -219,3 +219,19 @@ def test_a_file_of_another_version_or_cut_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (59, "59 s"), (99, "99 s"), (125, "2 min 05 s")])
 def test_durations(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_a_camera_that_was_away_in_one_round_has_no_limit() -> None:
+    away = one_round(250)
+    made = report(one_round(250), Round(away.pipeline, away.published_ms, away.infer, {}, away.shares))
+    assert made["limits"]["decoding"] == made["share_of_limit"]["decoding"] == {}
+    assert set(made["limits"]["inference"]) == {"net"}
+
+
+def test_progress_leaves_out_what_is_not_measured() -> None:
+    said: list[str] = []
+    steps = [("pipeline", "run", 10.0), ("decode a", "decode a", 5.0), ("decode b", "decode b", 5.0)]
+    progress = Progress(said.append, steps)
+    assert progress.run("pipeline", lambda: 1) == 1
+    assert progress.run("decode b", lambda: 2) == 2
+    assert said == ["[1/3] run; 20 s to go", "[3/3] decode b; 5 s to go"]
