@@ -159,7 +159,7 @@ class CameraEvents:
             return told
         for crossing in crossings:
             if crossing.track.id == track.id and crossing.line == rule.line:
-                if rule.direction not in (None, crossing.direction):
+                if rule.direction not in (None, crossing.direction) or crossing.twin in rule.class_ids:
                     continue
                 self._crossings += 1
                 found = replace(sighting, line=crossing.line, direction=crossing.direction)

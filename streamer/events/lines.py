@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from .plane import foot, in_px, margin_px, meets, side_px
+from streamer.core.clock import NS_PER_S
+
+from .plane import foot, in_px, margin_px, meets, overlap, side_px
 from .recent import Recent
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Crossing:
     direction: str  # in: from left to right as seen looking from the line's start to its end | out
     track: Track  # as it is now, surely beyond
     crossed: FrameInfo  # the first frame in which its foot point was beyond
+    twin: int | None = None  # the class under which the same object has just crossed already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +38,18 @@ class _Course:
 
     point: Point  # px: its foot point, at the last sighting
     px: tuple[int, int]  # width and height of that frame
+    first_frame: int  # the number of the first sighting's frame among the camera's
+    hits: int  # sightings
     side: int  # on which it surely was last
     through: int = 0  # crossings of the line's own length since then: to the right less to the left
     crossed: FrameInfo | None = None  # the frame of the last of these
+
+
+_LEAST_SHARE = 0.25  # of the frames: what is seen less often has come from nowhere (two ghosts under one id)
+
+
+_TWIN_NS = NS_PER_S  # two boxes of one object cross within this ...
+_TWIN_IOU = 0.7  # ... and lie over each other like this: a van that is a car and a truck at once
 
 
 class Lines:
@@ -52,20 +64,29 @@ class Lines:
         """Store the lines: name -> from and to, fractions of width and height."""
         self._lines = dict(lines)
         self._courses: dict[str, Recent[_Course]] = {name: Recent() for name in lines}
+        self._frames = 0  # observed so far
+        self._recent: list[tuple[int, Crossing]] = []  # capture times and crossings of the last second
         self._counts = {(name, direction): 0 for name in lines for direction in (IN, OUT)}
 
     def observe(self, info: FrameInfo, tracks: Sequence[Track]) -> list[Crossing]:
         """Take in the tracks seen in the next frame; return the crossings that it shows."""
         crossings: list[Crossing] = []
+        self._frames += 1
+        self._recent = [(at, c) for at, c in self._recent if info.captured_ns - at <= _TWIN_NS]
         for name, ends in self._lines.items():
             start, end = in_px(ends, info)
             courses = self._courses[name]
             for track in tracks:
-                course, side = _moved(courses.get(track.id), info, track.box, (start, end))
-                if side * course.side < 0 and side * course.through > 0 and course.crossed is not None:
+                course, side = _moved(courses.get(track.id), info, track.box, (start, end), frame=self._frames)
+                seldom = course.hits < _LEAST_SHARE * (self._frames - course.first_frame + 1)
+                through = side * course.side < 0 < side * course.through and not seldom
+                if through and course.crossed is not None:
                     direction = IN if side > 0 else OUT
-                    crossings.append(Crossing(line=name, direction=direction, track=track, crossed=course.crossed))
-                    self._counts[name, direction] += 1
+                    crossing = Crossing(line=name, direction=direction, track=track, crossed=course.crossed)
+                    crossing = replace(crossing, twin=self._twin(crossing, tracks))
+                    crossings.append(crossing)
+                    self._recent.append((info.captured_ns, crossing))
+                    self._counts[name, direction] += crossing.twin is None
                 if side:
                     course = replace(course, side=side, through=0, crossed=None)
                 courses.put(track.id, course)
@@ -77,18 +98,30 @@ class Lines:
 
     def forget(self) -> None:
         """Forget who stood where; the numbers stay."""
+        self._recent = []
         for courses in self._courses.values():
             courses.clear()
 
+    def _twin(self, crossing: Crossing, tracks: Sequence[Track]) -> int | None:
+        """Return the other class of an object that has just crossed under that, if there is one."""
+        over = {track.id for track in tracks if overlap(track.box, crossing.track.box) >= _TWIN_IOU}
+        for _, other in self._recent:
+            same_way = (other.line, other.direction) == (crossing.line, crossing.direction)
+            if same_way and other.track.class_id != crossing.track.class_id and other.track.id in over:
+                return other.track.class_id
+        return None
 
-def _moved(before: _Course | None, info: FrameInfo, box: Box, line: tuple[Point, Point]) -> tuple[_Course, int]:
+
+def _moved(
+    before: _Course | None, info: FrameInfo, box: Box, line: tuple[Point, Point], *, frame: int
+) -> tuple[_Course, int]:
     """Return an object's course with its next sighting, and the side on which it surely is, 0 for none."""
     point, px = foot(box), (info.width, info.height)
     beyond = side_px(point, *line)
     side = 0 if abs(beyond) <= margin_px(box) else 1 if beyond > 0 else -1
     if before is None or before.px != px:  # a camera that has changed its picture begins anew
-        return _Course(point=point, px=px, side=side), side
-    course = replace(before, point=point)
+        return _Course(point=point, px=px, first_frame=frame, hits=1, side=side), side
+    course = replace(before, point=point, hits=before.hits + 1)
     step = (beyond > 0) - (side_px(before.point, *line) > 0)
     if step and meets(before.point, point, *line):
         course = replace(course, through=before.through + step, crossed=info)

@@ -70,6 +70,13 @@ def meets(before: Point, after: Point, start: Point, end: Point) -> bool:
     return 0 <= (x - start[0]) * along_x + (y - start[1]) * along_y <= along_x**2 + along_y**2
 
 
+def overlap(a: Box, b: Box) -> float:
+    """Return the intersection of two boxes over their union."""
+    shared = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+    return shared / max(areas - shared, 1e-6)
+
+
 def _to_segment(point: Point, start: Point, end: Point) -> float:
     along_x, along_y = end[0] - start[0], end[1] - start[1]
     length2 = along_x**2 + along_y**2
