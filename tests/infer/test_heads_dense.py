@@ -388,4 +388,6 @@ def test_retinanets_maps_are_told_by_channels_and_size() -> None:
     (four,) = read("retinanet", *boxes, *boxes)  # four classes: those come first
     assert [port.name for port in four.outputs[:2]] == ["a", "f"]
     assert read("retinanet", *classes, *boxes[:-1]) == []
+    (in_order,) = read("retinanet", *[(1, 27, None, None)] * 5, *[(1, 36, None, None)] * 5)
+    assert [port.name for port in in_order.outputs] == list("afbgchdiej")
     assert read("retinanet", *[(1, 28, *hw) for hw in sizes], *boxes) == []

@@ -167,3 +167,11 @@ def test_detection_output_counts_from_one(tmp_path: Path) -> None:
     assert (spec.ids, spec.input.max_batch) == (tuple(range(1, 81)), 1)
     assert load(path, labels="coco80", ids="coco91").ids == COCO91
     assert (spec.input.mean, spec.input.std) == ((127.5,) * 3, (127.5,) * 3)
+
+
+def test_outputs_that_do_not_tell_pictures_apart_need_an_export_for_one(tmp_path: Path) -> None:
+    rows = np.concatenate((floats(5, 1), floats(5, 2, value=1), boxes(5)), axis=1)
+    path = write_tiny(tmp_path / "model.onnx", [Output("out", rows[None, None])], shape=(4, *SHAPE[1:]))
+    for head in (None, "detection-output"):
+        with pytest.raises(BackendError, match="exported for 4 pictures at once, which"):
+            load(path, head=head, labels="coco80")

@@ -94,9 +94,14 @@ def _read(head: str, signature: Signature) -> list[Reading]:
 
 
 def _by_size(maps: Sequence[Port], sizes: Sequence[HW]) -> list[Port]:
-    """Return the maps from the finest stride on, or none of them if their sizes are others."""
+    """Return the maps from the finest stride on, or none if their sizes are others; open ones keep their order."""
     found = sorted(maps, key=lambda port: -(port.shape[2] or 0) * (port.shape[3] or 0))
-    return found if [port.shape[2:] for port in found] == list(sizes) else []
+    fits = len(found) == len(sizes) and all(
+        own in (None, side)
+        for port, size in zip(found, sizes, strict=True)
+        for own, side in zip(port.shape[2:], size, strict=True)
+    )
+    return found if fits else []
 
 
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`

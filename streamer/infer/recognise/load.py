@@ -100,6 +100,8 @@ class _Recognising:
 
     def _against(self, reading: Reading) -> str | None:
         """Run the network once and return what speaks against a reading; names do not matter to that."""
+        if reading.one_picture and self._axes.fixed_batch:
+            return f"it was exported for {self._axes.max_batch} pictures at once, which these outputs do not tell apart"
         count = reading.columns or 1
         return self._trial.against(
             self._spec(Choice(reading, ("?",) * count, tuple(range(count)), "probe"), tried=True)
@@ -114,6 +116,11 @@ class _Recognising:
         if axes.open_hw and look.hw is not None:
             axes = read_axes(facts, self._layers, look.hw)
         if reading.one_picture:
+            if axes.fixed_batch:
+                raise BackendError(
+                    f"{facts.path}: was exported for {axes.max_batch} pictures at once, which the outputs of head "
+                    f"{reading.head} do not tell apart; export it for one"
+                )
             axes = replace(axes, max_batch=1)
         return ModelSpec(
             name=found.name,
