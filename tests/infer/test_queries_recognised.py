@@ -234,6 +234,19 @@ def test_a_class_first_and_a_class_last_are_told_where_both_may_be(model: Path) 
     assert load(model, labels="coco80").head == "end2end"
 
 
+def test_boxes_of_several_strides_are_no_queries(model: Path) -> None:
+    """SCRFD's coarsest stride has 800 rows of a score and a box, as many as a DETR might."""
+    outputs = [
+        Output(f"{kind}{n}", np.full((1, n, width), 0.3, np.float32))
+        for n in (12800, 3200, 800)
+        for kind, width in (("score", 1), ("box", 4))
+    ]
+    with pytest.raises(BackendError) as caught:
+        load(write_tiny(model, outputs))
+    assert "detr" not in str(caught.value).partition("fits its output")[2]
+    assert "detr-scores with" not in str(caught.value)
+
+
 def test_a_head_that_the_outputs_can_not_be_is_the_users_error(model: Path) -> None:
     write_tiny(model, [Output("logits", logits(80)), Output("pred_boxes", fractions())])
     with pytest.raises(ConfigError, match=r"is not of head rtdetr: that needs boxes \[B, K, 4\]"):

@@ -117,6 +117,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     "nanodet": ("f B 32 C, f B 8 C, f B 2 C, f B 32 32, f B 8 32, f B 2 32",),
     "nanodet-plus": ("f B A C+32",),
     "picodet": ("f B 32 C, f B 8 C, f B 2 C, f B 1 C, f B 32 32, f B 8 32, f B 2 32, f B 1 32",),
+    "yunet": (", ".join(f"f B {n} 1, f B {n} 1, f B {n} 4" for n in (32, 8, 2)),),
+    "scrfd": tuple(", ".join(f"f {b}{n} 1, f {b}{n} 4" for n in (64, 16, 4)) for b in ("", "B ")),
     "fastestdet": ("f B C+5 2 4",),
     **dict.fromkeys(("retinanet", "retinanet-logits"), RETINA),
 }

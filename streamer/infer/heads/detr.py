@@ -10,7 +10,7 @@ import numpy as np
 from .base import Candidates
 from .doubts import in_pixels, negative_sides, not_probabilities
 from .family import IMAGENET, STRETCHED, Family, Numbering, Reading
-from .final import is_float, same_rows
+from .final import is_rows, same_rows
 from .grid import ANCHOR_FREE, ANCHORED, has_rows
 from .logits import sigmoid
 from .nms import MAX_KEPT, corners, sound
@@ -84,12 +84,14 @@ def _pairs(signature: Signature) -> tuple[list[tuple[Port, Port]], str]:
 
 
 def _is_pair(classes: Port, boxes: Port) -> bool:
-    shaped = classes.rank == boxes.rank == 3 and boxes.shape[2] == 4 and classes.shape[2] is not None
-    return shaped and is_float(classes) and is_float(boxes) and same_rows(classes, boxes)
+    shaped = is_rows(classes) and is_rows(boxes) and boxes.shape[2] == 4 and classes.shape[2] is not None
+    return shaped and same_rows(classes, boxes)
 
 
 def _queries(pair: tuple[Port, Port], signature: Signature) -> bool:
-    """Whether it has rows as queries are counted, not as the cells of a grid are."""
+    """Whether it has rows as queries are counted, not as the cells of a grid are, and no other stride has more."""
+    if sum(is_rows(port) and port.shape[2] == 4 for port in signature.outputs if port is not pair[0]) > 1:
+        return False
     rows = pair[0].shape[1] or pair[1].shape[1]
     if rows is None:
         return True

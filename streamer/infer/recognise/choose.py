@@ -14,7 +14,7 @@ from streamer.infer.signature import hw_text, shapes_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from streamer.infer.heads.family import Reading
+    from streamer.infer.heads.family import Family, Reading
     from streamer.infer.signature import Signature
 
     from .layers import Layer, Layers
@@ -86,13 +86,18 @@ class HeadChoice:
             raise self._names_fault(readings)
         raise BackendError(f"{self._facts.path}: {self._doubt(left or fits or others, reasons if not left else [])}")
 
+    def _read(self, family: Family) -> list[Reading]:
+        """Return a family's readings of outputs that are for the same number of pictures."""
+        batches = [(r, {p.shape[0] for p in r.outputs if p.rank > 2} - {None}) for r in family.read(self._signature)]
+        return [reading for reading, pictures in batches if len(pictures) <= 1]
+
     def _named(self) -> list[Reading]:
         """Return the ways in which the head that somebody named could have written the outputs."""
         try:
             family = family_of(self._head)
         except ConfigError as exc:
             raise ConfigError(f"{self._head_layer.where}: {exc}") from exc
-        readings = list(family.read(self._signature))
+        readings = self._read(family)
         if not readings:
             outputs, hw = shapes_text(self._signature.outputs), hw_text(self._signature.hw)
             raise self._head_layer.fault(
@@ -103,7 +108,7 @@ class HeadChoice:
 
     def _possible(self) -> list[Reading]:
         """Return the readings that shapes and metadata allow."""
-        found = [r for family in FAMILIES for r in family.read(self._signature) if r.sure and not r.rare]
+        found = [r for family in FAMILIES for r in self._read(family) if r.sure and not r.rare]
         metadata = self._metadata
         if metadata.end2end is not None:
             found = [r for r in found if (r.head == "end2end") == metadata.end2end]
@@ -114,7 +119,7 @@ class HeadChoice:
 
     def _rare(self) -> list[Reading]:
         """Return the readings that are tried where none of the possible ones is left; metadata know none of them."""
-        return [r for family in FAMILIES for r in family.read(self._signature) if r.sure and r.rare]
+        return [r for family in FAMILIES for r in self._read(family) if r.sure and r.rare]
 
     def _with_names(self, readings: Sequence[Reading]) -> list[_Fit]:
         if self._labels is None:
