@@ -132,13 +132,15 @@ def read_maps(
     """
 
     def read(signature: Signature) -> list[Reading]:
-        for levels in sorted(coding.grids, key=len, reverse=True):
+        maps = [port for port in signature.outputs if port.rank > 3]
+        for levels in coding.grids:
             for layout in Layout:
-                found = find_grids(signature.outputs, levels, layout, signature.hw)
+                # Decoded boxes beside the maps are the better answer: the maps are then only for whoever asks.
+                ports = signature.outputs if layout is Layout.ROWS else maps
+                found = find_grids(ports, levels, layout, signature.hw) if len(ports) == len(levels) else None
                 if found is not None:
-                    # Decoded boxes beside the maps are the better answer: the maps are then only for whoever asks.
-                    sure = len(levels) == len(signature.outputs) and layout in (*usual, *rare)
                     outputs, classes = found
+                    sure = len(ports) == len(signature.outputs) and layout in (*usual, *rare)
                     return [Reading(head=head, outputs=outputs, columns=classes, sure=sure, rare=layout in rare)]
         return []
 

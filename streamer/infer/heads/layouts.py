@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from streamer.infer.signature import HW, Port
 
-_MOST_OUTPUTS = 6  # of a file in which grids are looked for
 _BOX = 5  # numbers before the classes: box and objectness
 
 
@@ -84,7 +83,7 @@ def find_grids(
     """Find an output for each level, finest first.
 
     Args:
-        ports: the outputs, in any order.
+        ports: as many outputs as levels, in any order.
         levels: what is looked for.
         layout: the axes that they all have.
         hw: of the input, px.
@@ -92,10 +91,8 @@ def find_grids(
     Returns:
         Outputs in the order of the levels, and how many classes they have; None if there are none.
     """
-    if len(ports) > _MOST_OUTPUTS:
-        return None
     anchors = len(levels[0].anchors)
-    for order in permutations(ports, len(levels)):
+    for order in permutations(ports):
         channels = _channels(layout, order[0].shape, anchors) if order[0].rank > 2 else 0
         if (
             channels > _BOX
