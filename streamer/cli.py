@@ -298,8 +298,8 @@ def bench(  # noqa: PLR0913  an option each
     What decoding costs depends on what is seen: drawn scenes are not your cameras. A network sees what it sees: more
     objects cost more. Everything goes over loopback: your network, your broker and its disk are not measured. An age
     begins when a frame could be here at the earliest: what the camera itself takes is not in it. The cameras and the
-    receiver run on the same cores, and are told apart. Both limits are for the whole machine at once, so a pipeline
-    that must do both can't reach either when the cores are full.
+    receiver run on the same cores, and are told apart. Inference alone has all cores to itself: a pipeline that also
+    decodes on them can't reach it once they are full.
     """
     from streamer.bench.command import bench as run_bench  # noqa: PLC0415
     from streamer.bench.subject import Options  # noqa: PLC0415

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
     import socket
@@ -81,22 +81,14 @@ class Receiver:
         try:
             with contextlib.suppress(OSError, ValueError, IndexError), connection.makefile("rb") as stream:
                 version = 4
-                while (head := stream.read(1)) and len(head) == 1:
-                    length, shift = 0, 0
-                    while True:
-                        (digit,) = stream.read(1)
-                        length |= (digit & 127) << shift
-                        shift += 7
-                        if digit < 128:
-                            break
-                    body = stream.read(length)
-                    kind = head[0] >> 4
+                while (packet := read_packet(stream)) is not None:
+                    first, body = packet
+                    kind = first >> 4
                     if kind == _CONNECT:
                         version = body[6]
                     elif kind == _GOODBYE:
                         return
-                    reply = self._reply(kind, head[0], body, version)
-                    if reply:
+                    if reply := self._reply(kind, first, body, version):
                         connection.sendall(reply)
         finally:
             with self._lock:
@@ -129,6 +121,24 @@ class Receiver:
                 captured = datetime.fromisoformat(message["captured_at"].replace("Z", "+00:00"))
                 camera = above.rpartition("/")[2]
                 self.arrivals.append(Arrival(camera, at_ns, (utc_s - captured.timestamp()) * 1e3))
+
+
+def read_packet(stream: BinaryIO) -> tuple[int, bytes] | None:
+    """Return the first byte and the body of the next packet, or None when there is no more.
+
+    Raises:
+        ValueError: it is cut short.
+    """
+    first = stream.read(1)
+    if not first:
+        return None
+    length, shift = 0, 0
+    while True:
+        (digit,) = stream.read(1)
+        length |= (digit & 127) << shift
+        shift += 7
+        if digit < 128:
+            return first[0], stream.read(length)
 
 
 def parse_publish(first: int, body: bytes, version: int) -> Publish:
