@@ -110,3 +110,8 @@ def test_pictures_of_a_batch_do_not_mix(name: str) -> None:
     for together, single in zip(both, alone, strict=True):
         np.testing.assert_array_equal(together.boxes, single.boxes)
         np.testing.assert_array_equal(together.class_ids, single.class_ids)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_its_own_size_is_one_that_an_open_input_takes(name: str) -> None:
+    assert all(side % 32 == 0 for side in family_of(name).look.hw or ())

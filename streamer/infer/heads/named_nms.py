@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from streamer.infer.spec import ColorOrder, Fit
@@ -121,7 +120,7 @@ AZURE = Family(
 ZOO = Family(
     name="ssd-zoo",
     needs="bboxes [B, n, 4], scores [B, n] and whole labels [B, n]",
-    look=replace(IMAGENET, hw=(1200, 1200)),
+    look=IMAGENET,
     read=_read_zoo,
     open=lambda spec: SeparateHead(spec, fractions=True),
     against=_against_background,

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from .base import Candidates
 
 # Of UltraFace, and of the PyTorch SSDs that it comes from, jetson-inference's among them.
-ULTRAFACE = Look(
-    color=ColorOrder.RGB, scale=1.0, fit=Fit.STRETCH, pad=127, mean=(127.0,) * 3, std=(128.0,) * 3, hw=(240, 320)
-)
+ULTRAFACE = Look(color=ColorOrder.RGB, scale=1.0, fit=Fit.STRETCH, pad=127, mean=(127.0,) * 3, std=(128.0,) * 3)
 _FEWEST = 1000  # priors; fewer rows are the queries of a DETR
 _RAW = "raw_detection"  # TensorFlow's, beside its final boxes: y first, no background's softmax
 _OFF_ONE = 0.02  # by which the probabilities of a row may miss 1 together
