@@ -106,6 +106,11 @@ def test_outputs_and_names_of_classes_tell(
         ({"logits": logits(5), "pred_boxes": fractions()}, names(5), ["detr-sigmoid", "rfdetr", "--head"]),
         ({"boxes": corners(), "scores": SCORES, "labels": IDS}, None, ["head nms,", "--labels FILE"]),
         ({"boxes": corners() * 0, "scores": SCORES * 0, "labels": IDS}, "coco80", ["nms or nms-normalized"]),
+        (
+            {"logits": softmax_logits(92), "pred_boxes": fractions(100), "state": np.zeros((1, 300, 256), np.float32)},
+            None,
+            ["is of head detr with 92 classes, and", "`--labels coco80`"],
+        ),
         ({"dets": fractions(), "labels": logits(6)}, names(5), ["`ids: 0` or `ids: 1`", "model.yaml"]),
         ({"found": np.zeros((0, 7), np.float32)}, "coco80", ["yolov7-nms or yolo-nas-flat"]),
     ],

@@ -49,7 +49,7 @@ def _read(signature: Signature) -> list[Reading]:
             head="rtdetr-ultralytics",
             outputs=(output,),
             columns=output.shape[2] - 4,
-            sure=output.shape[1] in (_QUERIES, None),
+            sure=output.shape[1] in (_QUERIES, None) and len(signature.outputs) == 1,
         )
         for output in signature.outputs
         if is_rows(output) and output.shape[2] is not None and output.shape[2] > 4
