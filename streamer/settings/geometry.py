@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -27,13 +28,10 @@ def _polygon(value: object) -> tuple[tuple[float, float], ...]:
         refuse("must be a list of at least 3 points [x, y], fractions of width and height, 0 to 1")
     points = [_point(item, f"point {number} ") for number, item in enumerate(value, 1)]
     edges = list(zip(points, (*points[1:], points[0]), strict=True))
-    for i, one in enumerate(edges):
-        for j, other in enumerate(edges[i + 1 :], i + 1):
-            if _cross(*one, *other):
-                refuse(
-                    f"crosses itself: the edge behind point {i + 1} and the one behind point {j + 1}; "
-                    "give the points around the zone in order"
-                )
+    for (i, one), (j, other) in combinations(enumerate(edges, 1), 2):
+        if _cross(*one, *other):
+            pair = f"from point {i} to {i + 1} and from point {j} to {j % len(points) + 1}"
+            refuse(f"crosses itself ({pair}); give the points around the zone in order")
     if abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in edges)) < 1e-6:
         refuse("encloses no area; give points around the zone in order")
     return tuple(points)
