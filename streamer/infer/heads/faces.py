@@ -40,9 +40,9 @@ class YuNetHead:
         """Decode [B, n, 1], [B, n, 1] and [B, n, 4] of each stride."""
         shares = [np.clip(_joined(outputs[i::3])[..., 0], 0, 1) for i in (0, 1)]
         scores, boxes = np.sqrt(shares[0] * shares[1]), _joined(outputs[2::3])
-        return [self._decode(*one, floor, iou) for one in zip(scores, boxes, strict=True)]
+        return [self._decode(*one, floor=floor, iou=iou) for one in zip(scores, boxes, strict=True)]
 
-    def _decode(self, scores: NDArray[np.float32], raw: NDArray[np.float32], floor: float, iou: float) -> Candidates:
+    def _decode(self, scores: NDArray[np.float32], raw: NDArray[np.float32], *, floor: float, iou: float) -> Candidates:
         passed = np.flatnonzero(scores >= floor)  # NaN passes no comparison
         strides, raw = self._strides[passed], raw[passed]
         middle = self._points[passed] + raw[:, :2] * strides
@@ -61,9 +61,11 @@ class ScrfdHead:
     def __call__(self, outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:
         """Decode [B, 2*n, 1] and [B, 2*n, 4] of each stride; what has no batch axis is one picture."""
         scores, sides = _joined(outputs[0::2])[..., 0], _joined(outputs[1::2])
-        return [self._decode(*one, floor, iou) for one in zip(scores, sides, strict=True)]
+        return [self._decode(*one, floor=floor, iou=iou) for one in zip(scores, sides, strict=True)]
 
-    def _decode(self, scores: NDArray[np.float32], sides: NDArray[np.float32], floor: float, iou: float) -> Candidates:
+    def _decode(
+        self, scores: NDArray[np.float32], sides: NDArray[np.float32], *, floor: float, iou: float
+    ) -> Candidates:
         passed = np.flatnonzero(scores >= floor)  # NaN passes no comparison
         points, reach = self._points[passed], sides[passed] * self._strides[passed]
         boxes = np.concatenate((points - reach[:, :2], points + reach[:, 2:]), axis=1)

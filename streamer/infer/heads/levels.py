@@ -47,7 +47,7 @@ def centres(
 
 
 def paired(
-    ports: Sequence[Port], strides: Sequence[int], at: Callable[[Port, int], bool], is_box: Callable[[Port], bool]
+    ports: Sequence[Port], strides: Sequence[int], *, at: Callable[[Port, int], bool], is_box: Callable[[Port], bool]
 ) -> list[tuple[Pair, ...]]:
     """Return the ways to give each stride one output of classes and one of boxes; exporters keep to no order or name.
 

@@ -65,21 +65,20 @@ class MapsHead:
     def _decode(
         self, levels: Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]], least: float, iou: float
     ) -> Candidates:
-        found = [self._level(*level, *cells, least) for level, cells in zip(levels, self._cells, strict=True)]
+        found = [self._level(level, cells, least) for level, cells in zip(levels, self._cells, strict=True)]
         boxes, values, class_ids = (np.concatenate(parts) for parts in zip(*found, strict=True))
         scores = sigmoid(values) if self._kind.logits else values
         return suppress(boxes, scores, class_ids.astype(np.int32), iou=iou)
 
     def _level(
         self,
-        classes: NDArray[np.float32],
-        sides: NDArray[np.float32],
-        points: NDArray[np.float32],
-        stride: NDArray[np.float32],
+        level: tuple[NDArray[np.float32], NDArray[np.float32]],
+        cells: tuple[NDArray[np.float32], NDArray[np.float32]],
         least: float,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
         """Return boxes (N, 4) px, values (N,) and class ids (N,) of the cells that reach `least`."""
-        classes, sides = classes.reshape(len(classes), -1), sides.reshape(len(sides), -1)
+        classes, sides = (part.reshape(len(part), -1) for part in level)
+        points, stride = cells
         best = classes.max(axis=0)
         passed = np.flatnonzero(best >= least)  # NaN passes no comparison
         reach = sides[:, passed].T

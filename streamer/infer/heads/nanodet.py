@@ -64,9 +64,11 @@ class DistributionHead:
             scores, logits = outputs[0][..., : self._classes], outputs[0][..., self._classes :]
         else:
             scores, logits = _joined(outputs[0::2]), _joined(outputs[1::2])
-        return [self._decode(*one, floor, iou) for one in zip(scores, logits, strict=True)]
+        return [self._decode(*one, floor=floor, iou=iou) for one in zip(scores, logits, strict=True)]
 
-    def _decode(self, scores: NDArray[np.float32], logits: NDArray[np.float32], floor: float, iou: float) -> Candidates:
+    def _decode(
+        self, scores: NDArray[np.float32], logits: NDArray[np.float32], *, floor: float, iou: float
+    ) -> Candidates:
         best = scores.max(axis=1)
         passed = np.flatnonzero(best >= floor)  # NaN passes no comparison
         class_ids = scores[passed].argmax(axis=1).astype(np.int32)

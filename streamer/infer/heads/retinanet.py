@@ -46,7 +46,7 @@ class RetinaNetHead:
         # Compared before the sigmoid: of each map's thousands of numbers few are left.
         least = logit(floor) if self._logits else floor
         levels = [
-            _level(classes, boxes, stride, least)
+            _level(classes, boxes, stride=stride, least=least)
             for classes, boxes, stride in zip(maps[0::2], maps[1::2], _STRIDES, strict=True)
         ]
         boxes, scores, ids = (np.concatenate(parts) for parts in zip(*levels, strict=True))
@@ -56,7 +56,7 @@ class RetinaNetHead:
 
 
 def _level(
-    classes: NDArray[np.float32], deltas: NDArray[np.float32], stride: int, least: float
+    classes: NDArray[np.float32], deltas: NDArray[np.float32], *, stride: int, least: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
     """Return the boxes (N, 4) px, values (N,) and class ids (N,) of one stride that reach `least`."""
     passed = np.flatnonzero(classes >= least)

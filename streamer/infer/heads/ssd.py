@@ -40,9 +40,11 @@ class SsdHead:
     @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
     def __call__(self, outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:
         """Decode scores [B, N, 1+C] and boxes [B, N, 4]."""
-        return [self._decode(*one, floor, iou) for one in zip(outputs[0], outputs[1], strict=True)]
+        return [self._decode(*one, floor=floor, iou=iou) for one in zip(outputs[0], outputs[1], strict=True)]
 
-    def _decode(self, scores: NDArray[np.float32], boxes: NDArray[np.float32], floor: float, iou: float) -> Candidates:
+    def _decode(
+        self, scores: NDArray[np.float32], boxes: NDArray[np.float32], *, floor: float, iou: float
+    ) -> Candidates:
         rows, columns = np.nonzero(scores[:, 1:] >= floor)  # a box may stand for several classes; NaN passes none
         return suppress(boxes[rows] * self._sides, scores[rows, columns + 1], (columns + 1).astype(np.int32), iou=iou)
 

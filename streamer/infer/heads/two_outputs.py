@@ -49,9 +49,11 @@ class TwoOutputsHead:
     @np.errstate(over="ignore", invalid="ignore")  # what becomes infinite or NaN is left out as a row
     def __call__(self, outputs: Sequence[NDArray[np.float32]], floor: float, iou: float) -> list[Candidates]:
         """Decode scores [B, A, C] or [B, C, A], and boxes [B, A, 4]."""
-        return [self._decode(*one, floor, iou) for one in zip(outputs[0], outputs[1], strict=True)]
+        return [self._decode(*one, floor=floor, iou=iou) for one in zip(outputs[0], outputs[1], strict=True)]
 
-    def _decode(self, scores: NDArray[np.float32], boxes: NDArray[np.float32], floor: float, iou: float) -> Candidates:
+    def _decode(
+        self, scores: NDArray[np.float32], boxes: NDArray[np.float32], *, floor: float, iou: float
+    ) -> Candidates:
         best = scores.max(axis=self._axis)
         passed = np.flatnonzero(best >= floor)  # NaN passes no comparison
         class_ids = scores.take(passed, axis=1 - self._axis).argmax(axis=self._axis).astype(np.int32)
