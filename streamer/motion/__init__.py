@@ -1,0 +1,1 @@
+"""The gate before inference: whether anything moves. Runs on the capture thread."""

@@ -1,0 +1,174 @@
+"""What a camera usually shows, learned as it goes; what differs from it moves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Time constants, s. A cell is one value of the small luma picture; levels are 0..255.
+_MEAN_S = 8.0  # of the usual level, where nothing differs: daylight, a slow shadow
+_MEAN_DIFFERS_S = 240.0  # the same where something differs: what passes hardly shifts it
+_SPREAD_S = 30.0  # of the usual deviation: leaves that begin to sway are learned within this, about
+_ABSORB_S = 3.0  # what differs but does not change any more belongs to the scene after this: a parked car
+_LONGEST_STEP_S = 2.0  # between two looks, for all of these
+
+_NONE = -1e6  # no level at all
+_LEAST_CONTRAST = 5.0  # levels: what differs less is compression, not an object
+_OF_SPREAD = 3.5  # a cell differs beyond so many of its own usual deviations,
+_OF_NOISE = 5.0  # and beyond so many of the middle cell's
+_MOST_CONTRAST = 60.0  # levels: so much differs in any case, however restless a cell is
+_FIRST_SPREAD = 2.0  # levels, until it is known
+
+_MOST_GAIN = 1.08  # of the light between two looks: more is a switch
+_GLOBAL_SHARE = 0.5  # of the cells: more than this is the light or the camera, not an object
+_THINNED = (slice(None, None, 4), slice(None, None, 4))  # enough cells for a median; it would cost the most of all
+_SURE_SHARE = 0.005  # of the cells: a region of this size is believed at once,
+_LEAST_CELLS = 3  # a smaller one ...
+_LOOKS_IN_A_ROW = 3  # ... when it is there in so many looks, here or next to it,
+_MOST_LOOKS_IN_A_ROW = 8  # and in more
+_REGIONS_PER_LOOK_MORE = 8  # where so many small ones come and go: rain
+_CLUTTER_S = 10.0  # time constant of their number
+_RESTLESS = 0.1  # share of the time: a cell that differs more often shows no small region: leaves
+_RESTLESS_S = 60.0  # time constant of that share
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at the scene has found."""
+
+    moves: bool  # some region differs from the background
+    everything: bool  # nearly all does: another light, or the camera was moved; the background was learned anew
+    share: float  # of the cells that are looked at, 0..1: how much differs
+
+
+class Background:
+    """The usual level of each cell, and by how much it usually strays from that. For one thread."""
+
+    def __init__(self, luma: NDArray[np.uint8], watched: NDArray[np.bool_], *, contrast: float = 1.0) -> None:
+        """Take the scene as it is for the usual one.
+
+        Args:
+            luma: (H, W).
+            watched: (H, W), False where a mask lies.
+            contrast: multiplies the least differences that count; below 1 is more sensitive.
+        """
+        self._watched = watched.astype(np.uint8)
+        self._cells = max(1, int(watched.sum()))
+        self._contrast = contrast
+        self._mean = luma.astype(np.float32)
+        self._under = np.full(watched.shape, _NONE, np.float32)  # the usual level before something came to rest there
+        self._spread = np.full(watched.shape, _FIRST_SPREAD, np.float32)
+        self._anchor = self._mean.copy()  # the level since which a cell has not changed
+        self._unchanged_s = np.zeros(watched.shape, np.float32)  # for how long it differs, but not from that
+        self._often = np.zeros(watched.shape, np.float32)  # share of the time in which a cell differs, 0..1
+        self._looks = np.zeros(watched.shape, np.uint8)  # in how many in a row a region has been here, or next to here
+        self._clutter = 0.0  # small regions in a look, on average
+
+    def look(self, luma: NDArray[np.uint8], passed_s: float) -> Look:
+        """Compare the scene with what is usual, and learn from it.
+
+        Args:
+            luma: (H, W).
+            passed_s: since the last look.
+        """
+        level = luma.astype(np.float32)
+        step_s = min(max(passed_s, 0.0), _LONGEST_STEP_S)
+        if not self._follow_light(level):
+            self._relearn(level)
+            return Look(moves=True, everything=True, share=1.0)
+        away = cv2.absdiff(level, self._mean)
+        least = self._least()
+        differs = cv2.bitwise_and(cv2.compare(away, least, cv2.CMP_GT), self._watched)
+        found = int(cv2.countNonZero(differs))
+        if found and self._uncover(level, least, differs):
+            found = int(cv2.countNonZero(differs))
+        share = found / self._cells
+        if share > _GLOBAL_SHARE:
+            self._relearn(level)
+            return Look(moves=True, everything=True, share=share)
+        moves = self._region(differs, found, step_s)
+        self._learn(level, away, differs, step_s)
+        self._absorb(level, least, differs, step_s)
+        return Look(moves=moves, everything=False, share=share)
+
+    def _relearn(self, level: NDArray[np.float32]) -> None:
+        """Take the scene as it is now for the usual one."""
+        self._mean = level.copy()
+        np.maximum(self._spread, _FIRST_SPREAD, out=self._spread)
+        self._under[:] = _NONE
+        self._anchor = level.copy()
+        self._unchanged_s[:] = 0
+        self._looks[:] = 0
+
+    def _follow_light(self, level: NDArray[np.float32]) -> bool:
+        """Scale the background as its middle cell has changed, by a cloud or the exposure; False: too far at once."""
+        gain = float(np.median((level[_THINNED] + 1) / (self._mean[_THINNED] + 1)))
+        if gain != 1:
+            self._mean *= np.float32(gain)
+            self._under *= np.float32(gain)
+        return 1 / _MOST_GAIN < gain < _MOST_GAIN
+
+    def _least(self) -> NDArray[np.float32]:
+        """Return how much each cell must differ to count, (H, W) levels."""
+        noise = float(np.median(self._spread[_THINNED]))
+        least = max(_LEAST_CONTRAST, _OF_NOISE * noise) * self._contrast
+        most = max(_MOST_CONTRAST, least)
+        bounded: NDArray[np.float32] = np.clip(self._spread * np.float32(_OF_SPREAD * self._contrast), least, most)
+        return bounded
+
+    def _uncover(self, level: NDArray[np.float32], least: NDArray[np.float32], differs: NDArray[np.uint8]) -> bool:
+        """Know the background again where something has rested and gone; whether there was such a place."""
+        uncovered = differs.view(np.bool_) & (np.abs(level - self._under) <= least)
+        if not uncovered.any():
+            return False
+        np.copyto(self._mean, self._under, where=uncovered)
+        np.copyto(self._under, _NONE, where=uncovered)
+        differs[uncovered] = 0
+        return True
+
+    def _region(self, differs: NDArray[np.uint8], found: int, step_s: float) -> bool:
+        """Whether some region is large, or small and there for some time."""
+        small = 0
+        if found < _LEAST_CELLS:
+            self._looks[:] = 0
+            moves = False
+        else:
+            _, labels, facts, _ = cv2.connectedComponentsWithStats(differs, connectivity=8)
+            areas = facts[:, cv2.CC_STAT_AREA]
+            areas[0] = 0  # what does not differ
+            counts = areas >= _LEAST_CELLS
+            small = int(counts.sum())
+            here = counts[labels] & (self._often < _RESTLESS)
+            self._looks = cv2.dilate(self._looks, None) * here + here
+            needed = min(_LOOKS_IN_A_ROW + self._clutter / _REGIONS_PER_LOOK_MORE, _MOST_LOOKS_IN_A_ROW)
+            moves = bool(areas.max() >= _SURE_SHARE * self._cells or self._looks.max() >= needed)
+        self._clutter += (1 - math.exp(-step_s / _CLUTTER_S)) * (small - self._clutter)
+        return moves
+
+    def _learn(
+        self, level: NDArray[np.float32], away: NDArray[np.float32], differs: NDArray[np.uint8], step_s: float
+    ) -> None:
+        usual = cv2.bitwise_not(differs)
+        cv2.accumulateWeighted(level, self._mean, 1 - math.exp(-step_s / _MEAN_S), mask=usual)
+        cv2.accumulateWeighted(level, self._mean, 1 - math.exp(-step_s / _MEAN_DIFFERS_S), mask=differs)
+        cv2.accumulateWeighted(away, self._spread, 1 - math.exp(-step_s / _SPREAD_S))
+        cv2.accumulateWeighted(differs & 1, self._often, 1 - math.exp(-step_s / _RESTLESS_S))
+
+    def _absorb(
+        self, level: NDArray[np.float32], least: NDArray[np.float32], differs: NDArray[np.uint8], step_s: float
+    ) -> None:
+        """Take into the background what differs from it but has come to rest."""
+        rests = differs.view(np.bool_) & (np.abs(level - self._anchor) <= least)
+        self._unchanged_s = np.where(rests, self._unchanged_s + np.float32(step_s), 0)
+        np.copyto(self._anchor, level, where=~rests)
+        at_rest = self._unchanged_s > _ABSORB_S
+        if at_rest.any():
+            np.copyto(self._under, self._mean, where=at_rest & (self._under < 0))  # the older one is the emptier one
+            np.copyto(self._mean, level, where=at_rest)
