@@ -153,6 +153,11 @@ def test_ids_beyond_the_names_are_left_out_and_those_with_gaps_stay() -> None:
     assert_is(found, [(NEAR, 0.9, 1), (NEAR, 0.7, 0)])
 
 
+def test_ids_that_do_not_begin_at_0_are_no_further_than_their_names() -> None:
+    (found,) = decoded("end2end", [[[*NEAR, 0.9, 2], [*FAR, 0.8, 1], [*FAR, 0.7, 3]]], ids=(1, 2))
+    assert_is(found, [(NEAR, 0.9, 1), (FAR, 0.8, 0)])
+
+
 def numbers(kind: str) -> list[NDArray[np.float32]]:
     """Return what a network answers: 100 queries of three columns, of which one shows class 0."""
     rng = np.random.default_rng(3)

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     Activation = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # from one picture's logits (Q, C) to scores
 
 _MOST_QUERIES = 900  # of DINO; 100 or 300 as a rule
-_COCO, _COCO91 = (
-    80,
-    91,
-)  # classes; RT-DETR and D-FINE count COCO in the one way, RF-DETR and Deformable DETR in the other
+_COCO = 80  # classes, as RT-DETR and D-FINE count them
+_COCO91 = 91  # as RF-DETR and Deformable DETR do
 _BUSY = 0.25  # a score that most queries of a network with a sigmoid never reach: they find nothing
 _NAMED = (("logits", "pred_boxes"), ("pred_logits", "pred_boxes"))  # Hugging Face; the authors of DETR
 _RFDETR = ("labels", "dets")  # RF-DETR's own exporter: `labels` are logits
