@@ -54,6 +54,22 @@ def test_rules_are_named_as_they_are() -> None:
     assert first_states(asked, {"net": SPEC}, ()) == {"yard/objects/person": b"null", "yard/active/waits": b"0"}
 
 
+def test_crossings_are_counted_anew_in_each_run() -> None:
+    text = b"""
+models: {net: {model: yolox-nano}}
+cameras:
+  yard:
+    source: rtsp://192.0.2.1/x
+    detect: {model: net}
+    lines: {gate: {from: [0, 0.5], to: [1, 0.5]}}
+"""
+    yard = parse(text, file=Path("/c.yaml"), environ={}).settings.cameras
+    assert first_states(yard, {"net": SPEC}, {"yard/lines/gate/in"}) == {
+        "yard/lines/gate/in": b"0",
+        "yard/lines/gate/out": b"0",
+    }
+
+
 def test_what_a_crashed_run_has_left_of_every_class_is_taken_back_and_nothing_else_is_told() -> None:
     every = cameras("{model: net}")
     assert first_states(every, {"net": SPEC}, ()) == {}

@@ -34,6 +34,20 @@ def test_names_are_never_shared() -> None:
     assert [r.name for r in default_rules(("Dog", "dog"), None)] == ["dog", "dog-1"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"line": "gate", "more_than": 2}, "a line or a count"),
+        ({"direction": "in"}, "direction"),
+        ({"line": "gate", "direction": "left"}, "direction"),
+        ({"more_than": -1}, "more_than >= 0"),
+    ],
+)
+def test_what_does_not_fit_each_other_is_refused(wrong: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=f"yard: .*{words}"):
+        RuleSpec(name="yard", class_ids=frozenset({0}), **wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("wrong", [{"after_s": -1.0}, {"end_after_s": 0.0}, {"min_area": 1.5}])
 def test_values_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="yard: after_s >= 0"):

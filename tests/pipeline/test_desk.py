@@ -22,12 +22,14 @@ MODEL = ModelRef(name="fake", digest="sha256:0", backend="fake", precision="f32"
 S = 1_000_000_000
 
 
-def desk(*, max_age_ns: int | None = None) -> CameraDesk:
+def desk(
+    *, max_age_ns: int | None = None, lines: dict[str, tuple[tuple[float, float], tuple[float, float]]] | None = None
+) -> CameraDesk:
     return CameraDesk(
         DeskPlan(
             camera="yard",
             tracker=ObjectTracker(least={0: 0.5, 1: 0.5}),
-            events=CameraEvents("yard", default_rules(LABELS, [0, 1]), LABELS, EventIds()),
+            events=CameraEvents("yard", default_rules(LABELS, [0, 1]), LABELS, EventIds(), lines=lines),
             counts=ObjectCounts([0, 1]),
             labels=LABELS,
             levels=("person", "traffic_light"),
@@ -37,8 +39,8 @@ def desk(*, max_age_ns: int | None = None) -> CameraDesk:
     )
 
 
-def seen(at_s: float, *, people: int = 1, connection: int = 0) -> Result:
-    boxes = np.array([[10 + 200 * i, 20, 60 + 200 * i, 220] for i in range(people)], np.float32).reshape(-1, 4)
+def seen(at_s: float, *, people: int = 1, connection: int = 0, top: float = 20) -> Result:
+    boxes = np.array([[10 + 200 * i, top, 60 + 200 * i, top + 200] for i in range(people)], np.float32).reshape(-1, 4)
     output = Detections(boxes=boxes, scores=np.full(people, 0.9, np.float32), class_ids=np.zeros(people, np.int32))
     info = FrameInfo(
         camera="yard", connection=connection, seq=0, captured_ns=round(at_s * S), utc_ns=round(at_s * S), width=640,
@@ -78,6 +80,16 @@ def test_a_person_makes_an_event_a_count_and_a_feed() -> None:
     assert feed["detections"][0]["class"] == "person"
     assert feed["detections"][0]["track"] == 1
     assert feed["age_ms"] == 50.0
+
+
+def test_crossings_of_a_line_are_told_as_numbers_that_outlive_a_loss() -> None:
+    it = desk(lines={"gate": ((0.0, 0.5), (1.0, 0.5))})
+    first = it.result(seen(100, top=-100), now_ns=100 * S)
+    assert (first.states["yard/lines/gate/in"], first.states["yard/lines/gate/out"]) == (b"0", b"0")
+    second = it.result(seen(100.2), now_ns=101 * S)
+    assert second.states["yard/lines/gate/in"] == b"1"
+    assert "yard/lines/gate/out" not in second.states
+    assert not [topic for topic in it.stop(utc_ns=102 * S).states if "/lines/" in topic]
 
 
 def test_a_lost_camera_ends_its_events_and_its_counts_are_null() -> None:

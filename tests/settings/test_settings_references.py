@@ -80,6 +80,29 @@ def found(camera: str, head: str = HEAD) -> list[tuple[str, str]]:
             "not among detect.classes",
         ),
         ("detect: {model: coco}\nzones: {a: {polygon: [[0, 0]]}}", "cameras.porch.zones.a.polygon", "at least 3"),
+        (
+            "detect: {model: coco}\nzones: {a: {polygon: [[0, 0], [1, 1], [1, 0], [0, 1]]}}",
+            "cameras.porch.zones.a.polygon",
+            "crosses itself (from point 1 to 2 and from point 3 to 4)",
+        ),
+        (
+            "detect: {model: coco}\nlines: {a: {from: [0.5, 0.5], to: [0.5, 0.5]}}",
+            "cameras.porch.lines.a.to",
+            "a line needs a length",
+        ),
+        (
+            "detect: {model: coco}\nlines: {a: {from: [0.5, 0.5], to: [0.5, 1.5]}}",
+            "cameras.porch.lines.a.to",
+            "two fractions of width and height",
+        ),
+        (
+            (
+                "detect: {model: coco}\nlines: {a: {from: [0, 0], to: [1, 1]}}\n"
+                "events: [{name: a, class: dog, line: a, count: {more_than: 3}}]"
+            ),
+            "cameras.porch.events.0.count",
+            "can't stand beside `line`",
+        ),
         ("detect: {model: coco, classes: {}}", "cameras.porch.detect.classes", "at least one"),
         ("classify: [{name: a, model: coco, of: zone}]", "cameras.porch.classify.0.of", "must be frame, {zone: NAME}"),
     ],
@@ -102,6 +125,9 @@ def test_what_does_not_fit_is_told(camera: str, key: str, words: str) -> None:
             "events: [{name: a, class: dog, line: gate, direction: in}]"
         ),
         "detect: {model: coco, fps: 0}\nframes: every",
+        # A concave zone, and one whose last point is the first one again.
+        "detect: {model: coco}\nzones: {a: {polygon: [[0, 0], [1, 0], [1, 1], [0.5, 0.2], [0, 1], [0, 0]]}}",
+        "detect: {model: coco}\nevents: [{name: a, class: dog, count: {more_than: 3}}]",
         "classify: [{name: a, model: shapes}]",
     ],
 )
