@@ -195,10 +195,6 @@ def yolo_nas_flat(graft: Graft) -> Outputs:
     return {"graph2_flat_predictions": kept}
 
 
-def nameless_rows_of_7(graft: Graft) -> Outputs:
-    return {"detections": yolo_nas_flat(graft)["graph2_flat_predictions"]}
-
-
 def paddle(graft: Graft) -> Outputs:
     """Boxes come back in px of the picture before it was scaled, whose shape the network is told."""
     shape, factor = graft.told("im_shape", FLOAT), graft.told("scale_factor", FLOAT)
@@ -231,7 +227,6 @@ CASES = {
     "OpenVINO's training extensions": Case("mmdet", openvino_training),
     "YOLOv7 end-to-end": Case("yolov7-nms", yolov7),
     "YOLO-NAS, flat format": Case("yolo-nas-flat", yolo_nas_flat),
-    "rows of 7 without a name": Case("yolo-nas-flat", nameless_rows_of_7),
     "PaddleDetection": Case("paddle", paddle),
 }
 

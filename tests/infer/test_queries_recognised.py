@@ -49,6 +49,12 @@ def softmax_logits(columns: int) -> NDArray[np.float32]:
     return values
 
 
+def shares_with_nothing(columns: int) -> NDArray[np.float32]:
+    """Return probabilities, most of them of nothing."""
+    powers = np.exp(softmax_logits(columns))
+    return np.asarray(powers / powers.sum(axis=2, keepdims=True), np.float32)
+
+
 def fractions(queries: int = 300) -> NDArray[np.float32]:
     """Return centres and sizes."""
     return np.tile(np.array([0.5, 0.5, 0.2, 0.4], np.float32), (1, queries, 1))
@@ -81,6 +87,7 @@ def names(count: int) -> tuple[str, ...]:
         ({"dets": fractions(), "labels": logits(3), "masks": np.zeros((1, 300, 8, 8), np.float32)}, names(3), "rfdetr"),
         ({"a": fractions(), "b": logits(80)}, "coco80", "detr-sigmoid"),
         ({"a": fractions(), "b": 1 / (1 + np.exp(-logits(80)))}, "coco80", "detr-scores"),
+        ({"a": fractions(100), "b": shares_with_nothing(81)}, "coco80", "detr-scores"),
         ({"out": np.concatenate((fractions(), 1 / (1 + np.exp(-logits(80)))), axis=2)}, "coco80", "rtdetr-ultralytics"),
         ({"boxes": corners(), "scores": SCORES, "labels": IDS}, "coco80", "nms"),
         ({"boxes": corners(px=False), "scores": SCORES, "labels": IDS}, "coco80", "nms-normalized"),
@@ -112,6 +119,7 @@ def test_outputs_and_names_of_classes_tell(
             ["is of head detr with 92 classes, and", "`--labels coco80`"],
         ),
         ({"dets": fractions(), "labels": logits(6)}, names(5), ["`ids: 0` or `ids: 1`", "model.yaml"]),
+        ({"probs": np.zeros((0, 0), np.float32)}, None, ["looks like a classifier"]),
         ({"found": np.zeros((0, 7), np.float32)}, "coco80", ["yolov7-nms or yolo-nas-flat"]),
     ],
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from streamer.infer.signature import Signature
+    from streamer.infer.signature import Port, Signature
     from streamer.infer.spec import ModelSpec
 
     from .base import Candidates
@@ -42,16 +42,18 @@ class Rows7Head:
 
 def _read(signature: Signature, head: str) -> list[Reading]:
     return [
-        Reading(head=head, outputs=(output,), sure=_may_be(head, output.name), one_picture=True)
+        Reading(head=head, outputs=(output,), sure=_may_be(head, output), one_picture=True)
         for output in signature.outputs
         if output.rank == 2 and output.shape[1] in (_COLUMNS, None) and is_float(output)
     ]
 
 
-def _may_be(head: str, name: str) -> bool:
-    if head == "yolov7-nms":
-        return _YOLO_NAS not in name
-    return name != _YOLOV7
+def _may_be(head: str, output: Port) -> bool:
+    """Whether its name is not the other's; where the file leaves the columns open, its name must be the head's own."""
+    its, others = output.name == _YOLOV7, _YOLO_NAS in output.name
+    if head == "yolo-nas-flat":
+        its, others = others, its
+    return its if output.shape[1] is None else not others
 
 
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec, class_at: int) -> str | None:  # noqa: ARG001  `Family.against`
