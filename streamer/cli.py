@@ -294,7 +294,7 @@ def bench(  # noqa: PLR0913  an option each
     real RTSP server in a process of its own; every frame is looked at if there is time. With --config the cameras, the
     models and the rules are yours; nothing is published unless --publish is given, and your data_dir is not touched.
 
-    What the figures do not mean: on a shared or throttling machine rates drift, trust the shares and look at the range.
+    What the figures do not mean: on a shared or throttling machine rates drift, shares less so: look at the ranges.
     What decoding costs depends on what is seen: drawn scenes are not your cameras. A network sees what it sees: more
     objects cost more. Everything goes over loopback: your network, your broker and its disk are not measured. An age
     begins when a frame could be here at the earliest: what the camera itself takes is not in it. The cameras and the

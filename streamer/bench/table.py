@@ -157,7 +157,9 @@ def _feet(report: Report) -> list[str]:
     own = f"{_number(used['bench'], '.3f')} by the bench, {_number(used['cameras'], '.3f')} by its cameras"
     lines.append(f"cores used beside the pipeline: {own}, {_number(used['foreign'], '.2f')} by other programs")
     if used["foreign"] is not None and used["foreign"] > _NOISY * cores:
-        lines.append("! other programs were busy: trust the shares of the limits, not the rates")
+        lines.append(
+            "! other programs were busy: rates and shares are in doubt, CPU ms/frame less so; measure again in quiet"
+        )
     if wrong := [name for name, camera in report["cameras"].items() if camera["state"] != "online"]:
         lines.append(f"! no frame of {', '.join(wrong)} was inferred while it was measured")
     return lines
