@@ -19,7 +19,7 @@ from streamer.core.results import Detections
 from streamer.events.counts import ObjectCounts
 from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
-from streamer.events.rules import default_rules
+from streamer.events.rules import RuleSpec, default_rules
 from streamer.track.tracker import ObjectTracker
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SIDE = 416  # px, the network's input
-PERSON, BOTTLE = 0, 39
+PERSON, CAR, BUS, TRUCK, BOTTLE = 0, 2, 5, 7, 39
 
 
 class Yolox:
@@ -104,10 +104,28 @@ def bottles() -> list[Shot]:
     return shots(_data(), "bottle-detection.mp4", fps=10)
 
 
+@pytest.fixture(scope="module")
+def traffic() -> list[Shot]:
+    return shots(_data(), "highway-cctv.avi", fps=6.25)
+
+
 def _data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs ../shared/data (real clips, models and pictures)")
     return SHARED_DATA
+
+
+def frame(seq: int, shot: Shot) -> FrameInfo:
+    return FrameInfo(
+        camera="clip",
+        connection=0,
+        seq=seq,
+        captured_ns=round((1_000 + shot.t_s) * NS_PER_S),
+        utc_ns=round(shot.t_s * NS_PER_S),
+        width=shot.width,
+        height=shot.height,
+        live=False,
+    )
 
 
 def watch(seen: list[Shot], *, class_id: int, least: float) -> Watched:
@@ -118,16 +136,7 @@ def watch(seen: list[Shot], *, class_id: int, least: float) -> Watched:
     counts = ObjectCounts([class_id])
     said = Watched([], [])
     for seq, shot in enumerate(seen):
-        info = FrameInfo(
-            camera="clip",
-            connection=0,
-            seq=seq,
-            captured_ns=round((1_000 + shot.t_s) * NS_PER_S),
-            utc_ns=round(shot.t_s * NS_PER_S),
-            width=shot.width,
-            height=shot.height,
-            live=False,
-        )
+        info = frame(seq, shot)
         tracks = tracker.update(shot.detections, info.captured_ns).tracks
         said.events += events.observe(info, tracks, MODEL)
         said.numbers += [(shot.t_s, number) for number in counts.observe(info, tracks).values()]
@@ -155,3 +164,44 @@ def test_bottles_are_counted_as_a_hand_takes_them_and_puts_them_back(
     truth = [(0, 3), (7.5, 2), (11.5, 3), (18, 1), (22.5, 2), (27.5, 3), (32, 2), (35.5, 3)]
     assert [number for _, number in said.numbers] == [number for _, number in truth]
     assert [t for t, _ in said.numbers] == pytest.approx([t for t, _ in truth], abs=1.5)
+
+
+def places(seen: list[Shot], events: CameraEvents, class_ids: list[int], *, least: float) -> list[Event]:
+    """Run what the network saw through tracker and rules."""
+    tracker = ObjectTracker(least=dict.fromkeys(class_ids, least))
+    said: list[Event] = []
+    for seq, shot in enumerate(seen):
+        info = frame(seq, shot)
+        said += events.observe(info, tracker.update(shot.detections, info.captured_ns).tracks, MODEL)
+    return said + events.end_all(EndReason.SOURCE_ENDED)
+
+
+@pytest.mark.parametrize("least", [0.4, 0.5])
+def test_six_people_stand_at_the_table_and_leave_over_the_line(people: list[Shot], least: float) -> None:
+    """Times read off the frames: when their feet come into the zone, and when they pass the line."""
+    table = ((0.45, 0.80), (0.68, 0.80), (0.68, 0.98), (0.45, 0.98))
+    rules = [
+        RuleSpec(name="table", class_ids=frozenset({PERSON}), zone="table", after_s=2.0),
+        RuleSpec(name="line", class_ids=frozenset({PERSON}), line="way-out"),
+    ]
+    line = ((0.75, 0.5), (0.75, 1.0))  # down the picture: its left is the picture's right
+    labels = (_data() / "models/coco80.txt").read_text().splitlines()
+    events = CameraEvents("clip", rules, labels, EventIds(), zones={"table": table}, lines={"way-out": line})
+    said = places(people, events, [PERSON], least=least)
+    starts = [(e.rule, e.direction, e.started_utc_ns / NS_PER_S) for e in said if e.type is EventType.START]
+    came, left = [7.3, 24.0, 51.6, 76.2, 93.6, 125.2], [19.0, 44.1, 69.1, 85.8, 118.9, 135.0]
+    assert [t for rule, _, t in starts if rule == "table"] == pytest.approx(came, abs=0.8)
+    assert [t for rule, _, t in starts if rule == "line"] == pytest.approx(left, abs=0.4)
+    assert {direction for rule, direction, _ in starts if rule == "line"} == {"out"}
+    assert events.crossed() == {("way-out", "in"): 0, ("way-out", "out"): 6}
+
+
+@pytest.mark.parametrize("least", [0.25, 0.4, 0.5])
+def test_vehicles_are_counted_once_each_in_the_direction_in_which_they_go(traffic: list[Shot], least: float) -> None:
+    """Counted on the frames: 22 go away, none comes, on the carriageway on the right."""
+    line = ((0.42, 0.55), (0.93, 0.55))
+    labels = (_data() / "models/coco80.txt").read_text().splitlines()
+    events = CameraEvents("clip", [], labels, EventIds(), lines={"away": line})
+    places(traffic, events, [CAR, BUS, TRUCK], least=least)
+    assert events.crossed()["away", "out"] == pytest.approx(22, abs=1)
+    assert events.crossed()["away", "in"] <= 1
