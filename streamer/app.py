@@ -20,6 +20,7 @@ from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
 from streamer.events.payload import encode_event, encode_interrupted
 from streamer.events.rules import RuleSpec, default_rules
+from streamer.motion.gate import MotionGate, MotionPlan
 from streamer.ops.health import Beats, Notifier, Watchdog
 from streamer.ops.metrics import Metrics
 from streamer.ops.status import LiveStatus, one_line
@@ -31,8 +32,9 @@ from streamer.pipeline.deliver import Delivery as Deliverer
 from streamer.pipeline.desk import CameraDesk, DeskPlan, disabled_status
 from streamer.pipeline.events_loop import Events, EventsPlan, Item
 from streamer.pipeline.frames import FrameQueue, Lane, Mark
+from streamer.pipeline.gated import Gated, GatePlan
 from streamer.pipeline.infer_loop import Inference, InferPlan
-from streamer.pipeline.messages import CameraState
+from streamer.pipeline.messages import CameraState, Still
 from streamer.pipeline.supervisor import Stages, Supervisor
 from streamer.pipeline.worker import Worker
 from streamer.pixels.convert import use_one_thread
@@ -273,6 +275,7 @@ class Run:
                 changed=self._changed,
                 count=lambda counter, n: self.figures.count(name, counter, n),
                 seen=self.figures.saw,
+                gate=self._gate(name, camera),
             ),
             clock=self._clock,
             stop=self._stop,
@@ -284,6 +287,28 @@ class Run:
             self._inbox.leave()
 
         return Worker(beat_name, capture.loop, at_end=at_end)
+
+    def _gate(self, name: str, camera: Camera) -> Gated | None:
+        """Return what skips a camera's frames while nothing moves, unless each is to be looked at."""
+        motion = camera.motion
+        if not motion.enabled:
+            return None
+        if camera.delivery == "every":
+            _log.info("the motion gate is off: `frames: every` looks at each frame", extra={"camera": name})
+            return None
+        plan = MotionPlan(
+            sensitivity=motion.sensitivity,
+            hold_s=motion.hold_s,
+            heartbeat_s=motion.heartbeat_s,
+            masks=motion.masks,
+        )
+        return Gated(
+            GatePlan(
+                gate=MotionGate(plan),
+                settled_ns=self._desks[name].settled_ns,
+                still=lambda still: self._inbox.put(name, still),
+            )
+        )
 
     def _serving(self, name: str) -> Serving:
         """Return how a model serves its cameras."""
@@ -392,6 +417,10 @@ class Run:
                 after_s=rule.after_s,
                 end_after_s=rule.end_after_s,
                 min_area=rule.min_area,
+                zone=rule.zone,
+                line=rule.line,
+                direction=rule.direction,
+                more_than=None if rule.count is None else rule.count.more_than,
             )
             for rule in camera.events
         ]
@@ -417,10 +446,6 @@ class Run:
     def _changed(self, change: CameraChange) -> None:
         self.figures.changed(change)
         if change.finite and change.reason is not LostReason.ENDED:
-                zone=rule.zone,
-                line=rule.line,
-                direction=rule.direction,
-                more_than=None if rule.count is None else rule.count.more_than,
             self._unreadable.add(change.camera)
         self._inbox.put(change.camera, change, keep=True)
 
@@ -428,8 +453,9 @@ class Run:
         for told in self._listeners:
             told(event)
 
-    def _overflowed(self, camera: str, _item: Item) -> None:
-        self.figures.count(camera, "overflow", 1)
+    def _overflowed(self, camera: str, item: Item) -> None:
+        if not isinstance(item, Still):  # it stands for no frame that should have been looked at
+            self.figures.count(camera, "overflow", 1)
 
     def _release(self, camera: str) -> None:
         self._queues[self._model_of(camera)].release(camera)

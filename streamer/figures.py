@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Frames that were decoded, or sent to us, and not looked at; each under its cause.
 DROP_CAUSES = (
+    "still",  # nothing moved: the motion gate saved it
     "superseded",  # a newer frame took its place before the model had time
     "late",  # left undecoded because the connection lagged
     "corrupt",  # the decoder refused it

@@ -52,7 +52,8 @@ class Report:
                 size=camera.size,
                 fps_in=figures.rate(name, "decoded"),
                 inferred_per_s=figures.rate(name, "inferred"),
-                drops=sum(figures.drops(name).values()),
+                drops=sum(figures.drops(name).values()) - figures.value(name, "still"),
+                still=figures.value(name, "still") or None,
                 age_p50_ms=camera.age_p50_ms(),
                 open_events=desks[name].active() if name in desks else 0,
             )

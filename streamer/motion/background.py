@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 _MEAN_S = 8.0  # of the usual level, where nothing differs: daylight, a slow shadow
 _MEAN_DIFFERS_S = 240.0  # the same where something differs: what passes hardly shifts it
 _SPREAD_S = 30.0  # of the usual deviation: leaves that begin to sway are learned within this, about
-_ABSORB_S = 3.0  # what differs but does not change any more belongs to the scene after this: a parked car
+_REST_S = 1.0  # what differs but does not change any more has come to rest after this: a parked car, a bare place
+_ABSORB_S = 3.0  # and belongs to the scene after this
 _LONGEST_STEP_S = 2.0  # between two looks, for all of these
 
-_NONE = -1e6  # no level at all
 _LEAST_CONTRAST = 5.0  # levels: what differs less is compression, not an object
 _OF_SPREAD = 3.5  # a cell differs beyond so many of its own usual deviations,
 _OF_NOISE = 5.0  # and beyond so many of the middle cell's
@@ -63,7 +63,6 @@ class Background:
         self._cells = max(1, int(watched.sum()))
         self._contrast = contrast
         self._mean = luma.astype(np.float32)
-        self._under = np.full(watched.shape, _NONE, np.float32)  # the usual level before something came to rest there
         self._spread = np.full(watched.shape, _FIRST_SPREAD, np.float32)
         self._anchor = self._mean.copy()  # the level since which a cell has not changed
         self._unchanged_s = np.zeros(watched.shape, np.float32)  # for how long it differs, but not from that
@@ -87,13 +86,12 @@ class Background:
         least = self._least()
         differs = cv2.bitwise_and(cv2.compare(away, least, cv2.CMP_GT), self._watched)
         found = int(cv2.countNonZero(differs))
-        if found and self._uncover(level, least, differs):
-            found = int(cv2.countNonZero(differs))
         share = found / self._cells
         if share > _GLOBAL_SHARE:
             self._relearn(level)
             return Look(moves=True, everything=True, share=share)
-        moves = self._region(differs, found, step_s)
+        restless = cv2.bitwise_and(differs, cv2.compare(self._unchanged_s, _REST_S, cv2.CMP_LE)) if found else differs
+        moves = self._region(restless, found, step_s)
         self._learn(level, away, differs, step_s)
         self._absorb(level, least, differs, step_s)
         return Look(moves=moves, everything=False, share=share)
@@ -102,7 +100,6 @@ class Background:
         """Take the scene as it is now for the usual one."""
         self._mean = level.copy()
         np.maximum(self._spread, _FIRST_SPREAD, out=self._spread)
-        self._under[:] = _NONE
         self._anchor = level.copy()
         self._unchanged_s[:] = 0
         self._looks[:] = 0
@@ -112,7 +109,6 @@ class Background:
         gain = float(np.median((level[_THINNED] + 1) / (self._mean[_THINNED] + 1)))
         if gain != 1:
             self._mean *= np.float32(gain)
-            self._under *= np.float32(gain)
         return 1 / _MOST_GAIN < gain < _MOST_GAIN
 
     def _least(self) -> NDArray[np.float32]:
@@ -122,16 +118,6 @@ class Background:
         most = max(_MOST_CONTRAST, least)
         bounded: NDArray[np.float32] = np.clip(self._spread * np.float32(_OF_SPREAD * self._contrast), least, most)
         return bounded
-
-    def _uncover(self, level: NDArray[np.float32], least: NDArray[np.float32], differs: NDArray[np.uint8]) -> bool:
-        """Know the background again where something has rested and gone; whether there was such a place."""
-        uncovered = differs.view(np.bool_) & (np.abs(level - self._under) <= least)
-        if not uncovered.any():
-            return False
-        np.copyto(self._mean, self._under, where=uncovered)
-        np.copyto(self._under, _NONE, where=uncovered)
-        differs[uncovered] = 0
-        return True
 
     def _region(self, differs: NDArray[np.uint8], found: int, step_s: float) -> bool:
         """Whether some region is large, or small and there for some time."""
@@ -170,5 +156,4 @@ class Background:
         np.copyto(self._anchor, level, where=~rests)
         at_rest = self._unchanged_s > _ABSORB_S
         if at_rest.any():
-            np.copyto(self._under, self._mean, where=at_rest & (self._under < 0))  # the older one is the emptier one
             np.copyto(self._mean, level, where=at_rest)

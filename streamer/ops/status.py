@@ -29,7 +29,8 @@ class CameraRow:
     size: tuple[int, int] | None = None  # width, height, px
     fps_in: float | None = None  # decoded frames a second
     inferred_per_s: float | None = None
-    drops: int = 0  # frames, over all causes, since the start
+    drops: int = 0  # frames, over all causes but the next, since the start
+    still: int | None = None  # frames that the motion gate saved; None: it has saved none
     age_p50_ms: float | None = None  # capture to result; None for files
     open_events: int = 0
 
@@ -68,10 +69,11 @@ def render(snapshot: Snapshot) -> Group:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("camera", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for title in ("size", "fps in", "inferred/s", "dropped", "age p50", "open events"):
+    gated = any(row.still is not None for row in snapshot.cameras)
+    for title in ("size", "fps in", "inferred/s", *(["still"] if gated else []), "dropped", "age p50", "open events"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in snapshot.cameras:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, gated=gated))
     lines = [_broker_line(snapshot.broker), *(_model_line(model) for model in snapshot.models)]
     return Group(table, *lines)
 
@@ -118,7 +120,7 @@ class LiveStatus:
         self._live.update(render(snapshot), refresh=True)
 
 
-def _cells(row: CameraRow) -> tuple[Text, ...]:
+def _cells(row: CameraRow, *, gated: bool) -> tuple[Text, ...]:
     state = f"{row.state}: {row.reason}" if row.reason else row.state
     return (
         Text(row.camera),
@@ -126,6 +128,7 @@ def _cells(row: CameraRow) -> tuple[Text, ...]:
         Text(f"{row.size[0]}x{row.size[1]}" if row.size else _NOTHING),
         Text(_number(row.fps_in, ".1f")),
         Text(_number(row.inferred_per_s, ".1f")),
+        *([Text(_NOTHING if row.still is None else f"{row.still:,}")] if gated else []),
         Text(f"{row.drops:,}"),
         Text(f"{_number(row.age_p50_ms, '.0f')} ms" if row.age_p50_ms is not None else _NOTHING),
         Text(str(row.open_events), style="bold" if row.open_events else ""),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .backoff import Backoff
     from .cadence import Cadence
     from .frames import FrameQueue
+    from .gated import Gated
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 0.5
@@ -42,6 +43,7 @@ class CapturePlan:
     changed: Callable[[CameraChange], None]
     count: Callable[[str, int], None]  # (cause or counter, how many)
     seen: Callable[[Frame], None]  # told of each decoded frame, for the status table
+    gate: Gated | None = None  # skips frames while nothing moves
 
 
 class Capture:
@@ -145,9 +147,19 @@ class Capture:
             seq += 1
             plan.count("decoded", 1)
             plan.seen(frame)
+            if plan.gate is not None:
+                plan.gate.watch(frame)
             if plan.cadence.takes(grab.captured_ns):
-                while not plan.frames.offer(frame):  # a model that still loads, or a slow one: no fault of the camera
-                    self._beat()
+                self._offer(frame)
+            self._beat()
+
+    def _offer(self, frame: Frame) -> None:
+        """Hand a frame to the model, unless nothing moves."""
+        plan = self._plan
+        if plan.gate is not None and plan.gate.skips(frame):
+            plan.count("still", 1)
+            return
+        while not plan.frames.offer(frame):  # a model that still loads, or a slow one: no fault of the camera
             self._beat()
 
     def _frame(self, grab: Grab, seq: int, utc_offset_ns: int, *, live: bool) -> Frame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from streamer.core.clock import NS_PER_MS
 from streamer.core.event import EndReason
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from streamer.core.errors import LostReason
     from streamer.core.event import Event
-    from streamer.core.results import Result
+    from streamer.core.frame import FrameInfo
+    from streamer.core.results import ModelRef, Result, Track
     from streamer.events.counts import ObjectCounts
     from streamer.events.life import CameraEvents
     from streamer.track.tracker import ObjectTracker
@@ -51,6 +52,14 @@ class Outcome:
     dropped: str | None = None  # the cause, if the result was not used
 
 
+class _Shown(NamedTuple):
+    """What a result has shown."""
+
+    info: FrameInfo
+    tracks: tuple[Track, ...]
+    model: ModelRef
+
+
 class CameraDesk:
     """One camera behind inference. Pure: every time is an argument; used by the events thread alone."""
 
@@ -58,7 +67,9 @@ class CameraDesk:
         self._plan = plan
         self._lost_connection = -1
         self._live = False  # of the last frame: a file's time is its own
+        self._shown: _Shown | None = None  # None: something in it was not certain
         self._active: dict[str, int] = {}
+        self._crossed: dict[tuple[str, str], int] = {}  # (line, direction) -> what was told last
         self._change: CameraChange | None = None
 
     def result(self, result: Result, now_ns: int) -> Outcome:
@@ -69,12 +80,12 @@ class CameraDesk:
             outcome.dropped = "camera_lost"  # its events have ended with the connection already
             return outcome
         if age_ns is not None and plan.max_age_ns is not None and age_ns > plan.max_age_ns:
-        self._crossed: dict[tuple[str, str], int] = {}  # (line, direction) -> what was told last
             outcome.dropped = "too_old"
             return outcome
         outcome.age_ns = age_ns
         self._live = info.live
         tracked = plan.tracker.update(result.output, info.captured_ns)
+        self._shown = _Shown(info, tracked.tracks, result.model) if plan.tracker.settled() else None
         if plan.publish_detections:
             age_ms = None if age_ns is None else age_ns / NS_PER_MS
             payload = encode_detections(info, tracked.detections, tracked.track_ids, labels=plan.labels, age_ms=age_ms)
@@ -83,6 +94,29 @@ class CameraDesk:
                 outcome.feed_deadline_ns = info.captured_ns + plan.max_age_ns
         outcome.events = plan.events.observe(info, tracked.tracks, result.model)
         self._say_counts(outcome, plan.counts.observe(info, tracked.tracks))
+        self._say_active(outcome)
+        return outcome
+
+    def settled_ns(self) -> int:
+        """Return the capture time of the last result, if all in it is certain, else -1. Any thread may ask.
+
+        Certain: each object in it has been seen several times, and none that was there a moment ago is missing.
+        """
+        shown = self._shown
+        return -1 if shown is None else shown.info.captured_ns
+
+    def still(self, info: FrameInfo) -> Outcome:
+        """Take in that nothing has moved up to a frame, which was not looked at: what was there still is.
+
+        So events go on, and start when their time has come, and numbers hold. Where the last result left something
+        open nothing is said, and frames are on their way that will.
+        """
+        plan, shown, outcome = self._plan, self._shown, Outcome()
+        if shown is None or info.connection != shown.info.connection or info.captured_ns <= shown.info.captured_ns:
+            return outcome
+        plan.tracker.still(info.captured_ns)
+        outcome.events = plan.events.observe(info, shown.tracks, shown.model)
+        self._say_counts(outcome, plan.counts.observe(info, shown.tracks))
         self._say_active(outcome)
         return outcome
 
@@ -137,6 +171,7 @@ class CameraDesk:
     def _end(self, outcome: Outcome, reason: EndReason) -> None:
         outcome.events += self._plan.events.end_all(reason)
         self._plan.tracker.reset()
+        self._shown = None
         self._say_counts(outcome, self._plan.counts.offline())
         self._say_active(outcome)
 
@@ -146,10 +181,15 @@ class CameraDesk:
             outcome.states[topic] = NULL if count is None else b"%d" % count
 
     def _say_active(self, outcome: Outcome) -> None:
+        """Say how many events of each rule are open, and how many objects have crossed each line."""
         for rule, count in self._plan.events.active().items():
             if self._active.get(rule) != count:
                 self._active[rule] = count
                 outcome.states[f"{self._plan.camera}/active/{rule}"] = b"%d" % count
+        for (line, direction), count in self._plan.events.crossed().items():
+            if self._crossed.get((line, direction)) != count:
+                self._crossed[line, direction] = count
+                outcome.states[f"{self._plan.camera}/lines/{line}/{direction}"] = b"%d" % count
 
 
 def disabled_status(utc_ns: int) -> bytes:
@@ -166,8 +206,3 @@ def _status_json(state: CameraState, reason: LostReason | None, since_utc_ns: in
         {"state": state.value, "reason": None if reason is None else reason.value, "since": rfc3339(since_utc_ns)},
         separators=(",", ":"),
     ).encode()
-        """Say how many events of each rule are open, and how many objects have crossed each line."""
-        for (line, direction), count in self._plan.events.crossed().items():
-            if self._crossed.get((line, direction)) != count:
-                self._crossed[line, direction] = count
-                outcome.states[f"{self._plan.camera}/lines/{line}/{direction}"] = b"%d" % count

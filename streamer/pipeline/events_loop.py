@@ -11,7 +11,7 @@ from streamer.core.results import Result
 from streamer.publish.base import Message
 
 from .frames import Lost, SourceEnd
-from .messages import CameraChange
+from .messages import CameraChange, Still
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .deliver import Delivery
     from .desk import CameraDesk, Outcome
 
-Item = Result | SourceEnd | Lost | CameraChange
+Item = Result | Still | SourceEnd | Lost | CameraChange
 
 _IDLE_S = 0.25
 _TICK_NS = NS_PER_S // 4  # how often time passes without a frame
@@ -86,6 +86,8 @@ class Events:
                 plan.aged(camera, outcome.age_ns)
             plan.release(camera)
             return outcome
+        if isinstance(item, Still):
+            return plan.desks[item.info.camera].still(item.info)
         if isinstance(item, SourceEnd):
             plan.release(item.camera)
             return plan.desks[item.camera].source_end()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from streamer.core.errors import LostReason
+    from streamer.core.frame import FrameInfo
 
 
 class CameraState(str, Enum):
@@ -17,6 +18,13 @@ class CameraState(str, Enum):
     CONNECTING = "connecting"
     OFFLINE = "offline"
     DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Still:
+    """Nothing has moved up to this frame, so it was not looked at: what the last result shows is still there."""
+
+    info: FrameInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,24 @@ ClassScores = Annotated[
 class Motion(Section):
     """The gate before inference."""
 
-    enabled: values.Flag = Field(default=False, description="Look only where something moves (not supported yet).")
+    enabled: values.Flag = Field(
+        default=False, description="Look only where something moves. Off with frames: every, which skips none."
+    )
+    sensitivity: values.Share = Field(
+        default=0.5, description="0 to 1; the least contrast that counts halves with each 0.5 more."
+    )
+    hold_s: values.Seconds = Field(
+        default="2s", validate_default=True, alias="hold", description="How long to look on after the last motion."
+    )
+    heartbeat_s: values.PositiveSeconds = Field(
+        default="10s",
+        validate_default=True,
+        alias="heartbeat",
+        description="Look at one frame at least so often, also when nothing moves.",
+    )
+    masks: tuple[Polygon, ...] = Field(
+        default=(), description="Parts of the picture whose motion does not count; each at least 3 points [x, y]."
+    )
 
 
 class Detect(Section):
@@ -154,7 +171,7 @@ class Camera(Section):
         default=None,
         description="newest: skip what is late; every: in order, none skipped. Left out: newest, for files every.",
     )
-    motion: Motion = Field(default=Motion(), description="Look only where something moves (not supported yet).")
+    motion: Motion = Field(default=Motion(), description="Look only where something moves.")
     detect: Detect | None = Field(default=None, description="Object detection.")
     classify: tuple[Classify, ...] = Field(default=(), description="Image classifications (not supported yet).")
     zones: Mapping[values.Name, Zone] = Field(

@@ -41,7 +41,6 @@ UNBUILT: tuple[tuple[str, Callable[[Raw], bool], str], ...] = (
         "f16 and int8 are not supported yet; allowed: auto, f32, bf16",
     ),
     ("cameras.*.record", _given, "a second stream for clips is not supported yet; leave it out"),
-    ("cameras.*.motion.enabled", _is_true, "the motion gate is not supported yet; allowed: false"),
     ("cameras.*.classify", _filled, "classification is not supported yet; leave it out"),
     ("cameras.*.events.*.decide", _given, "decisions are not supported yet; leave it out"),
     ("cameras.*.events.*.labels", _filled, "rules with labels are not supported yet; leave it out"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 GOES_ON_AT = 0.8  # a running track goes on down to this share of the least score
 _CLASS_SHIFT_PX = 1e6  # boxes of different classes are moved this far apart, so that they never pair
 _LONGEST_STEP_S = 10.0  # between two frames of a camera that is slow rather than away
+_CERTAIN_HITS = 3  # sightings: a ghost has one, seldom two
 _LEAST_STEP_NS = 1_000  # time must advance for the filter: frames of equal or earlier time count as this much later
 
 
@@ -64,6 +65,7 @@ class ObjectTracker:
         self._tracks: dict[int, Track] = {}
         self._origin_ns: int | None = None
         self._last_ns = 0
+        self._frame_ns = 0  # capture time of the last frame
 
     def update(self, detections: Detections, captured_ns: int) -> Tracked:
         """Tell which object each detection of the next frame is.
@@ -73,6 +75,7 @@ class ObjectTracker:
             captured_ns: monotonic capture time; durations are measured by it.
         """
         kept, starts = self._asked_for(detections)
+        self._frame_ns = captured_ns
         seconds = self._advance(captured_ns)
         if not len(kept) and not self._tracker.tracks:
             return Tracked(detections=kept, track_ids=np.zeros(0, np.int32), tracks=())
@@ -84,6 +87,17 @@ class ObjectTracker:
         alive = {t.tracker_id for t in self._tracker.tracks}
         self._tracks = {track_id: track for track_id, track in self._tracks.items() if track_id in alive}
         return Tracked(detections=kept, track_ids=ids, tracks=tracks)
+
+    def still(self, captured_ns: int) -> None:
+        """Let time stand still up to a moment: nothing has moved since the last frame, so nothing is forgotten."""
+        if self._origin_ns is not None:
+            passed_ns = max(0, captured_ns - self._last_ns)
+            self._origin_ns += passed_ns
+            self._last_ns += passed_ns
+
+    def settled(self) -> bool:
+        """Whether each object known was in the last frame, and has been seen too often to be of chance."""
+        return all(track.last_ns == self._frame_ns and track.hits >= _CERTAIN_HITS for track in self._tracks.values())
 
     def reset(self) -> None:
         """Forget every object: the next frame has nothing to do with the last. Ids go on counting."""

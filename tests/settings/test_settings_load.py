@@ -253,7 +253,6 @@ def test_the_whole_schema_of_the_contract_is_understood() -> None:
         "dashboard.enabled",
         "models.parcel-kind.task",
         "cameras.porch.record",
-        "cameras.porch.motion.enabled",
         "cameras.porch.classify",
         "cameras.porch.events.3.decide",
         "cameras.porch.events.4.labels",
