@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from streamer import cli
+from streamer.infer.heads import HEADS
 from streamer.settings import load
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +28,22 @@ def test_the_readmes_configuration_loads(tmp_path: Path) -> None:
         path.write_text(text, "utf-8")
         settings = load(path, {"PORCH_PASSWORD": "p"}).settings
         assert list(settings.cameras) == ["porch"]
+
+
+def test_the_configuration_of_the_page_on_events_loads(tmp_path: Path) -> None:
+    (text,) = blocks(ROOT / "docs" / "events.md", "yaml")
+    path = tmp_path / "shop.yaml"
+    path.write_text(text, "utf-8")
+    assert list(load(path, {}).settings.cameras) == ["shop"]
+
+
+def test_the_page_on_models_names_every_head() -> None:
+    page = (ROOT / "docs" / "models.md").read_text("utf-8").partition("## Heads")[2]
+    named = set(re.findall(r"`([a-z0-9-]+)`", page))
+    endings = re.search(r"^\| `v8-`, `v5-`: (.*?) \|", page, flags=re.MULTILINE)
+    assert endings is not None
+    named |= {prefix + ending for prefix in ("v8-", "v5-") for ending in re.findall(r"`([a-z]+)`", endings[1])}
+    assert set(HEADS) <= named
 
 
 def test_a_real_camera_takes_five_lines() -> None:
