@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from event_scenes import LABELS, MODEL, PERSON, Tracks, info, ns, utc
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import streamer.events
@@ -271,3 +274,55 @@ def test_a_rule_of_a_place_that_is_not_there_is_refused() -> None:
     for rule in (replace(PERSON, zone="attic"), replace(PERSON, line="fence")):
         with pytest.raises(ValueError, match=r"person: no such zone or line: (attic|fence)"):
             camera(rule)
+
+
+Step = tuple[float, dict[int, tuple[int, int]], str]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from([0.04, 0.2, 0.5, 1.0, 3.0]),
+        st.dictionaries(st.integers(1, 5), st.tuples(st.integers(0, 1280), st.integers(100, 720)), max_size=5),
+        st.sampled_from(["frame"] * 8 + ["tick", "lost"]),
+    ),
+    max_size=60,
+)
+
+
+@given(steps=STEPS, after_s=st.sampled_from([0.0, 0.5, 2.0]), end_after_s=st.sampled_from([0.5, 2.0]))
+def test_whatever_goes_where_every_event_starts_once_and_ends_once(
+    steps: list[Step], after_s: float, end_after_s: float
+) -> None:
+    base = RuleSpec(name="here", class_ids=frozenset({0, 1}), zone="mat", after_s=after_s, end_after_s=end_after_s)
+    rules = (
+        base,
+        replace(base, name="over", zone=None, line="gate"),
+        replace(base, name="in", zone="right", line="gate", direction="in"),
+        replace(base, name="many", more_than=2),
+        replace(base, name="some", zone=None, more_than=1),
+    )
+    events, tracks, t = camera(*rules), Tracks(), 0.0
+    stories: dict[str, list[Event]] = {}
+    for step_s, feet, kind in steps:
+        t += step_s
+        if kind == "frame":
+            seen = [tracks.seen(t, i, box=at(*foot), class_id=i % 2) for i, foot in feet.items()]
+            new = events.observe(info(t), seen, MODEL)
+        else:
+            new = events.tick(ns(t)) if kind == "tick" else events.end_all(EndReason.CAMERA_LOST)
+        for event in new:
+            stories.setdefault(event.id, []).append(event)
+        open_now = [story for story in stories.values() if story[-1].type is not END]
+        assert set(events.open_events()) == {story[0].id for story in open_now}
+        assert events.active() == {r.name: sum(story[0].rule == r.name for story in open_now) for r in rules}
+    for event in events.end_all(EndReason.STOPPED):
+        stories[event.id].append(event)
+    for story in stories.values():
+        assert [e.type for e in story] == [START, *[UPDATE] * (len(story) - 2), END]
+        assert [e.seq for e in story] == list(range(len(story)))
+        assert len({(e.rule, e.started_utc_ns, e.line, e.direction) for e in story}) == 1
+        updates = [e.captured_utc_ns for e in story[:-1]]
+        assert all(b - a >= 1_000_000_000 for a, b in pairwise(updates))
+        assert story[-1].started_utc_ns <= (story[-1].ended_utc_ns or 0) <= story[-1].captured_utc_ns
+        assert story[0].rule != "in" or story[0].direction == "in"
+        assert (story[0].line == "gate") == (story[0].rule in {"over", "in"})
+        assert all((e.count or 0) > {"many": 2, "some": 1}[e.rule] for e in story if e.count is not None)
+        assert all("mat" in e.zones for e in story if e.rule in {"here", "many"})
