@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
 
+from .plane import twins
 from .sighting import Sighting
 
 if TYPE_CHECKING:
@@ -45,20 +46,28 @@ class Crowd:
         """
         window_ns = max(_WINDOW_NS, interval_ns * 3 // 2)
         self._there = {key: (track, at) for key, (track, at) in self._there.items() if now_ns - at <= window_ns}
-        return len(self._there)
+        return len(self._objects())
 
     def sighting(self, info: FrameInfo, model: ModelRef, *, more_than: int, zone: str | None) -> Sighting:
         """Say what is there: the class that most of them are, and the score on which it rests that they are so many."""
-        classes = Counter(track.class_id for track, _ in self._there.values())
-        scores = sorted((track.score for track, _ in self._there.values()), reverse=True)
+        objects = self._objects()
+        classes = Counter(track.class_id for track in objects)
         return Sighting(
             info=info,
             model=model,
             class_id=max(classes, key=lambda class_id: (classes[class_id], -class_id)),
-            score=scores[more_than],
+            score=objects[more_than].score,
             zones=() if zone is None else (zone,),
-            count=len(self._there),
+            count=len(objects),
         )
+
+    def _objects(self) -> list[Track]:
+        """Return those that are there, best first; each once, also if it is found under two classes."""
+        objects: list[Track] = []
+        for track, _ in sorted(self._there.values(), key=lambda there: -there[0].score):
+            if not any(twins(track, other) for other in objects):
+                objects.append(track)
+        return objects
 
     def clear(self) -> None:
         """Forget everything."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
 
-from .plane import foot, in_px, margin_px, meets, overlap, side_px
+from .plane import foot, in_px, margin_px, meets, side_px, twins
 from .recent import Recent
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ class _Course:
 _LEAST_SHARE = 0.25  # of the frames: what is seen less often has come from nowhere (two ghosts under one id)
 
 
-_TWIN_NS = NS_PER_S  # two boxes of one object cross within this ...
-_TWIN_IOU = 0.7  # ... and lie over each other like this: a van that is a car and a truck at once
+_TWIN_NS = NS_PER_S  # the two boxes of an object that is found under two classes cross within this
 
 
 class Lines:
@@ -104,10 +103,10 @@ class Lines:
 
     def _twin(self, crossing: Crossing, tracks: Sequence[Track]) -> int | None:
         """Return the other class of an object that has just crossed under that, if there is one."""
-        over = {track.id for track in tracks if overlap(track.box, crossing.track.box) >= _TWIN_IOU}
+        same = {track.id for track in tracks if twins(track, crossing.track)}
         for _, other in self._recent:
             same_way = (other.line, other.direction) == (crossing.line, crossing.direction)
-            if same_way and other.track.class_id != crossing.track.class_id and other.track.id in over:
+            if same_way and other.track.id in same:
                 return other.track.class_id
         return None
 

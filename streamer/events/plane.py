@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streamer.core.frame import FrameInfo
-    from streamer.core.results import Box
+    from streamer.core.results import Box, Track
 
 Point = tuple[float, float]  # x y; fractions of width and height where a zone or line is given, px in here
 
@@ -18,6 +18,8 @@ _ON_THE_BORDER_PX = 0.01
 # real clips: 9 of 10 foot points of small, fast cars jump by less than 0.05 of their height, and 99 of 100 of people
 # by less than 0.03. A person has to go 17 cm beyond.
 MARGIN = 0.1
+
+_TWIN_IOU = 0.7  # boxes of two classes over each other like this are one object: a van that is a car and a truck
 
 
 def foot(box: Box) -> Point:
@@ -68,6 +70,11 @@ def meets(before: Point, after: Point, start: Point, end: Point) -> bool:
     x, y = before[0] + share * (after[0] - before[0]), before[1] + share * (after[1] - before[1])
     along_x, along_y = end[0] - start[0], end[1] - start[1]
     return 0 <= (x - start[0]) * along_x + (y - start[1]) * along_y <= along_x**2 + along_y**2
+
+
+def twins(a: Track, b: Track) -> bool:
+    """Tell whether two tracks are one object that is found under two classes."""
+    return a.class_id != b.class_id and overlap(a.box, b.box) >= _TWIN_IOU
 
 
 def overlap(a: Box, b: Box) -> float:

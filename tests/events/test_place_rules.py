@@ -241,6 +241,15 @@ class TestCount:
         assert [(e.type, e.count, e.zones) for e in said] == [(START, 3, ("mat",)), (END, 3, ("mat",))]
         assert said[1].ended_utc_ns == utc(2.8)
 
+    def test_a_van_that_is_a_car_and_a_truck_counts_once(self) -> None:
+        many = replace(MANY, class_ids=frozenset({0, 1}))
+        for apart_px, told in ((2, []), (30, [START])):
+            events, tracks, said = camera(many), Tracks(), []
+            for t in seconds(0, 3):
+                twin = tracks.seen(t, 3, box=at(300 + apart_px, 500), class_id=1, score=0.6)
+                said += events.observe(info(t), [*crowd(t, 2, tracks), twin], MODEL)
+            assert [e.type for e in said] == told
+
     def test_a_moment_does_not_last(self) -> None:
         assert numbers(camera(replace(MANY, after_s=3.0)), seconds(0, 20), lambda t: 4 if t % 4 < 1 else 0) == []
 
