@@ -67,6 +67,45 @@ class Detections:
             yield Detection((box[0], box[1], box[2], box[3]), score, class_id)
 
 
+class ClassScore(NamedTuple):
+    """One row of a `Classification`, in plain numbers."""
+
+    class_id: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Classification:
+    """What a picture shows overall: classes and their scores, best first.
+
+    Raises:
+        ValueError: shapes or dtypes are not the documented ones, or the scores do not descend.
+    """
+
+    class_ids: NDArray[np.int32]  # (K,)
+    scores: NDArray[np.float32]  # (K,) 0..1, descending
+
+    def __post_init__(self) -> None:
+        k = len(self.scores)
+        actual = [(a.shape, a.dtype) for a in (self.class_ids, self.scores)]
+        expected = [((k,), np.dtype(np.int32)), ((k,), np.dtype(np.float32))]
+        if actual != expected:
+            raise ValueError(f"class_ids, scores: expected {expected}, got {actual}")
+        if not (self.scores[:-1] >= self.scores[1:]).all():  # NaN is in no order either
+            raise ValueError("scores: expected them to descend")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: NDArray[np.bool_] | slice) -> Classification:
+        """Return the chosen rows as a new `Classification`."""
+        return Classification(class_ids=self.class_ids[index], scores=self.scores[index])
+
+    def __iter__(self) -> Iterator[ClassScore]:
+        for class_id, score in zip(self.class_ids.tolist(), self.scores.tolist(), strict=True):
+            yield ClassScore(class_id, score)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """One object followed over time. A sighting is a detection matched to it."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamer.core.frame import PixelFormat
 from streamer.pixels.convert import Canvases
-from streamer.pixels.fit import Place, crop, letterbox, letterbox_topleft, stretch
+from streamer.pixels.fit import Place, crop, letterbox, letterbox_topleft, stretch, stretch_crop
 
 from .spec import ColorOrder, Fit
 
@@ -27,8 +28,15 @@ def open_canvases(spec: InputSpec) -> Canvases:
     return Canvases(
         hw=spec.hw,
         order=order,
-        place=_PLACES[spec.fit],
+        place=_place(spec),
         pad=spec.pad,
         max_batch=spec.max_batch,
         always_all=spec.fixed_batch,
+        area=spec.area,
     )
+
+
+def _place(spec: InputSpec) -> Place:
+    if spec.resize is None:
+        return _PLACES[spec.fit]
+    return partial(crop if spec.fit is Fit.CROP else stretch_crop, resize=spec.resize)

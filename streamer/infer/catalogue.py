@@ -15,7 +15,6 @@ import platformdirs
 from streamer.core.errors import BackendError, ConfigError
 
 from .sidecar import Sidecar, load_sidecar
-from .spec import Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,14 +99,12 @@ class Catalogue:
 
         Raises:
             MissingWeightsError: they are not on this machine yet; the message says how to get them.
-            BackendError: they are not, and nobody knows where they can be had, or they would be of no use.
+            BackendError: they are not, and nobody knows where they can be had.
         """
         path = self.find(entry)
         if path is not None:
             return path
         said = entry.sidecar
-        if said.task == Task.CLASSIFY.value:  # before anybody fetches it in vain
-            raise BackendError(f"model {entry.name}: is a classifier, which is not supported yet")
         if said.url is None:
             raise BackendError(f"model {entry.name}: its weights {self.places(entry)[0]} are missing")
         licence = f"licence {said.licence}" if said.licence else "licence unknown"

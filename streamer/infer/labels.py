@@ -7,6 +7,8 @@ from pathlib import Path
 
 from streamer.core.errors import ConfigError
 
+# Those that ship: COCO's as Ultralytics spells them, ImageNet's as torchvision does (without commas, and none twice).
+LISTS = ("coco80", "imagenet1000")
 _MAX_BYTES = 1_000_000  # far more than any label file; keeps a wrong path from filling the memory
 
 
@@ -14,16 +16,14 @@ def load_labels(named: str, *, beside: Path | None = None) -> tuple[str, ...]:
     """Return the class names, in the order of the class ids.
 
     Args:
-        named: `coco80`, or the path of a text file with one name a line.
+        named: one of `LISTS`, or the path of a text file with one name a line.
         beside: the folder that a relative path starts from; None: the working folder.
 
     Raises:
         ConfigError: there is no such list or file, or it holds no names.
     """
-    if named == "coco80":
-        return _lines(resources.files("streamer.infer").joinpath("data/coco80.txt").read_text("utf-8"), named)
-    if named == "imagenet1000":
-        raise ConfigError("labels: imagenet1000 is not supported yet; give a file with one name a line")
+    if named in LISTS:
+        return _lines(resources.files("streamer.infer").joinpath(f"data/{named}.txt").read_text("utf-8"), named)
     if not named.isprintable():
         raise ConfigError(f"labels: {named!r} is no file name")
     path = Path(named) if beside is None else beside / named
@@ -31,7 +31,8 @@ def load_labels(named: str, *, beside: Path | None = None) -> tuple[str, ...]:
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
     except OSError as exc:
-        raise ConfigError(f"labels: {named} can't be read ({exc.strerror}); allowed are coco80 or a text file") from exc
+        allowed = f"{', '.join(LISTS)} or a text file"
+        raise ConfigError(f"labels: {named} can't be read ({exc.strerror}); allowed are {allowed}") from exc
     if len(raw) > _MAX_BYTES:
         raise ConfigError(f"labels: {named} is over {_MAX_BYTES // 1000} kB; allowed is one class name a line")
     try:

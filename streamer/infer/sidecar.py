@@ -12,7 +12,7 @@ from streamer.core.errors import ConfigError
 from streamer.core.names import needs_alias
 
 from .labels import load_labels
-from .spec import SpecOptions, Task
+from .spec import SpecOptions
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -46,6 +46,7 @@ PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_each)]
 TopicName = Annotated[str, AfterValidator(_topic_name)]
 ClassId = Annotated[int, Field(ge=0, lt=65536)]
 Side = Annotated[int, Field(ge=8, le=16384)]
+Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class Sidecar(BaseModel):
@@ -67,6 +68,10 @@ class Sidecar(BaseModel):
     fit: str | None = None
     pad: Annotated[int, Field(ge=0, le=255)] | None = None
     layout: str | None = None  # nchw | nhwc, checked against the file
+    look: str | None = None  # of a classifier: torch | tf | caffe | ultralytics
+    resize: Side | None = None  # px: the shorter side before the centre is cut out
+    activation: str | None = None  # of a classifier: softmax | sigmoid | none
+    threshold: Score | dict[str, Score] | None = None  # from where a class that is judged for itself is there
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     bytes: Annotated[int, Field(gt=0)] | None = None
     url: str | None = None
@@ -90,8 +95,6 @@ class Sidecar(BaseModel):
         Raises:
             ConfigError: the labels can't be read.
         """
-        if self.task == Task.CLASSIFY.value:  # refused before its names matter
-            return SpecOptions(task=self.task)
         labels = load_labels(self.labels, beside=folder) if isinstance(self.labels, str) else self.labels
         return SpecOptions(
             task=self.task,
@@ -106,6 +109,10 @@ class Sidecar(BaseModel):
             fit=self.fit,
             pad=self.pad,
             ids=self.ids,
+            look=self.look,
+            resize=self.resize,
+            activation=self.activation,
+            threshold=self.threshold,
         )
 
 

@@ -29,6 +29,14 @@ class Fit(str, Enum):
     CROP = "crop"  # keep the aspect, short side fits, centre is kept
 
 
+class Activation(str, Enum):
+    """What turns a classifier's numbers into scores of 0 to 1."""
+
+    SOFTMAX = "softmax"  # one of the classes
+    SIGMOID = "sigmoid"  # each class for itself
+    NONE = "none"  # they are scores: the network ends with one of the two
+
+
 class ColorOrder(str, Enum):
     """Channel order of the network's input."""
 
@@ -52,6 +60,10 @@ class SpecOptions:
     fit: str | None = None
     pad: int | None = None
     ids: str | int | Sequence[int] | None = None  # the network's own ids: `coco91`, that of the first class, or each
+    look: str | None = None  # how pictures are prepared, in one word: `recognise/looks.py`
+    resize: int | None = None  # px, the shorter side before the centre is cut out
+    activation: str | None = None
+    threshold: float | Mapping[str, float] | None = None  # for each class that is judged for itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +94,22 @@ class InputSpec:
     batched: bool = True  # False: one picture without a batch axis
     fixed_batch: bool = False  # True: it always computes `max_batch` pictures, whatever is wanted
     extras: tuple[ExtraInput, ...] = ()
+    resize: int | None = None  # px: crop: the shorter side before the centre is cut out, stretch: each side
+    area: bool = False  # True: shrunk by averages, as classifiers are trained; False: by samples, as detectors are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """How a classifier's numbers are read."""
+
+    activation: Activation
+    thresholds: tuple[float, ...]  # of each label: the least score with which it is there; empty: one of them is it
+    reason: str  # why this activation
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether each class is judged for itself."""
+        return bool(self.thresholds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +120,7 @@ class ModelSpec:
     path: Path
     digest: str  # sha256:<hex>
     task: Task
-    head: str  # file name in `heads/`
+    head: str  # file name in `heads/`, or `classifier`
     labels: tuple[str, ...]
     input: InputSpec
     output_names: tuple[str, ...]
@@ -100,6 +128,7 @@ class ModelSpec:
     columns: int | None = None  # classes as the network counts them, background included; None: as many as labels
     ids: tuple[int, ...] | None = None  # the network's own id of each label; None: 0, 1, 2 ...
     aliases: Mapping[str, str] = field(default_factory=dict)  # class as `labels` spell it -> its name in topics
+    scoring: Scoring | None = None  # of a classifier; None: a detector
 
     @property
     def classes(self) -> int:

@@ -37,7 +37,15 @@ class Canvases:
     """A batch of canvases that is filled again and again; the padding is written once. For one thread."""
 
     def __init__(
-        self, *, hw: HW, order: PixelFormat, place: Place, pad: int, max_batch: int, always_all: bool = False
+        self,
+        *,
+        hw: HW,
+        order: PixelFormat,
+        place: Place,
+        pad: int,
+        max_batch: int,
+        always_all: bool = False,
+        area: bool = False,
     ) -> None:
         """Allocate.
 
@@ -48,6 +56,7 @@ class Canvases:
             pad: 0..255, what is around the frame.
             max_batch: the most pictures of one `fill`.
             always_all: whether `fill` returns every canvas, for a network whose batch is fixed.
+            area: whether a frame is shrunk by averages in place of samples.
         """
         if order not in (PixelFormat.RGB, PixelFormat.BGR):
             raise ValueError(f"order: expected rgb or bgr, got {order.value}")
@@ -56,6 +65,7 @@ class Canvases:
         self._place = place
         self._pad = pad
         self._always_all = always_all
+        self._area = area
         self._canvases = np.full((max_batch, *hw, 3), pad, np.uint8)
         self._covered: list[tuple[slice, slice] | None] = [None] * max_batch
         self._scratch: dict[HW, _Scratch] = {}
@@ -90,15 +100,16 @@ class Canvases:
         if scratch is None:
             if len(self._scratch) >= _SIZES_KEPT:
                 self._scratch.clear()
-            scratch = self._scratch[size_hw] = _Scratch(size_hw)
+            scratch = self._scratch[size_hw] = _Scratch(size_hw, area=self._area)
         return scratch
 
 
 class _Scratch:
     """Planes at the size of a resized frame."""
 
-    def __init__(self, size_hw: HW) -> None:
+    def __init__(self, size_hw: HW, *, area: bool) -> None:
         self._wh = size_hw[1], size_hw[0]
+        self._way = _averaged if area else _bilinear
         self._planes = [np.empty(size_hw, np.uint8) for _ in range(3)]
         self._pair = np.empty((*size_hw, 2), np.uint8)
         self._packed = np.empty((*size_hw, 3), np.uint8)
@@ -128,8 +139,8 @@ class _Scratch:
                 cv2.transform(part, yuv_weights(picture.matrix, picture.range, order), dst=target)
 
     def _resize(self, plane: NDArray[np.uint8], out: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bilinear without anti-aliasing, as the networks were trained."""
-        cv2.resize(plane, self._wh, dst=out, interpolation=_bilinear(plane.shape[1::-1], self._wh))
+        """Bilinear without anti-aliasing, as detectors were trained; by averages where `area` says so."""
+        cv2.resize(plane, self._wh, dst=out, interpolation=self._way(plane.shape[1::-1], self._wh))
         return out
 
 
@@ -141,6 +152,12 @@ def _bilinear(from_wh: tuple[int, ...], to_wh: tuple[int, int]) -> int:
     """
     exact = all(old % new == 0 and old // new % 2 == 1 for old, new in zip(from_wh, to_wh, strict=True))
     return cv2.INTER_NEAREST_EXACT if exact else cv2.INTER_LINEAR
+
+
+def _averaged(from_wh: tuple[int, ...], to_wh: tuple[int, int]) -> int:
+    """Return how OpenCV is asked for averages over what becomes one pixel; where a side grows there are none."""
+    shrinks = all(old >= new for old, new in zip(from_wh, to_wh, strict=True))
+    return cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
 
 
 def _luma_table(span: ColorRange) -> NDArray[np.uint8]:

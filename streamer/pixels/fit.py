@@ -80,10 +80,26 @@ def stretch(frame_hw: HW, canvas_hw: HW) -> Placement:
     return Placement(frame_hw=frame_hw, canvas_hw=canvas_hw, size_hw=canvas_hw, top=0, left=0)
 
 
-def crop(frame_hw: HW, canvas_hw: HW) -> Placement:
-    """Keep the aspect, fit the shorter side and keep the centre; rounded as torchvision's Resize and CenterCrop do."""
+def crop(frame_hw: HW, canvas_hw: HW, resize: int = 0) -> Placement:
+    """Keep the aspect, and of the resized frame the centre.
+
+    Args:
+        frame_hw: of the frame.
+        canvas_hw: of the canvas, which is always covered.
+        resize: px, the least length of the resized frame's shorter side.
+    """
     h, w = frame_hw
-    ratio = max(canvas_hw[0] / h, canvas_hw[1] / w)
-    size_hw = max(canvas_hw[0], int(h * ratio)), max(canvas_hw[1], int(w * ratio))
+    ratio = max(canvas_hw[0] / h, canvas_hw[1] / w, resize / min(h, w))
+    return _centred(frame_hw, canvas_hw, (round(h * ratio), round(w * ratio)))
+
+
+def stretch_crop(frame_hw: HW, canvas_hw: HW, resize: int) -> Placement:
+    """Stretch to a square of `resize` px, and keep its centre."""
+    return _centred(frame_hw, canvas_hw, (resize, resize))
+
+
+def _centred(frame_hw: HW, canvas_hw: HW, wanted_hw: HW) -> Placement:
+    """Cover the canvas with the centre; the corner is rounded as torchvision's CenterCrop does."""
+    size_hw = max(canvas_hw[0], wanted_hw[0]), max(canvas_hw[1], wanted_hw[1])
     top, left = (-round((size - canvas) / 2) for canvas, size in zip(canvas_hw, size_hw, strict=True))
     return Placement(frame_hw=frame_hw, canvas_hw=canvas_hw, size_hw=size_hw, top=top, left=left)

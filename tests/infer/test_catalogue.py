@@ -10,7 +10,9 @@ import pytest
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.catalogue import Catalogue, Entry, MissingWeightsError, cache_folder, open_catalogue
 from streamer.infer.heads import HEADS
+from streamer.infer.recognise import load_spec
 from streamer.infer.sidecar import load_sidecar
+from streamer.infer.spec import Task
 
 SHA = "ab" * 32
 SIDECAR = f"file: small.onnx\nurl: https://example.org/s.onnx\nbytes: 9\nsha256: {SHA}\nlicence: MIT\n"
@@ -109,9 +111,11 @@ def test_missing_weights_say_how_to_get_them(catalogue: Catalogue) -> None:
 
 def test_a_classifier_is_refused_before_anybody_fetches_it(catalogue: Catalogue) -> None:
     (catalogue.folders[0] / "small.yaml").write_text(f"task: classify\n{SIDECAR}")
-    with pytest.raises(BackendError, match="small: is a classifier, which is not supported yet") as caught:
-        catalogue.weights(catalogue.entry("small"))
+    with pytest.raises(BackendError, match="small: is a classifier: `streamer classify`") as caught:
+        load_spec("small", catalogue=catalogue)
     assert not isinstance(caught.value, MissingWeightsError)
+    with pytest.raises(MissingWeightsError):
+        load_spec("small", catalogue=catalogue, task=Task.CLASSIFY)
 
 
 def test_missing_weights_of_an_own_sidecar_are_pulled_by_its_path(catalogue: Catalogue, tmp_path: Path) -> None:

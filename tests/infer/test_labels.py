@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamer.core.errors import ConfigError
-from streamer.core.names import canonical
+from streamer.core.names import canonical, needs_alias
 from streamer.infer.labels import load_labels
 
 if TYPE_CHECKING:
@@ -56,6 +56,15 @@ def test_a_file_that_is_none_is_named(named: str) -> None:
         load_labels(named)
 
 
-def test_imagenet_is_said_to_be_missing() -> None:
-    with pytest.raises(ConfigError, match="imagenet1000 is not supported yet"):
-        load_labels("imagenet1000")
+def test_imagenet_has_the_short_names_of_torchvision() -> None:
+    names = load_labels("imagenet1000")
+    assert len(names) == len(set(names)) == 1000
+    assert (names[0], names[1], names[285], names[948]) == ("tench", "goldfish", "Egyptian cat", "Granny Smith")
+    assert not any(needs_alias(name) or "," in name for name in names)
+
+
+def test_imagenet_has_the_usual_order(shared_data: Path) -> None:
+    lines = (shared_data / "models" / "imagenet1000.txt").read_text().splitlines()
+    clearer = {134: "crane bird", 639: "maillot tank suit"}  # two others have the plain name
+    for place, (name, synonyms) in enumerate(zip(load_labels("imagenet1000"), lines, strict=True)):
+        assert clearer.get(place) == name or name in synonyms.split(", "), place

@@ -78,9 +78,12 @@ def test_ids_are_a_list_that_is_known_the_first_or_each(tmp_path: Path, text: st
     assert load_sidecar(write(tmp_path, f"ids: {text}")).options(tmp_path).ids == ids
 
 
-def test_the_names_of_a_classifier_are_not_read_yet(tmp_path: Path) -> None:
-    options = load_sidecar(write(tmp_path, "task: classify\nlabels: imagenet1000\n")).options(tmp_path)
-    assert (options.task, options.labels) == ("classify", None)
+def test_a_classifier_has_keys_of_its_own(tmp_path: Path) -> None:
+    text = "task: classify\nlook: torch\nresize: 256\nactivation: sigmoid\nthreshold: {box: 0.4}\n"
+    said = load_sidecar(write(tmp_path, text)).options(tmp_path)
+    assert (said.task, said.look, said.resize, said.activation) == ("classify", "torch", 256, "sigmoid")
+    assert said.threshold == {"box": 0.4}
+    assert load_sidecar(write(tmp_path, "threshold: 0.3")).options(tmp_path).threshold == 0.3
 
 
 def test_a_tag_makes_nothing(tmp_path: Path) -> None:

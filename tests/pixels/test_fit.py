@@ -26,7 +26,7 @@ ALL = [letterbox, letterbox_topleft, stretch, crop]
         (letterbox_topleft, (100, 301), (416, 416), (138, 416), 0, 0),  # 138.2: rounded down
         (stretch, (1080, 1920), (320, 352), (320, 352), 0, 0),
         (crop, (720, 1280), (224, 224), (224, 398), 0, -87),
-        (crop, (480, 640), (227, 227), (227, 302), 0, -38),
+        (crop, (480, 640), (227, 227), (227, 303), 0, -38),
     ],
 )
 def test_placements_known_by_hand(place: Place, frame_hw: HW, canvas_hw: HW, size_hw: HW, top: int, left: int) -> None:

@@ -84,7 +84,14 @@ class OnnxRuntimeBackend:
             outputs = self._session.run(self._output_names, fed)
         except Exception as exc:
             raise BackendError(f"{self._model_name}: ONNX Runtime failed: {_first_line(exc)}") from exc
-        return tuple(np.asarray(output, np.float32) for output in outputs)
+        return tuple(_numbers(output) for output in outputs)
+
+
+def _numbers(output: object) -> NDArray[np.float32]:
+    """Return an output as numbers; of a mapping from class to score for each picture, those in the keys' order."""
+    if isinstance(output, list):
+        return np.array([list(row.values()) for row in output], np.float32)
+    return np.asarray(output, np.float32)
 
 
 def open_onnxruntime(

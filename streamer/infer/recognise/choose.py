@@ -178,7 +178,7 @@ class HeadChoice:
     def _nothing_fits(self) -> str:
         outputs = self._signature.outputs
         if len(outputs) == 1 and outputs[0].rank == 2:
-            return f"looks like a classifier (output {outputs[0]}), which is not supported yet"
+            return f"looks like a classifier (output {outputs[0]}): `streamer classify` takes one"
         heads = ", ".join(family.name for family in FAMILIES)
         return (
             f"no head that Streamer has ({heads}) fits its output {', '.join(map(str, outputs))} "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.labels import load_labels
-from streamer.infer.spec import SpecOptions
+from streamer.infer.spec import Activation, SpecOptions, Task
 
 from .layers import Layer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 5_000_000
 _LABELS = "labels.txt"  # Azure Custom Vision, Teachable Machine and many more
+_CLASSIFIER = "ForImageClassification"  # how the class names of Hugging Face's classifiers end
 _SUBFOLDER = "onnx"  # Hugging Face: REPO/config.json, REPO/onnx/model.onnx
 
 
@@ -59,10 +60,15 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 
 def _names(config: dict[str, Any], path: Path) -> SpecOptions | None:
-    """Read `id2label` of a `config.json`."""
+    """Read a `config.json`: `id2label`, and whether it is of a classifier."""
+    kinds = config.get("architectures")
+    classifies = isinstance(kinds, list) and any(str(kind).endswith(_CLASSIFIER) for kind in kinds)
+    task = Task.CLASSIFY.value if classifies else None
+    each = classifies and config.get("problem_type") == "multi_label_classification"
+    activation = Activation.SIGMOID.value if each else None  # never inside these exports
     given = config.get("id2label")
     if not isinstance(given, dict) or not given:
-        return None
+        return SpecOptions(task=task, activation=activation) if classifies else None
     try:
         by_id = {int(key): str(value) for key, value in given.items()}
     except ValueError as exc:
@@ -71,11 +77,12 @@ def _names(config: dict[str, Any], path: Path) -> SpecOptions | None:
     if not named:
         return None
     contiguous = list(named) == list(range(len(named)))
-    return SpecOptions(labels=tuple(named.values()), ids=None if contiguous else tuple(named))
+    ids = None if contiguous else tuple(named)
+    return SpecOptions(labels=tuple(named.values()), ids=ids, task=task, activation=activation)
 
 
 def _look(config: dict[str, Any], path: Path) -> SpecOptions | None:
-    """Read a `preprocessor_config.json`: scale, mean, std and size."""
+    """Read a `preprocessor_config.json`: scale, mean, std, size and what is cut out."""
     if "do_rescale" not in config and "do_normalize" not in config:
         return None
     try:
@@ -85,12 +92,31 @@ def _look(config: dict[str, Any], path: Path) -> SpecOptions | None:
             mean, std = (_three(config[key]) for key in ("image_mean", "image_std"))
         elif "do_normalize" in config:
             mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-        size = config.get("size")
-        sides = size if isinstance(size, dict) and {"height", "width"} <= size.keys() else None
-        hw = None if sides is None else (int(sides["height"]), int(sides["width"]))
+        hw, resize, fit = _cut(config)
     except (KeyError, TypeError, ValueError) as exc:
         raise BackendError(f"{path}: can't be understood ({exc!r})") from exc
-    return SpecOptions(scale=scale, mean=mean, std=std, size=hw, fit=None if hw is None else "stretch")
+    return SpecOptions(scale=scale, mean=mean, std=std, size=hw, fit=fit, resize=resize)
+
+
+def _cut(config: dict[str, Any]) -> tuple[tuple[int, int] | None, int | None, str | None]:
+    """Return the input's (height, width), what is resized to before the centre is cut out, and the fit."""
+    size = config.get("size")
+    hw = _sides(size)
+    shorter = size.get("shortest_edge") if isinstance(size, dict) else size
+    if config.get("do_center_crop"):
+        cut = config["crop_size"]
+        cut_hw = (int(cut), int(cut)) if isinstance(cut, int) else _sides(cut)
+        resize = hw[0] if hw is not None else shorter
+        return cut_hw, None if resize is None else int(resize), "crop" if hw is None else "stretch"
+    if shorter is not None and config.get("crop_pct"):  # ConvNeXt's and LeViT's
+        return (int(shorter), int(shorter)), int(shorter / float(config["crop_pct"])), "crop"
+    return hw, None, None if hw is None else "stretch"
+
+
+def _sides(size: Any) -> tuple[int, int] | None:  # noqa: ANN401  whatever stands in the file
+    """Return (height, width), px, if both are named."""
+    sides = size if isinstance(size, dict) and {"height", "width"} <= size.keys() else None
+    return None if sides is None else (int(sides["height"]), int(sides["width"]))
 
 
 def _three(values: Any) -> tuple[float, float, float]:  # noqa: ANN401  whatever stands in the file

@@ -55,8 +55,16 @@ class Axes:
     extras: tuple[ExtraInput, ...]
 
 
-def read_axes(facts: OnnxFacts, layers: Layers, default_hw: HW = (DEFAULT_SIDE, DEFAULT_SIDE)) -> Axes:
+def read_axes(
+    facts: OnnxFacts, layers: Layers, default_hw: HW = (DEFAULT_SIDE, DEFAULT_SIDE), *, step: int = _STEP
+) -> Axes:
     """Read the one picture that a network takes, and what it wants to know beside it.
+
+    Args:
+        facts: of the file.
+        layers: what is said of it.
+        default_hw: px, where file and everybody leave the size open.
+        step: px, of which an open size must be a multiple.
 
     Raises:
         BackendError: it takes no picture of three channels, or something that is not known here.
@@ -73,7 +81,7 @@ def read_axes(facts: OnnxFacts, layers: Layers, default_hw: HW = (DEFAULT_SIDE, 
         raise BackendError(f"{facts.path}: was exported for {batch} pictures at once; allowed are {_MOST_FIXED}")
     # An open batch axis whose outputs are fixed to one picture is open in name only.
     alone = not batched or (batch is None and any(output.shape[:1] == (1,) for output in facts.outputs))
-    hw = _size(facts, layers, sides, default_hw)
+    hw = _size(facts, layers, sides, default_hw=default_hw, step=step)
     return Axes(
         port=port,
         layout=layout,
@@ -112,7 +120,7 @@ def _picture(facts: OnnxFacts) -> tuple[Port, list[Port]]:
     return port, others
 
 
-def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...], default_hw: HW) -> HW:
+def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...], *, default_hw: HW, step: int) -> HW:
     """Return (height, width): the file's own, or what is said where the file leaves it open."""
     for asked, layer in layers.all("size"):
         if layer.source == "companion":  # it speaks of the training, not of this export
@@ -127,10 +135,10 @@ def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...], defau
     default = (asked, asked) if isinstance(asked, int) else (asked or default_hw)
     height, width = (side or default[i] for i, side in enumerate(sides))
     if None in sides:
-        if height % _STEP or width % _STEP:
+        if height % step or width % step:
             blamed = "the default" if asked is None else layer.where
             raise ConfigError(
-                f"{facts.path}: {blamed} says a size of {height} x {width}; allowed are multiples of {_STEP}"
+                f"{facts.path}: {blamed} says a size of {height} x {width}; allowed are multiples of {step}"
             )
         if asked is None:
             _log.info("%s leaves its input size open: %s is used (`size`)", facts.path.name, hw_text((height, width)))

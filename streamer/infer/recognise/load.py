@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical, topic_level
 from streamer.infer.catalogue import Catalogue, Entry, open_catalogue
-from streamer.infer.heads import family_of
+from streamer.infer.heads import FAMILIES, family_of
 from streamer.infer.sidecar import load_sidecar
 from streamer.infer.signature import Signature
 from streamer.infer.spec import ModelSpec, SpecOptions, Task
 
 from .choose import Choice, HeadChoice
+from .classifier import read_classifier
 from .companions import companion_layers
 from .inputs import Axes, input_spec, read_axes
 from .layers import Layer, Layers, options_layer
+from .looks import spelled_out
 from .metadata import Metadata, read_metadata
 from .onnx_file import OnnxFacts, read_facts
+from .task import decide_task, refuse_entry
 from .trial import Trial
 
 if TYPE_CHECKING:
@@ -45,7 +48,13 @@ class _Found:
     entry: Entry | None
 
 
-def load_spec(model: str, *, options: SpecOptions = _NOTHING_SAID, catalogue: Catalogue | None = None) -> ModelSpec:
+def load_spec(
+    model: str,
+    *,
+    options: SpecOptions = _NOTHING_SAID,
+    catalogue: Catalogue | None = None,
+    task: Task | None = Task.DETECT,
+) -> ModelSpec:
     """Recognise a model.
 
     Options are trusted first, then a sidecar beside the file, the catalogue (by name or checksum), the file's own
@@ -56,28 +65,65 @@ def load_spec(model: str, *, options: SpecOptions = _NOTHING_SAID, catalogue: Ca
         model: a catalogue name, or the path of an `.onnx` file or of a `.yaml` sidecar.
         options: what the caller knows better.
         catalogue: where names are looked up; None: this installation's.
+        task: what it is to be used for; None: whatever it answers.
 
     Raises:
         ConfigError: there is no such model, or an option or a sidecar is wrong.
-        BackendError: the file can't be used, or it stays unclear how; the message names the candidates.
+        BackendError: the file can't be used, is of another task, or it stays unclear how; the message names the
+            candidates.
     """
     catalogue = catalogue or open_catalogue()
-    found = _find(model, catalogue)
+    found = _find(model, catalogue, None if options.task else task)
     facts = _facts(found)
     metadata = read_metadata(facts.metadata)
     told = _told(found, facts, catalogue)
     own = Layer("metadata", "its metadata", metadata.options)
     trusted = (options_layer(options), *told, own)
     named = any(layer.said.labels for layer in trusted)
-    layers = Layers((*trusted, *companion_layers(facts.path, named=named)))
-    _refuse_other_tasks(facts, layers)
+    layers = Layers(tuple(map(spelled_out, (*trusted, *companion_layers(facts.path, named=named)))))
+    answers, decided_by = decide_task(facts, layers, task, lambda: _reads_as_detector(facts, layers))
+    if answers is Task.CLASSIFY:
+        return _classifier(found, facts, layers, decided_by)
     _refuse_odd_outputs(facts)
     axes = read_axes(facts, layers)
-    if found.entry is not None and found.entry.sidecar.layout not in (None, axes.layout):
-        raise BackendError(
-            f"{found.entry.path}: layout: {found.entry.sidecar.layout!r} is not the file's {axes.layout}"
-        )
+    _compare_layout(found, axes.layout)
     return _Recognising(found, facts, layers, axes).spec(metadata)
+
+
+def _classifier(found: _Found, facts: OnnxFacts, layers: Layers, decided_by: str) -> ModelSpec:
+    classes = read_classifier(facts, layers)
+    _compare_layout(found, classes.input.layout)
+    return ModelSpec(
+        name=found.name,
+        path=facts.path,
+        digest=f"sha256:{facts.sha256}",
+        task=Task.CLASSIFY,
+        head="classifier",
+        labels=classes.labels,
+        aliases=_aliases(layers, classes.labels),
+        input=classes.input,
+        output_names=(classes.output.name,),
+        decided_by=decided_by,
+        columns=classes.columns,
+        ids=classes.ids,
+        scoring=classes.scoring,
+    )
+
+
+def _reads_as_detector(facts: OnnxFacts, layers: Layers) -> bool:
+    """Whether any head could have written its outputs."""
+    signature = _signature(facts, read_axes(facts, layers))
+    return any(family.read(signature) for family in FAMILIES)
+
+
+def _signature(facts: OnnxFacts, axes: Axes) -> Signature:
+    extras = tuple(extra.name for extra in axes.extras)
+    return Signature(hw=axes.hw, outputs=facts.outputs, extras=extras, batched=axes.batched)
+
+
+def _compare_layout(found: _Found, layout: str) -> None:
+    if found.entry is not None and found.entry.sidecar.layout not in (None, layout):
+        raise BackendError(f"{found.entry.path}: layout: {found.entry.sidecar.layout!r} is not the file's {layout}")
 
 
 class _Recognising:
@@ -92,10 +138,8 @@ class _Recognising:
 
     def spec(self, metadata: Metadata) -> ModelSpec:
         """Choose the head and join all that is known."""
-        facts, axes = self._facts, self._axes
-        extras = tuple(extra.name for extra in axes.extras)
-        signature = Signature(hw=axes.hw, outputs=facts.outputs, extras=extras, batched=axes.batched)
-        choice = HeadChoice(facts, self._layers, metadata, signature).decide(self._against)
+        signature = _signature(self._facts, self._axes)
+        choice = HeadChoice(self._facts, self._layers, metadata, signature).decide(self._against)
         return self._spec(choice)
 
     def _against(self, reading: Reading) -> str | None:
@@ -138,19 +182,21 @@ class _Recognising:
         )
 
 
-def _find(model: str, catalogue: Catalogue) -> _Found:
+def _find(model: str, catalogue: Catalogue, task: Task | None) -> _Found:
     path = Path(model)
     if not model.isprintable() or not path.parts or max(len(part.encode()) for part in path.parts) > _MAX_NAME:
         raise ConfigError(f"model: {model[:80]!r} is no file name")
     suffix = path.suffix.lower()
     if suffix in _SIDECARS:
         entry = Entry(name=path.stem, path=path, sidecar=load_sidecar(path))
+        refuse_entry(entry, task)
         return _Found(path.stem, catalogue.weights(entry), "sidecar", entry)
     if suffix == ".onnx":
         return _Found(path.stem, path, "sidecar", _beside(path))
     if len(path.parts) > 1 or os.path.exists(path):  # noqa: PTH110  as in `_beside`
         raise ConfigError(f"model: {model} is no .onnx or .yaml file; export the model to ONNX")
     entry = catalogue.entry(model)
+    refuse_entry(entry, task)
     return _Found(model, catalogue.weights(entry), "catalogue", entry)
 
 
@@ -199,15 +245,6 @@ def _aliases(layers: Layers, labels: Sequence[str]) -> dict[str, str]:
         if levels[topic_level(alias)] > 1:
             raise layer.fault(f"{layer.where}: aliases: {alias!r} would stand for two classes in topics")
     return aliases
-
-
-def _refuse_other_tasks(facts: OnnxFacts, layers: Layers) -> None:
-    task, layer = layers.first("task")
-    if task in (None, Task.DETECT.value):
-        return
-    if task == Task.CLASSIFY.value:
-        raise BackendError(f"{facts.path}: is a classifier ({layer.where}), which is not supported yet")
-    raise layer.fault(f"{facts.path}: {layer.where} says task {task!r}; allowed is detect")
 
 
 def _refuse_odd_outputs(facts: OnnxFacts) -> None:

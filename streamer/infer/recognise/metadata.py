@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streamer.infer.spec import SpecOptions
+from streamer.infer.spec import SpecOptions, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +47,7 @@ def read_metadata(given: Mapping[str, str]) -> Metadata:
             labels=labels,
             size=_size(given.get("imgsz")),
             task=given.get("task"),
+            look="ultralytics" if given.get("task") == Task.CLASSIFY.value and labels is not None else None,
             color=color,
             scale=scale,
             mean=mean,
