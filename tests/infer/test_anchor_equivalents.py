@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graft import CLASSES, LEVELS, SIDE, Graft
 from onnx import TensorProto, helper
-from same_boxes import PICTURES, assert_same, detect, load
+from same_boxes import PICTURES, assert_same, detect, known, load, source_of
 
 from streamer.core.errors import BackendError
 from streamer.infer.heads import family_of
@@ -252,15 +252,13 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_same_boxes_come_from_every_layout(shared_data: Path, tmp_path: Path, name: str) -> None:
     case = CASES[name]
-    source = shared_data / "models" / "yolox_nano_v8layout.onnx"
     look = family_of(case.head).look
-    graft = Graft(source).fed_by(look, layout=case.layout)
+    graft = Graft(source_of(shared_data)).fed_by(look, layout=case.layout)
     path = graft.finish(tmp_path / "graft.onnx", case.outputs(graft))
     if case.asked:
         with pytest.raises(BackendError, match=rf"{case.head}\b.*choose with --head"):
             load(path, SpecOptions(labels="coco80"))
     spec = load(path, SpecOptions(labels="coco80", head=case.head if case.asked else None))
     assert spec.head == case.head
-    own = load(source, SpecOptions(fit=look.fit.value, pad=look.pad))
-    images = shared_data / "images"
-    assert_same(detect(spec, images, case.pictures), detect(own, images, case.pictures), case.pictures)
+    found = detect(spec, shared_data / "images", case.pictures)
+    assert_same(found, known(shared_data, look.fit.value, look.pad, case.pictures), case.pictures)

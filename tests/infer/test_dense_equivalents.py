@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import pytest
 from graft import CLASSES, LEVELS, ROWS, SIDE, Graft
 from onnx import TensorProto
+from same_boxes import assert_same, detect, known, load, source_of
 
 from streamer.core.errors import BackendError
-from streamer.infer.agreement import iou_of
-from streamer.infer.catalogue import Catalogue
 from streamer.infer.heads import family_of
 from streamer.infer.heads.levels import centres
 from streamer.infer.heads.numbering import COCO91
-from streamer.infer.model import open_model
-from streamer.infer.recognise import load_spec
 from streamer.infer.spec import SpecOptions
-from streamer.pixels.convert import picture_of_bgr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from streamer.core.results import Detections
-    from streamer.infer.spec import ModelSpec
-
-PICTURES = ("dog.jpg", "person.jpg", "zidane.jpg")
-SCORE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,42 +295,13 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_same_boxes_come_from_every_layout(shared_data: Path, tmp_path: Path, name: str) -> None:
     case = CASES[name]
-    source = shared_data / "models" / "yolox_nano_v8layout.onnx"
     look = family_of(case.head).look
-    graft = Graft(source)
+    graft = Graft(source_of(shared_data))
     path = graft.fed_by(look, layout=case.layout, dtype=case.dtype).finish(tmp_path / "graft.onnx", case.outputs(graft))
     if case.asked:
         with pytest.raises(BackendError, match=rf"{case.head}\b"):
             load(path, SpecOptions(labels=case.labels))
     spec = load(path, SpecOptions(labels=case.labels, head=case.head if case.asked else None))
     assert spec.head == case.head
-    expected = load(source, SpecOptions(fit=look.fit.value, pad=look.pad))
-    for picture in PICTURES:
-        pixels = cv2.imread(str(shared_data / "images" / picture))
-        assert pixels is not None
-        found, known = detect(spec, pixels), detect(expected, pixels)
-        known = known[known.class_ids < len(spec.labels)]
-        missing, more = unmatched(known, found), unmatched(found, known)
-        assert not missing, f"{picture}: lacks {missing}"
-        assert not more, f"{picture}: has {more}"
-
-
-def load(path: Path, options: SpecOptions) -> ModelSpec:
-    return load_spec(str(path), options=options, catalogue=Catalogue((), path.parent))
-
-
-def detect(spec: ModelSpec, pixels: object) -> Detections:
-    with contextlib.closing(
-        open_model(
-            spec, backend="onnxruntime", precision="f32", latency=True, floor=0.3, iou=0.5, on_ready=lambda: None
-        )
-    ) as model:
-        return model.collect(model.submit([picture_of_bgr(np.asarray(pixels, np.uint8))]))[0]
-
-
-def unmatched(one: Detections, two: Detections) -> list[str]:
-    """Return what of `one` has no counterpart in `two`; at its edge the score decides nothing."""
-    near = iou_of(one.boxes, two.boxes) > 0.8
-    same = near & (one.class_ids[:, None] == two.class_ids) & (np.abs(one.scores[:, None] - two.scores) <= 0.05)
-    alone = (one.scores >= SCORE + 0.02) & ~same.any(axis=1)
-    return [f"{d.class_id} {d.score:.3f} {d.box}" for d, lost in zip(one, alone, strict=True) if lost]
+    theirs = [one[one.class_ids < len(spec.labels)] for one in known(shared_data, look.fit.value, look.pad)]
+    assert_same(detect(spec, shared_data / "images"), theirs)

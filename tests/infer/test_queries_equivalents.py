@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graft import CLASSES, SIDE, Graft
 from onnx import TensorProto
-from same_boxes import assert_same, detect, load
+from same_boxes import assert_same, detect, known, load, source_of
 
 from streamer.infer.heads import family_of
 from streamer.infer.heads.numbering import COCO91
@@ -236,10 +236,8 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_same_boxes_come_from_every_layout(shared_data: Path, tmp_path: Path, name: str) -> None:
     case = CASES[name]
-    source = shared_data / "models" / "yolox_nano_v8layout.onnx"
     look = family_of(case.head).look
-    graft = Graft(source).fed_by(look, layout=case.layout, dtype=case.dtype)
+    graft = Graft(source_of(shared_data)).fed_by(look, layout=case.layout, dtype=case.dtype)
     spec = load(graft.finish(tmp_path / "graft.onnx", case.outputs(graft)), SpecOptions(labels="coco80"))
     assert spec.head == case.head
-    known = load(source, SpecOptions(fit=look.fit.value, pad=look.pad))
-    assert_same(detect(spec, shared_data / "images"), detect(known, shared_data / "images"))
+    assert_same(detect(spec, shared_data / "images"), known(shared_data, look.fit.value, look.pad))
