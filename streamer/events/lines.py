@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .plane import Point
 
 IN, OUT = "in", "out"
+_LEAST_SHARE = 0.25  # of the frames: what is seen less often has come from nowhere (two ghosts under one id)
+_TWIN_NS = NS_PER_S  # the two boxes of an object that is found under two classes cross within this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +45,6 @@ class _Course:
     side: int  # on which it surely was last
     through: int = 0  # crossings of the line's own length since then: to the right less to the left
     crossed: FrameInfo | None = None  # the frame of the last of these
-
-
-_LEAST_SHARE = 0.25  # of the frames: what is seen less often has come from nowhere (two ghosts under one id)
-
-
-_TWIN_NS = NS_PER_S  # the two boxes of an object that is found under two classes cross within this
 
 
 class Lines:
@@ -82,10 +78,7 @@ class Lines:
                 if through and course.crossed is not None:
                     direction = IN if side > 0 else OUT
                     crossing = Crossing(line=name, direction=direction, track=track, crossed=course.crossed)
-                    crossing = replace(crossing, twin=self._twin(crossing, tracks))
-                    crossings.append(crossing)
-                    self._recent.append((info.captured_ns, crossing))
-                    self._counts[name, direction] += crossing.twin is None
+                    crossings.append(self._counted(crossing, info.captured_ns, tracks))
                 if side:
                     course = replace(course, side=side, through=0, crossed=None)
                 courses.put(track.id, course)
@@ -101,14 +94,17 @@ class Lines:
         for courses in self._courses.values():
             courses.clear()
 
-    def _twin(self, crossing: Crossing, tracks: Sequence[Track]) -> int | None:
-        """Return the other class of an object that has just crossed under that, if there is one."""
+    def _counted(self, crossing: Crossing, now_ns: int, tracks: Sequence[Track]) -> Crossing:
+        """Count a crossing, unless the same object has just crossed under another class; return it with that."""
         same = {track.id for track in tracks if twins(track, crossing.track)}
-        for _, other in self._recent:
-            same_way = (other.line, other.direction) == (crossing.line, crossing.direction)
-            if same_way and other.track.id in same:
-                return other.track.class_id
-        return None
+        way = (crossing.line, crossing.direction)
+        before = [c for _, c in self._recent if (c.line, c.direction) == way and c.track.id in same]
+        if before:
+            crossing = replace(crossing, twin=before[0].track.class_id)
+        else:
+            self._counts[way] += 1
+        self._recent.append((now_ns, crossing))
+        return crossing
 
 
 def _moved(

@@ -32,6 +32,10 @@ def _polygon(value: object) -> tuple[tuple[float, float], ...]:
         if _cross(*one, *other):
             pair = f"from point {i} to {i + 1} and from point {j} to {j % len(points) + 1}"
             refuse(f"crosses itself ({pair}); give the points around the zone in order")
+    # Doubled points, and a last one that is the first again, do no harm.
+    corners = [point for point, before in zip(points, (points[-1], *points), strict=False) if point != before]
+    if len(set(corners)) < len(corners):
+        refuse("comes to the same point twice; give the points around the zone in order, each once")
     if abs(sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in edges)) < 1e-6:
         refuse("encloses no area; give points around the zone in order")
     return tuple(points)

@@ -99,7 +99,13 @@ def test_taken(kind: Any, value: object, expected: object) -> None:  # noqa: ANN
         (geometry.Point, [["0"], ["0", "1.1"], "x", None], "fractions"),
         (geometry.Polygon, [[], [["0", "0"]] * 2, "x", None], "at least 3"),
         (geometry.Polygon, [[["0", "0"], ["1", "0"], ["2", "0"]], [["0", "0"], "x", ["1", "1"]]], "point"),
-        (geometry.Polygon, [[["0", "0"], ["1", "1"], ["0.5", "0.5"]]], "no area"),
+        (geometry.Polygon, [[["0", "0"], ["1", "1"], ["0.5", "0.5"]], [["0", "0"]] * 3], "no area"),
+        (geometry.Polygon, [[[0, 0], [1, 0], [1, 1], [0, 0], [1, 0], [1, 1]]], "the same point twice"),
+        (
+            geometry.Polygon,
+            [[[0, 0], [1, 1], [1, 0], [0, 1]], [[0, 0.5], [1, 0.5], [1, 1], [0.5, 0]]],
+            "crosses itself",
+        ),
     ],
 )
 def test_refused(kind: Any, refused: list[object], words: str) -> None:  # noqa: ANN401  a type expression
