@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 # Time constants, s. A cell is one value of the small luma picture; levels are 0..255.
 _MEAN_S = 8.0  # of the usual level, where nothing differs: daylight, a slow shadow
-_MEAN_DIFFERS_S = 240.0  # the same where something differs: what passes hardly shifts it
+_MEAN_DIFFERS_S = 60.0  # the same where something differs: what passes hardly shifts it
 _SPREAD_S = 30.0  # of the usual deviation: leaves that begin to sway are learned within this, about
+_FIRST_SPREAD_S = 5.0  # the same in a scene that is new
 _REST_S = 1.0  # what differs but does not change any more has come to rest after this: a parked car, a bare place
 _ABSORB_S = 3.0  # and belongs to the scene after this
 _LONGEST_STEP_S = 2.0  # between two looks, for all of these
@@ -59,7 +60,7 @@ class Background:
             watched: (H, W), False where a mask lies.
             contrast: multiplies the least differences that count; below 1 is more sensitive.
         """
-        self._watched = watched.astype(np.uint8)
+        self._watched = watched.astype(np.uint8) * 255  # as all masks here: OpenCV's comparisons give 0 and 255
         self._cells = max(1, int(watched.sum()))
         self._contrast = contrast
         self._mean = luma.astype(np.float32)
@@ -68,6 +69,7 @@ class Background:
         self._unchanged_s = np.zeros(watched.shape, np.float32)  # for how long it differs, but not from that
         self._often = np.zeros(watched.shape, np.float32)  # share of the time in which a cell differs, 0..1
         self._looks = np.zeros(watched.shape, np.uint8)  # in how many in a row a region has been here, or next to here
+        self._known_s = 0.0  # how long the scene has been looked at since all of it changed
         self._clutter = 0.0  # small regions in a look, on average
 
     def look(self, luma: NDArray[np.uint8], passed_s: float) -> Look:
@@ -90,8 +92,8 @@ class Background:
         if share > _GLOBAL_SHARE:
             self._relearn(level)
             return Look(moves=True, everything=True, share=share)
-        restless = cv2.bitwise_and(differs, cv2.compare(self._unchanged_s, _REST_S, cv2.CMP_LE)) if found else differs
-        moves = self._region(restless, found, step_s)
+        alive = cv2.bitwise_and(differs, cv2.compare(self._unchanged_s, _REST_S, cv2.CMP_LE)) if found else differs
+        moves = self._region(alive, found, step_s)
         self._learn(level, away, differs, step_s)
         self._absorb(level, least, differs, step_s)
         return Look(moves=moves, everything=False, share=share)
@@ -102,6 +104,7 @@ class Background:
         np.maximum(self._spread, _FIRST_SPREAD, out=self._spread)
         self._anchor = level.copy()
         self._unchanged_s[:] = 0
+        self._known_s = 0.0
         self._looks[:] = 0
 
     def _follow_light(self, level: NDArray[np.float32]) -> bool:
@@ -132,7 +135,7 @@ class Background:
             counts = areas >= _LEAST_CELLS
             small = int(counts.sum())
             here = counts[labels] & (self._often < _RESTLESS)
-            self._looks = cv2.dilate(self._looks, None) * here + here
+            self._looks = (np.minimum(cv2.dilate(self._looks, None), _MOST_LOOKS_IN_A_ROW) + np.uint8(1)) * here
             needed = min(_LOOKS_IN_A_ROW + self._clutter / _REGIONS_PER_LOOK_MORE, _MOST_LOOKS_IN_A_ROW)
             moves = bool(areas.max() >= _SURE_SHARE * self._cells or self._looks.max() >= needed)
         self._clutter += (1 - math.exp(-step_s / _CLUTTER_S)) * (small - self._clutter)
@@ -144,14 +147,16 @@ class Background:
         usual = cv2.bitwise_not(differs)
         cv2.accumulateWeighted(level, self._mean, 1 - math.exp(-step_s / _MEAN_S), mask=usual)
         cv2.accumulateWeighted(level, self._mean, 1 - math.exp(-step_s / _MEAN_DIFFERS_S), mask=differs)
-        cv2.accumulateWeighted(away, self._spread, 1 - math.exp(-step_s / _SPREAD_S))
+        self._known_s += step_s
+        spread_s = min(max(self._known_s, _FIRST_SPREAD_S), _SPREAD_S)
+        cv2.accumulateWeighted(away, self._spread, 1 - math.exp(-step_s / spread_s))
         cv2.accumulateWeighted(differs & 1, self._often, 1 - math.exp(-step_s / _RESTLESS_S))
 
     def _absorb(
         self, level: NDArray[np.float32], least: NDArray[np.float32], differs: NDArray[np.uint8], step_s: float
     ) -> None:
         """Take into the background what differs from it but has come to rest."""
-        rests = differs.view(np.bool_) & (np.abs(level - self._anchor) <= least)
+        rests = (differs != 0) & (np.abs(level - self._anchor) <= least)
         self._unchanged_s = np.where(rests, self._unchanged_s + np.float32(step_s), 0)
         np.copyto(self._anchor, level, where=~rests)
         at_rest = self._unchanged_s > _ABSORB_S

@@ -100,7 +100,8 @@ class CameraDesk:
     def settled_ns(self) -> int:
         """Return the capture time of the last result, if all in it is certain, else -1. Any thread may ask.
 
-        Certain: each object in it has been seen several times, and none that was there a moment ago is missing.
+        Certain: each object in it has been seen several times and has come to rest, and none is missing that was there
+        a moment ago.
         """
         shown = self._shown
         return -1 if shown is None else shown.info.captured_ns

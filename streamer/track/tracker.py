@@ -17,6 +17,7 @@ from streamer.core.results import Detections, Track
 
 from .motion import FRAME_RATE, CoastingEstimator
 from .nearness import Nearness
+from .rest import Rests
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 GOES_ON_AT = 0.8  # a running track goes on down to this share of the least score
 _CLASS_SHIFT_PX = 1e6  # boxes of different classes are moved this far apart, so that they never pair
 _LONGEST_STEP_S = 10.0  # between two frames of a camera that is slow rather than away
-_CERTAIN_HITS = 3  # sightings: a ghost has one, seldom two
 _LEAST_STEP_NS = 1_000  # time must advance for the filter: frames of equal or earlier time count as this much later
 
 
@@ -65,7 +65,8 @@ class ObjectTracker:
         self._tracks: dict[int, Track] = {}
         self._origin_ns: int | None = None
         self._last_ns = 0
-        self._frame_ns = 0  # capture time of the last frame
+        self._rests = Rests()
+        self._settled = False
 
     def update(self, detections: Detections, captured_ns: int) -> Tracked:
         """Tell which object each detection of the next frame is.
@@ -75,9 +76,9 @@ class ObjectTracker:
             captured_ns: monotonic capture time; durations are measured by it.
         """
         kept, starts = self._asked_for(detections)
-        self._frame_ns = captured_ns
         seconds = self._advance(captured_ns)
         if not len(kept) and not self._tracker.tracks:
+            self._settled = True
             return Tracked(detections=kept, track_ids=np.zeros(0, np.int32), tracks=())
         ids = self._associate(kept, starts, seconds)
         kept, ids = kept[ids > 0], ids[ids > 0]
@@ -86,6 +87,7 @@ class ObjectTracker:
         )
         alive = {t.tracker_id for t in self._tracker.tracks}
         self._tracks = {track_id: track for track_id, track in self._tracks.items() if track_id in alive}
+        self._settled = self._rests.look(self._tracks.values(), captured_ns)
         return Tracked(detections=kept, track_ids=ids, tracks=tracks)
 
     def still(self, captured_ns: int) -> None:
@@ -96,13 +98,14 @@ class ObjectTracker:
             self._last_ns += passed_ns
 
     def settled(self) -> bool:
-        """Whether each object known was in the last frame, and has been seen too often to be of chance."""
-        return all(track.last_ns == self._frame_ns and track.hits >= _CERTAIN_HITS for track in self._tracks.values())
+        """Whether all that is known was in the last frame, for sure and at rest: then it may be taken to last."""
+        return self._settled
 
     def reset(self) -> None:
         """Forget every object: the next frame has nothing to do with the last. Ids go on counting."""
         self._tracker.reset()
         self._tracks = {}
+        self._settled = False
         self._origin_ns = None
 
     def _asked_for(self, detections: Detections) -> tuple[Detections, NDArray[np.bool_]]:
