@@ -301,7 +301,7 @@ def shows_nothing(loaded: Loaded, text: str) -> None:
     assert loaded.settings.cameras
     found = check_classes(loaded, {"coco": ["person"], "m": []})
     assert SECRET not in str(found)
-    elsewhere = re.sub(rf"(password|source|record|url): .*{SECRET}|user:\${{PORCH_PASSWORD}}@", "", text)
+    elsewhere = re.sub(rf"(password|source|record): .*{SECRET}|url: .*{SECRET}@|user:\${{PORCH_PASSWORD}}@", "", text)
     if SECRET not in elsewhere and "PORCH_PASSWORD" not in elsewhere:  # else it is where nobody takes it for a secret
         assert SECRET not in repr(loaded.settings)
         assert SECRET not in loaded.settings.model_dump_json()
