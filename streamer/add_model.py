@@ -6,15 +6,19 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import numpy as np
 import yaml
 
+from streamer.classify import Shown
 from streamer.core.errors import ConfigError
+from streamer.infer.classifier import open_classifier
 from streamer.infer.heads.numbering import COCO91
-from streamer.infer.labels import load_labels
+from streamer.infer.labels import LISTS, load_labels
 from streamer.infer.model import open_model
 from streamer.infer.recognise import load_spec
 from streamer.infer.recognise.trial import trial_picture
 from streamer.infer.sidecar import load_sidecar
+from streamer.infer.spec import ColorOrder
 from streamer.models import described, print_pairs
 from streamer.pixels.convert import picture_of_bgr
 from streamer.pixels.draw import draw
@@ -24,14 +28,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from streamer.core.results import Detections
     from streamer.infer.recognise import SpecOptions
-    from streamer.infer.spec import ModelSpec
+    from streamer.infer.spec import ModelSpec, Scoring
 
 _SCORE = 0.25  # the least that is shown, as `detect` does
+_TOP = 5  # classes that are shown, as `classify` does
 # Keys of a sidecar that tell of a model's origin, which no look at it can tell.
 _ORIGIN = {
     "url", "mirrors", "licence", "source", "grade", "ap", "ap_source", "top1", "top1_source", "measured", "notes",
@@ -62,18 +65,17 @@ def add_model(
     if sidecar.exists() and not force:
         raise ConfigError(f"{sidecar}: is there already; --force writes over it, --name chooses another name")
     shown = trial_picture() if picture is None else _given(picture)
-    spec = load_spec(str(path), options=options)
-    found = _look(spec, shown)
-    print_pairs(described(spec), out)
-    height, width = shown.shape[:2]
+    spec = load_spec(str(path), options=options, task=None)
     of = "the portrait that ships (a person)" if picture is None else str(picture)
-    out.write(f"{Still(of, width, height, spec.name, spec.labels, found).as_text()}\n")
+    told, seen, nothing = (_classified if spec.scoring else _detected)(spec, shown, of)
+    print_pairs(described(spec), out)
+    out.write(f"{told}\n")
     drawn = sidecar.with_name(f"{sidecar.stem}-seen.jpg")
-    _, jpeg = cv2.imencode(".jpg", draw(shown, found, spec.labels))
+    _, jpeg = cv2.imencode(".jpg", seen)
     _write(drawn, jpeg.tobytes())
     _write(sidecar, _sidecar_text(sidecar, spec).encode())
     print_pairs([("drawn", str(drawn)), ("sidecar", str(sidecar))], out)
-    if not len(found):
+    if nothing:
         out.write(
             "Nothing was seen. Try --picture with one that shows what it knows; if it still sees nothing, its colours,"
             f" scale or fit are read wrongly: correct them in {sidecar}\n"
@@ -99,13 +101,27 @@ def _target(path: Path, name: str | None) -> Path:
     return path.with_name(f"{name}.yaml")
 
 
-def _look(spec: ModelSpec, bgr: NDArray[np.uint8]) -> Detections:
+def _detected(spec: ModelSpec, bgr: NDArray[np.uint8], name: str) -> tuple[str, NDArray[np.uint8], bool]:
+    """Return what a detector finds in a picture: in words, drawn, and whether that is nothing."""
     model = open_model(
         spec, backend="auto", precision="f32", latency=True, floor=_SCORE, iou=NMS_IOU, on_ready=lambda: None
     )
     with contextlib.closing(model):
         (found,) = model.collect(model.submit([picture_of_bgr(bgr)]))
-    return found
+    height, width = bgr.shape[:2]
+    told = Still(name, width, height, spec.name, spec.labels, found).as_text()
+    return told, draw(bgr, found, spec.labels), not len(found)
+
+
+def _classified(spec: ModelSpec, bgr: NDArray[np.uint8], name: str) -> tuple[str, NDArray[np.uint8], bool]:
+    """Return what a classifier says of a picture, and the picture as it sees it."""
+    model = open_classifier(spec, backend="auto", precision="f32", latency=True, on_ready=lambda: None)
+    with contextlib.closing(model):
+        ticket = model.submit([picture_of_bgr(bgr)])
+        canvas = ticket.canvases[0].copy()
+        (classes,) = model.collect(ticket)
+    told = Shown(name, spec, classes[:_TOP]).as_text()
+    return told, canvas if spec.input.color is ColorOrder.BGR else np.ascontiguousarray(canvas[..., ::-1]), False
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -119,7 +135,8 @@ def _sidecar_text(sidecar: Path, spec: ModelSpec) -> str:
     """Return what was decided, and what an earlier sidecar said of the model's origin."""
     earlier = load_sidecar(sidecar).model_dump(exclude_none=True) if sidecar.exists() else {}
     said = {**_decided(spec), **{key: value for key, value in earlier.items() if key in _ORIGIN}}
-    head = f"# Written by `streamer models add`; the head was decided by {spec.decided_by}. Edit what is wrong.\n"
+    what = "the head" if spec.scoring is None else "that it classifies"
+    head = f"# Written by `streamer models add`; {what} was decided by {spec.decided_by}. Edit what is wrong.\n"
     text: str = yaml.dump(
         said, Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120
     )
@@ -147,8 +164,8 @@ def _decided(spec: ModelSpec) -> dict[str, Any]:
     return {
         "file": spec.path.name,
         "task": spec.task.value,
-        "head": spec.head,
-        "labels": "coco80" if spec.labels == load_labels("coco80") else list(spec.labels),
+        **({"head": spec.head} if spec.scoring is None else _scoring(spec, spec.scoring)),
+        "labels": next((name for name in LISTS if spec.labels == load_labels(name)), list(spec.labels)),
         **ids,
         **aliases,
         "size": height if height == width else [height, width],
@@ -157,11 +174,20 @@ def _decided(spec: ModelSpec) -> dict[str, Any]:
         "mean": _each(seen.mean),
         "std": _each(seen.std),
         "fit": seen.fit.value,
+        **({} if seen.resize is None else {"resize": seen.resize}),
         "pad": seen.pad,
         "layout": seen.layout,
         "sha256": spec.digest.removeprefix("sha256:"),
         "bytes": spec.path.stat().st_size,
     }
+
+
+def _scoring(spec: ModelSpec, scoring: Scoring) -> dict[str, Any]:
+    said: dict[str, Any] = {"activation": scoring.activation.value}
+    if scoring.multi_label:
+        by_name = {label: _number(score) for label, score in zip(spec.labels, scoring.thresholds, strict=True)}
+        said["threshold"] = by_name if len(set(by_name.values())) > 1 else _number(scoring.thresholds[0])
+    return said
 
 
 def _ids(ids: tuple[int, ...]) -> str | int | list[int]:

@@ -133,6 +133,10 @@ def spec_options(model: ModelSettings) -> SpecOptions:
         fit=model.fit,
         pad=model.pad,
         ids=model.ids,
+        look=model.look,
+        resize=model.resize,
+        activation=model.activation,
+        threshold=model.threshold,
     )
 
 

@@ -78,7 +78,17 @@ ModelOption = Annotated[
     str, typer.Option("--model", "-m", metavar="M", help="a catalogue name, an .onnx file or a .yaml sidecar")
 ]
 HeadOption = Annotated[str | None, typer.Option("--head", help="the output family, where the file does not tell")]
-LabelsOption = Annotated[str | None, typer.Option("--labels", help="FILE (a name a line) or coco80")]
+LabelsOption = Annotated[
+    str | None, typer.Option("--labels", metavar="NAMES", help="FILE (a name a line), coco80 or imagenet1000")
+]
+LookOption = Annotated[
+    str | None,
+    typer.Option("--look", metavar="LOOK", help="of a classifier's pictures: torch, tf, caffe or ultralytics"),
+]
+ActivationOption = Annotated[
+    str | None,
+    typer.Option("--activation", metavar="A", help="what a classifier's numbers lack: softmax, sigmoid or none"),
+]
 BackendOption = Annotated[Backend, typer.Option("--backend", help="which runtime computes it")]
 
 
@@ -182,6 +192,31 @@ def detect(
         )  # fmt: skip
 
 
+@app.command()
+def classify(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="pictures")],
+    *,
+    model: ModelOption,
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="how many classes are shown, the best first")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+    labels: LabelsOption = None,
+    look: LookOption = None,
+    activation: ActivationOption = None,
+    backend: BackendOption = Backend.AUTO,
+) -> None:
+    """Say what pictures show overall, once."""
+    from streamer.classify import classify as classify_stills  # noqa: PLC0415
+    from streamer.infer.recognise import SpecOptions  # noqa: PLC0415
+
+    options = SpecOptions(labels=labels, look=look, activation=activation)
+    with _a_reader_may_leave():
+        _leave(
+            classify_stills(
+                images, model=model, options=options, top=top, backend=backend.value, as_json=as_json, out=sys.stdout
+            )
+        )
+
+
 @models_app.command("list")
 def models_list(*, as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False) -> None:
     """Print the catalogue: task, input size, AP or top-1, licence, size, and what is here."""
@@ -221,6 +256,8 @@ def models_add(
     *,
     head: HeadOption = None,
     labels: LabelsOption = None,
+    look: LookOption = None,
+    activation: ActivationOption = None,
     name: Annotated[str | None, typer.Option(help="of the sidecar; else that of the file")] = None,
     picture: Annotated[Path | None, typer.Option(metavar="FILE", help="what to try it on")] = None,
     force: Annotated[bool, typer.Option("--force", help="write over a sidecar that is there")] = False,
@@ -229,7 +266,7 @@ def models_add(
     from streamer.add_model import add_model  # noqa: PLC0415
     from streamer.infer.recognise import SpecOptions  # noqa: PLC0415
 
-    options = SpecOptions(head=head, labels=labels)
+    options = SpecOptions(head=head, labels=labels, look=look, activation=activation)
     with _a_reader_may_leave():
         _leave(add_model(path, options=options, name=name, picture=picture, force=force, out=sys.stdout))
 

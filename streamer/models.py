@@ -15,6 +15,7 @@ from streamer.infer.catalogue import Entry, MissingWeightsError, open_catalogue
 from streamer.infer.pull import is_right
 from streamer.infer.recognise import load_spec
 from streamer.infer.sidecar import load_sidecar
+from streamer.infer.spec import Fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
 
     from streamer.infer.catalogue import Catalogue
     from streamer.infer.sidecar import Sidecar
-    from streamer.infer.spec import ModelSpec
+    from streamer.infer.spec import InputSpec, ModelSpec, Scoring
 
 _NOTHING = "-"
 _WIDE = 200  # columns; the table takes what it needs, and a narrow terminal breaks its lines rather than cut names
 _LEGEND = """
 AP on COCO (0.5:0.95) or top-1 on ImageNet, in percent; [n] tells who says so.
 sum: who confirms the checksum; A: its publisher, B: two projects or more.
-Classifiers are listed, but can't be run yet.
 """
 _KEY = 13  # characters of the longest key, and two
 
@@ -185,7 +185,7 @@ def _where(entry: Entry, catalogue: Catalogue) -> str:
 def _recognised(model: str, catalogue: Catalogue) -> list[tuple[str, str]]:
     """Return how the model would be used, or why it can't be, if its file is here."""
     try:
-        spec = load_spec(model, catalogue=catalogue)
+        spec = load_spec(model, catalogue=catalogue, task=None)
     except MissingWeightsError:
         return []  # that is said already
     except BackendError as exc:
@@ -206,17 +206,46 @@ def described(spec: ModelSpec) -> list[tuple[str, str]]:
     seen = spec.input
     height, width = seen.hw
     lines = [
-        ("use", f"head {spec.head}, decided by {spec.decided_by}"),
+        ("use", f"{spec.head if spec.scoring else f'head {spec.head}'}, decided by {spec.decided_by}"),
+        *_scores(spec),
         ("classes", f"{len(spec.labels)}: {_shortened(spec.labels)}"),
-        ("sees", f"{width}x{height} px, {seen.color.value}, {seen.fit.value}, pad {seen.pad}"),
+        ("sees", f"{width}x{height} px, {seen.color.value}, {_fitted(seen)}"),
         ("input", f"{seen.name}, {seen.layout} {seen.dtype}"),
         ("values", f"(pixel * {_fraction(seen.scale)} - {_each(seen.mean)}) / {_each(seen.std)}"),
         ("batch", f"up to {seen.max_batch}"),
         ("outputs", ", ".join(spec.output_names)),
     ]
     if spec.ids is not None:
-        lines.insert(2, ("ids", f"the network counts its classes otherwise: {_shortened([str(i) for i in spec.ids])}"))
+        after = [key for key, _ in lines].index("classes") + 1
+        lines.insert(
+            after, ("ids", f"the network counts its classes otherwise: {_shortened([str(i) for i in spec.ids])}")
+        )
     return lines
+
+
+def _fitted(seen: InputSpec) -> str:
+    if seen.resize is not None:
+        sides = "the shorter side" if seen.fit is Fit.CROP else "each side"
+        return f"{seen.fit.value}, out of {sides} at {seen.resize} px"
+    return seen.fit.value if seen.fit in (Fit.CROP, Fit.STRETCH) else f"{seen.fit.value}, pad {seen.pad}"
+
+
+def _scores(spec: ModelSpec) -> list[tuple[str, str]]:
+    """Return how a classifier's scores come about."""
+    scoring = spec.scoring
+    if scoring is None:
+        return []
+    lines = [("scores", f"activation {scoring.activation.value} ({scoring.reason})")]
+    if scoring.multi_label:
+        least = dict.fromkeys(scoring.thresholds)
+        one = _fraction(scoring.thresholds[0])
+        said = one if len(least) == 1 else _shortened([f"{name} {_fraction(t)}" for name, t in _named(spec, scoring)])
+        lines.append(("threshold", f"{said}; each class is judged for itself"))
+    return lines
+
+
+def _named(spec: ModelSpec, scoring: Scoring) -> list[tuple[str, float]]:
+    return list(zip(spec.labels, scoring.thresholds, strict=True))
 
 
 def _text(value: object) -> str:

@@ -67,8 +67,6 @@ def _pull_one(entry: Entry, catalogue: Catalogue, origin: str | None, out: TextI
     what = f"{megabytes(pulled.path.stat().st_size)}, {licence}"
     out.write(f"{entry.name}: {pulled.path} ({what if pulled.fetched else f'was here already, {what}'})\n")
     out.flush()
-    if entry.sidecar.task == "classify":
-        sys.stderr.write(f"{entry.name}: is a classifier, which Streamer can't run yet\n")
     return 0
 
 

@@ -104,6 +104,18 @@ class ModelSettings(Section):
         default=None, description="How a picture is brought to the input's shape."
     )
     pad: values.Byte | None = Field(default=None, description="Grey level of the letterbox's border.")
+    look: Literal["torch", "tf", "caffe", "ultralytics"] | None = Field(
+        default=None, description="How a classifier's pictures are prepared, in one word."
+    )
+    resize: values.Side | None = Field(
+        default=None, description="Shorter side, px, before a classifier's input is cut out of the middle."
+    )
+    activation: Literal["softmax", "sigmoid", "none"] | None = Field(
+        default=None, description="What turns a classifier's numbers into scores."
+    )
+    threshold: values.Thresholds | None = Field(
+        default=None, description="Least score of a class that is judged for itself: one number, or one for each class."
+    )
     sha256: values.Digest | None = Field(default=None, description="Checksum that the model's file must have.")
     licence: Text | None = Field(default=None, description="Licence of the weights; for people.")
     source: Text | None = Field(default=None, description="Where the weights came from; for people.")

@@ -93,6 +93,19 @@ def _id(value: object) -> int:
         refuse("must be coco91, the number of the first class, or a list of one number for each class")
 
 
+def _side(value: object) -> int:
+    return whole(value, 8, 16384)
+
+
+def _thresholds(value: object) -> float | dict[str, float]:
+    items = value if isinstance(value, dict) and value else {"": value}
+    numbers = {str(name): as_number(item) for name, item in items.items()}
+    scores = {name: number for name, number in numbers.items() if number is not None and 0 <= number <= 1}
+    if len(scores) != len(numbers):
+        refuse("must be a score from 0 to 1, or one for each class: {box: 0.4, bag: 0.6}")
+    return scores if isinstance(value, dict) else scores[""]
+
+
 def _percent(value: object) -> float:
     number = as_number(value)
     if number is None or not 0 <= number <= 100:
@@ -141,6 +154,13 @@ Ids = Annotated[
     str | int | tuple[int, ...],
     PlainValidator(_ids),
     WithJsonSchema({"anyOf": [{"const": "coco91"}, _id_schema, {"type": "array", "items": _id_schema, "minItems": 1}]}),
+]
+_score_schema: dict[str, object] = {"type": "number", "minimum": 0, "maximum": 1}
+Side = Annotated[int, PlainValidator(_side), of_schema("integer", minimum=8, maximum=16384)]
+Thresholds = Annotated[
+    float | dict[str, float],
+    PlainValidator(_thresholds),
+    WithJsonSchema({"anyOf": [_score_schema, {"type": "object", "additionalProperties": _score_schema}]}),
 ]
 Byte = Annotated[int, PlainValidator(_byte), of_schema("integer", minimum=0, maximum=255)]
 Length = Annotated[int, PlainValidator(_length), of_schema("integer", minimum=1)]

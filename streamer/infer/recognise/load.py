@@ -24,7 +24,7 @@ from .layers import Layer, Layers, options_layer
 from .looks import spelled_out
 from .metadata import Metadata, read_metadata
 from .onnx_file import OnnxFacts, read_facts
-from .task import decide_task, refuse_entry
+from .task import CLASSIFIER, decide_task, refuse_entry
 from .trial import Trial
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _classifier(found: _Found, facts: OnnxFacts, layers: Layers, decided_by: str
         path=facts.path,
         digest=f"sha256:{facts.sha256}",
         task=Task.CLASSIFY,
-        head="classifier",
+        head=CLASSIFIER,
         labels=classes.labels,
         aliases=_aliases(layers, classes.labels),
         input=classes.input,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .layers import Layers
     from .onnx_file import OnnxFacts
 
+CLASSIFIER = "classifier"  # stands where a detector's head does
 _DETECT = "`streamer detect` finds objects with it"
 _CLASSIFY = "`streamer classify` says with it what a picture shows; to find objects takes a detector"
 
@@ -52,8 +53,13 @@ def decide_task(
     if said is not None and said not in [task.value for task in Task]:
         allowed = " or ".join(task.value for task in Task) if wanted is None else wanted.value
         raise layer.fault(f"{facts.path}: {layer.where} says task {said!r}; allowed is {allowed}")
-    if said is None and layers.first("head")[0] is not None:
-        said, layer = Task.DETECT.value, layers.first("head")[1]
+    head, head_layer = layers.first("head")
+    if said is None and head is not None:
+        said, layer = Task.CLASSIFY.value if head == CLASSIFIER else Task.DETECT.value, head_layer
+    if said == Task.CLASSIFY.value and head not in (None, CLASSIFIER):
+        raise head_layer.fault(
+            f"{facts.path}: {head_layer.where} says head {head!r} of a classifier ({layer.where}), which needs none"
+        )
     if said is not None:
         if wanted not in (None, Task(said)):
             raise BackendError(f"{facts.path}: {_other(Task(said))} ({layer.where} says so)")
