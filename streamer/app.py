@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING
 from streamer.capture.address import is_finite
 from streamer.capture.open import open_source
 from streamer.core.clock import NS_PER_S, SystemClock
-from streamer.core.errors import ConfigError, LostReason
-from streamer.core.names import class_id
-from streamer.events.counts import ObjectCounts
+from streamer.core.errors import LostReason
 from streamer.events.ids import EventIds
-from streamer.events.life import CameraEvents
 from streamer.events.payload import encode_event, encode_interrupted
-from streamer.events.rules import RuleSpec, default_rules
-from streamer.motion.gate import MotionGate, MotionPlan
 from streamer.ops.health import Beats, Notifier, Watchdog
 from streamer.ops.metrics import Metrics
 from streamer.ops.status import LiveStatus, one_line
@@ -29,10 +24,9 @@ from streamer.pipeline.cadence import Cadence
 from streamer.pipeline.capture_loop import Capture, CapturePlan
 from streamer.pipeline.channel import Channel
 from streamer.pipeline.deliver import Delivery as Deliverer
-from streamer.pipeline.desk import CameraDesk, DeskPlan, disabled_status
+from streamer.pipeline.desk import disabled_status
 from streamer.pipeline.events_loop import Events, EventsPlan, Item
-from streamer.pipeline.frames import FrameQueue, Lane, Mark
-from streamer.pipeline.gated import Gated, GatePlan
+from streamer.pipeline.frames import FrameQueue, Mark
 from streamer.pipeline.infer_loop import Inference, InferPlan
 from streamer.pipeline.messages import CameraState, Still
 from streamer.pipeline.supervisor import Stages, Supervisor
@@ -44,16 +38,16 @@ from streamer.publish.states import StateBoard
 from streamer.publish.url import BrokerAddress
 from streamer.settings import SettingsError, load
 from streamer.store.store import open_store
-from streamer.track.tracker import ObjectTracker
 
+from .camera_parts import desk_of, detect_of, gate_of, lane_of
 from .check import examine, mqtt_options, source_spec
 from .figures import Figures
-from .first_states import first_states, left_classes
+from .first_states import first_states
 from .report import Report
 from .serving import LEAST_SCORE, Serving, ServingPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from streamer.capture.base import OpenSource
@@ -64,7 +58,7 @@ if TYPE_CHECKING:
     from streamer.infer.spec import ModelSpec
     from streamer.pipeline.infer_loop import Swapper
     from streamer.pipeline.messages import CameraChange
-    from streamer.settings import Camera, Detect, Loaded, Settings
+    from streamer.settings import Camera, Loaded, Settings
 
 _log = logging.getLogger(__name__)
 
@@ -172,7 +166,10 @@ class Run:
         stack.callback(self._sink.close)
         self._delivery = Deliverer(self._store.outbox(), self._sink, self._board, clock=clock)
         self._retained = self._left_at_broker()
-        self._desks = {name: self._desk(name, camera) for name, camera in self._cameras.items()}
+        self._desks = {
+            name: desk_of(name, camera, self._spec_of(camera), ids=self._event_ids, retained=self._retained)
+            for name, camera in self._cameras.items()
+        }
         self._queues = {model: self._queue(model) for model in specs}
         self._inbox: Channel[Item] = Channel(
             _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
@@ -271,11 +268,11 @@ class Run:
                 open_source=self._parts.source,
                 cadence=Cadence(camera.detect_fps),
                 backoff=Backoff(random.Random()),  # noqa: S311  jitter is no secret
-                frames=self._queues[_detect(camera).model],
+                frames=self._queues[detect_of(camera).model],
                 changed=self._changed,
                 count=lambda counter, n: self.figures.count(name, counter, n),
                 seen=self.figures.saw,
-                gate=self._gate(name, camera),
+                gate=gate_of(name, camera, settled_ns=self._desks[name].settled_ns, still=self._still),
             ),
             clock=self._clock,
             stop=self._stop,
@@ -288,32 +285,12 @@ class Run:
 
         return Worker(beat_name, capture.loop, at_end=at_end)
 
-    def _gate(self, name: str, camera: Camera) -> Gated | None:
-        """Return what skips a camera's frames while nothing moves, unless each is to be looked at."""
-        motion = camera.motion
-        if not motion.enabled:
-            return None
-        if camera.delivery == "every":
-            _log.info("the motion gate is off: `frames: every` looks at each frame", extra={"camera": name})
-            return None
-        plan = MotionPlan(
-            sensitivity=motion.sensitivity,
-            hold_s=motion.hold_s,
-            heartbeat_s=motion.heartbeat_s,
-            masks=motion.masks,
-        )
-        return Gated(
-            GatePlan(
-                gate=MotionGate(plan),
-                settled_ns=self._desks[name].settled_ns,
-                still=lambda still: self._inbox.put(name, still),
-            )
-        )
-
     def _serving(self, name: str) -> Serving:
         """Return how a model serves its cameras."""
-        cameras = [camera for camera in self._cameras.values() if _detect(camera).model == name]
-        least = min(score for camera in cameras for score in (_detect(camera).classes or {}).values() or [LEAST_SCORE])
+        cameras = [camera for camera in self._cameras.values() if detect_of(camera).model == name]
+        least = min(
+            score for camera in cameras for score in (detect_of(camera).classes or {}).values() or [LEAST_SCORE]
+        )
         return Serving(
             ServingPlan(
                 name=name,
@@ -370,60 +347,8 @@ class Run:
         return Worker(beat_name, inference.loop, at_end=at_end)
 
     def _queue(self, model: str) -> FrameQueue:
-        def lane(camera: Camera) -> Lane:
-            if camera.delivery == "newest":
-                return Lane.NEWEST
-            return Lane.BUFFER if camera.source.live else Lane.WAIT
-
-        lanes = {name: lane(camera) for name, camera in self._cameras.items() if _detect(camera).model == model}
+        lanes = {name: lane_of(camera) for name, camera in self._cameras.items() if detect_of(camera).model == model}
         return FrameQueue(lanes, lost=lambda camera, cause: self.figures.count(camera, cause, 1))
-
-    def _desk(self, name: str, camera: Camera) -> CameraDesk:
-        detect = _detect(camera)
-        spec = self._specs[detect.model]
-        labels = spec.labels
-        least: dict[int, float] | float = LEAST_SCORE
-        if detect.classes is not None:
-            least = {class_id(labels, wanted): score for wanted, score in detect.classes.items()}
-        rules = self._rules(camera, spec, None if isinstance(least, float) else least)
-        memory_s = max([2.0, *(rule.end_after_s for rule in rules)])
-        return CameraDesk(
-            DeskPlan(
-                camera=name,
-                tracker=ObjectTracker(least=least, memory_s=memory_s),
-                events=CameraEvents(
-                    name,
-                    rules,
-                    labels,
-                    self._event_ids,
-                    zones={zone: where.polygon for zone, where in camera.zones.items()},
-                    lines={line: (where.start, where.end) for line, where in camera.lines.items()},
-                ),
-                counts=ObjectCounts(left_classes(name, spec, self._retained) if isinstance(least, float) else least),
-                labels=labels,
-                levels=spec.topic_levels,
-                publish_detections=camera.publish_detections,
-                max_age_ns=None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S),
-            )
-        )
-
-    def _rules(self, camera: Camera, spec: ModelSpec, least: Mapping[int, float] | None) -> Sequence[RuleSpec]:
-        if camera.events is None:
-            return default_rules(spec.topic_levels, None if least is None else least.keys())
-        return [
-            RuleSpec(
-                name=rule.name,
-                class_ids=frozenset(class_id(spec.labels, wanted) for wanted in rule.class_names),
-                after_s=rule.after_s,
-                end_after_s=rule.end_after_s,
-                min_area=rule.min_area,
-                zone=rule.zone,
-                line=rule.line,
-                direction=rule.direction,
-                more_than=None if rule.count is None else rule.count.more_than,
-            )
-            for rule in camera.events
-        ]
 
     def _configured_topics(self) -> list[str]:
         """Return the retained topics of this configuration beside `first_states`; those of others are cleared."""
@@ -443,6 +368,9 @@ class Run:
             camera = item.info.camera
             self._inbox.put(camera, item, keep=self._cameras[camera].delivery == "every")
 
+    def _still(self, still: Still) -> None:
+        self._inbox.put(still.info.camera, still)
+
     def _changed(self, change: CameraChange) -> None:
         self.figures.changed(change)
         if change.finite and change.reason is not LostReason.ENDED:
@@ -460,8 +388,11 @@ class Run:
     def _release(self, camera: str) -> None:
         self._queues[self._model_of(camera)].release(camera)
 
+    def _spec_of(self, camera: Camera) -> ModelSpec:
+        return self._specs[detect_of(camera).model]
+
     def _model_of(self, camera: str) -> str:
-        return _detect(self._cameras[camera]).model
+        return detect_of(self._cameras[camera]).model
 
     def _stop_frames(self) -> None:
         self._stop.set()
@@ -478,13 +409,6 @@ class Run:
             self._notifier.status(one_line(snapshot))
             self._delivery.feed(self._report.statistics())
         self._looks += 1
-
-
-def _detect(camera: Camera) -> Detect:
-    """Return the detection of a camera; the settings refuse one that looks for nothing."""
-    if camera.detect is None:
-        raise ConfigError("a camera needs `detect`")
-    return camera.detect
 
 
 def _broker_address(settings: Settings, stack: ExitStack) -> BrokerAddress:

@@ -1,0 +1,129 @@
+"""What belongs to one camera of a run, made from its settings: its lane, its gate, its desk and its rules."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from streamer.core.clock import NS_PER_S
+from streamer.core.errors import ConfigError
+from streamer.core.names import class_id
+from streamer.events.counts import ObjectCounts
+from streamer.events.life import CameraEvents
+from streamer.events.rules import RuleSpec, default_rules
+from streamer.motion.gate import MotionGate, MotionPlan
+from streamer.pipeline.desk import CameraDesk, DeskPlan
+from streamer.pipeline.frames import Lane
+from streamer.pipeline.gated import Gated, GatePlan
+from streamer.track.tracker import ObjectTracker
+
+from .first_states import left_classes
+from .serving import LEAST_SCORE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from streamer.events.ids import EventIds
+    from streamer.infer.spec import ModelSpec
+    from streamer.pipeline.messages import Still
+    from streamer.settings import Camera, Detect
+
+_log = logging.getLogger(__name__)
+
+_MEMORY_S = 2.0  # an object that is out of sight keeps its id at least so long
+
+
+def detect_of(camera: Camera) -> Detect:
+    """Return the detection of a camera; the settings refuse one that looks for nothing."""
+    if camera.detect is None:
+        raise ConfigError("a camera needs `detect`")
+    return camera.detect
+
+
+def lane_of(camera: Camera) -> Lane:
+    """Return what happens to a camera's frames when its model is behind."""
+    if camera.delivery == "newest":
+        return Lane.NEWEST
+    return Lane.BUFFER if camera.source.live else Lane.WAIT
+
+
+def gate_of(
+    name: str, camera: Camera, *, settled_ns: Callable[[], int], still: Callable[[Still], None]
+) -> Gated | None:
+    """Return what skips a camera's frames while nothing moves, unless each is to be looked at.
+
+    Args:
+        name: of the camera.
+        camera: its settings.
+        settled_ns: of the camera's desk.
+        still: told of what was skipped.
+    """
+    motion = camera.motion
+    if not motion.enabled:
+        return None
+    if camera.delivery == "every":
+        _log.info("the motion gate is off: `frames: every` looks at each frame", extra={"camera": name})
+        return None
+    plan = MotionPlan(
+        sensitivity=motion.sensitivity,
+        hold_s=motion.hold_s,
+        heartbeat_s=motion.heartbeat_s,
+        masks=motion.masks,
+    )
+    return Gated(GatePlan(gate=MotionGate(plan), settled_ns=settled_ns, still=still))
+
+
+def desk_of(name: str, camera: Camera, spec: ModelSpec, *, ids: EventIds, retained: set[str]) -> CameraDesk:
+    """Return the desk of a camera.
+
+    Args:
+        name: of the camera.
+        camera: its settings.
+        spec: of its model.
+        ids: of the events of the run.
+        retained: topics under which earlier runs have left something.
+    """
+    detect, labels = detect_of(camera), spec.labels
+    least: dict[int, float] | float = LEAST_SCORE
+    if detect.classes is not None:
+        least = {class_id(labels, wanted): score for wanted, score in detect.classes.items()}
+    rules = _rules(camera, spec, None if isinstance(least, float) else least)
+    memory_s = max([_MEMORY_S, *(rule.end_after_s for rule in rules)])
+    return CameraDesk(
+        DeskPlan(
+            camera=name,
+            tracker=ObjectTracker(least=least, memory_s=memory_s),
+            events=CameraEvents(
+                name,
+                rules,
+                labels,
+                ids,
+                zones={zone: where.polygon for zone, where in camera.zones.items()},
+                lines={line: (where.start, where.end) for line, where in camera.lines.items()},
+            ),
+            counts=ObjectCounts(left_classes(name, spec, retained) if isinstance(least, float) else least),
+            labels=labels,
+            levels=spec.topic_levels,
+            publish_detections=camera.publish_detections,
+            max_age_ns=None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S),
+        )
+    )
+
+
+def _rules(camera: Camera, spec: ModelSpec, least: Mapping[int, float] | None) -> Sequence[RuleSpec]:
+    if camera.events is None:
+        return default_rules(spec.topic_levels, None if least is None else least.keys())
+    return [
+        RuleSpec(
+            name=rule.name,
+            class_ids=frozenset(class_id(spec.labels, wanted) for wanted in rule.class_names),
+            after_s=rule.after_s,
+            end_after_s=rule.end_after_s,
+            min_area=rule.min_area,
+            zone=rule.zone,
+            line=rule.line,
+            direction=rule.direction,
+            more_than=None if rule.count is None else rule.count.more_than,
+        )
+        for rule in camera.events
+    ]
