@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -48,6 +49,14 @@ def test_every_number_is_in_its_row() -> None:
     assert attic[:2] == ["attic", "disabled"]
     assert " ".join(broker) == "broker localhost:1883 not connected 1,234 waiting in the outbox 1 refused"
     assert " ".join(model) == "model yolox-nano openvino f32 7.0 ms"
+
+
+def test_frames_saved_stand_apart_from_those_lost_and_only_where_there_are_any() -> None:
+    porch, yard, _ = SNAPSHOT.cameras
+    title, first, second, *_ = drawn(replace(SNAPSHOT, cameras=(replace(porch, still=67_890), yard)))
+    assert " ".join(title) == "camera state size fps in inferred/s still dropped age p50 open events"
+    assert " ".join(first) == "porch online 1280x720 25.0 5.0 67,890 12,345 84 ms 2"
+    assert second[4:] == ["–", "–", "–", "0", "–", "0"]  # noqa: RUF001  the table's dash
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from streamer.capture.base import Delivery, Grab, Source, SourceSpec
+from streamer.core.clock import FakeClock
+from streamer.core.errors import EndOfStream, LostReason, SourceError
+from streamer.core.frame import Frame, Picture, PixelFormat
+from streamer.motion.gate import MotionGate, MotionPlan
+from streamer.pipeline.backoff import Backoff
+from streamer.pipeline.cadence import Cadence
+from streamer.pipeline.capture_loop import Capture, CapturePlan
+from streamer.pipeline.frames import FrameQueue, Lane
+from streamer.pipeline.gated import Gated, GatePlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamer.capture.base import DropCause
+    from streamer.pipeline.messages import Still
+
+S = 1_000_000_000
+
+
+class StillCamera:
+    """Gives the same picture ten times a second, for so many seconds."""
+
+    live = True
+
+    def __init__(self, begin_s: float, seconds: float, end: Exception) -> None:
+        plane = np.full((90, 160), 80, np.uint8)
+        self._picture = Picture(format=PixelFormat.GRAY, planes=(plane,), width=160, height=90)
+        self._times = iter(range(round(begin_s * S), round((begin_s + seconds) * S), S // 10))
+        self._end = end
+
+    def read(self) -> Grab:
+        for captured_ns in self._times:
+            return Grab(picture=self._picture, captured_ns=captured_ns)
+        raise self._end
+
+    def close(self) -> None:
+        pass
+
+
+class NotingQueue(FrameQueue):
+    """Takes everything, and notes when."""
+
+    def __init__(self) -> None:
+        super().__init__({"cam": Lane.NEWEST}, lambda _camera, _cause: None)
+        self.offered: list[tuple[int, float]] = []
+
+    def offer(self, frame: Frame, timeout_s: float = 1.0) -> bool:
+        self.offered.append((frame.info.connection, frame.info.captured_ns / S))
+        return super().offer(frame, timeout_s)
+
+
+def watch(cameras: list[StillCamera], *, settled: bool) -> tuple[NotingQueue, list[Still], Counter[str]]:
+    lane, counts = NotingQueue(), Counter[str]()
+    stills: list[Still] = []
+    waiting, stop = list(cameras), threading.Event()
+
+    def opened(spec: SourceSpec, *, stopping: Callable[[], bool], dropped: Callable[[DropCause, int], None]) -> Source:
+        assert spec.camera == "cam"
+        assert not stopping()
+        assert callable(dropped)
+        if not waiting:
+            stop.set()
+            raise EndOfStream
+        return waiting.pop(0)
+
+    plan = CapturePlan(
+        spec=SourceSpec(camera="cam", url="x", delivery=Delivery.NEWEST),
+        finite=False,
+        open_source=opened,
+        cadence=Cadence(5),
+        backoff=Backoff(random.Random(1)),
+        frames=lane,
+        changed=lambda _change: None,
+        count=lambda name, n: counts.update({name: n}),
+        seen=lambda _frame: None,
+        gate=Gated(
+            GatePlan(gate=MotionGate(MotionPlan()), settled_ns=lambda: 2**62 if settled else -1, still=stills.append)
+        ),
+    )
+    Capture(plan, clock=FakeClock(), stop=stop, beat=lambda: None).loop()
+    return lane, stills, counts
+
+
+def test_frames_of_a_still_scene_are_saved_counted_and_told_of() -> None:
+    lane, stills, counts = watch([StillCamera(100, 30, EndOfStream())], settled=True)
+
+    assert len(lane.offered) == 25 + 2  # the first five seconds, and two heartbeats
+    assert counts["decoded"] == 300
+    assert counts["still"] == 150 - len(lane.offered)
+    times = [still.info.captured_ns / S for still in stills]
+    assert all(0.5 <= later - earlier <= 0.81 for earlier, later in itertools.pairwise(times))
+    assert len(times) >= 40
+
+
+def test_nothing_is_saved_while_something_is_uncertain() -> None:
+    lane, stills, counts = watch([StillCamera(100, 20, EndOfStream())], settled=False)
+
+    assert len(lane.offered) == 100
+    assert stills == []
+    assert counts["still"] == 0
+
+
+def test_a_new_connection_is_a_new_scene() -> None:
+    lost = SourceError(LostReason.FROZEN, "no packets")
+    lane, _, _ = watch([StillCamera(100, 8, lost), StillCamera(109, 8, EndOfStream())], settled=True)
+
+    assert sum(connection == 0 for connection, _ in lane.offered) == 25
+    assert sum(connection == 1 for connection, _ in lane.offered) == 25
