@@ -6,14 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
+from tiny_classifier import write_classifier
 
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.catalogue import Catalogue, Entry, MissingWeightsError, cache_folder, open_catalogue
 from streamer.infer.heads import HEADS
 from streamer.infer.recognise import load_spec
 from streamer.infer.sidecar import load_sidecar
-from streamer.infer.spec import Task
+from streamer.infer.spec import Fit, Task
 
+KNOWN = open_catalogue({})
 SHA = "ab" * 32
 SIDECAR = f"file: small.onnx\nurl: https://example.org/s.onnx\nbytes: 9\nsha256: {SHA}\nlicence: MIT\n"
 
@@ -162,3 +164,19 @@ def test_the_cache_folder_of_an_installation(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr("streamer.infer.catalogue._CHECKOUT", tmp_path)
     assert cache_folder({"CACHE_DIRECTORY": "/var/cache/streamer:/var/cache/more"}) == Path("/var/cache/streamer")
     assert cache_folder({}).name == "streamer"
+
+
+@pytest.mark.parametrize("name", [name for name in KNOWN.names() if KNOWN.entry(name).sidecar.task == "classify"])
+def test_each_classifier_is_known_well_enough_to_be_used(name: str, tmp_path: Path) -> None:
+    said = KNOWN.entry(name)
+    text = "".join(
+        line for line in said.path.read_text().splitlines(keepends=True) if not line.startswith(("sha256:", "bytes:"))
+    )
+    (tmp_path / f"{name}.yaml").write_text(text)
+    nhwc = name == "efficientnet-lite4"
+    shape = (1, 224, 224, 3) if nhwc else (1, 3, 224, 224)
+    write_classifier(tmp_path / said.file_name, classes=1000, shape=shape, nhwc=nhwc)
+    spec = load_spec(str(tmp_path / f"{name}.yaml"), task=Task.CLASSIFY)
+    assert (spec.labels[0], len(spec.labels)) == ("tench", 1000)
+    assert (spec.input.hw, spec.input.fit, spec.input.resize) == ((224, 224), Fit.CROP, 256)
+    assert spec.input.std[0] in (0.229, 128.0)

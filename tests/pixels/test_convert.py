@@ -204,3 +204,18 @@ def test_planes_against_bgr_on_real_pictures(shared_data: Path, name: str, mean:
     difference = np.abs(off[0] - off[1])
     assert difference.mean() < mean
     assert np.percentile(difference, 99) < p99
+
+
+def test_a_classifiers_pictures_are_shrunk_by_averages() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 200  # of four samples two are seen, of averages all
+    for area, expected in ((False, {0, 200, 100}), (True, {100})):
+        canvases = Canvases(hw=(16, 16), order=PixelFormat.BGR, place=stretch, pad=0, max_batch=1, area=area)
+        (canvas,), _ = canvases.fill([picture_of_bgr(stripes)])
+        assert set(np.unique(canvas).tolist()) <= expected
+    small = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    grown = []
+    for area in (False, True):  # where a side grows there is nothing to average
+        canvases = Canvases(hw=(16, 16), order=PixelFormat.BGR, place=stretch, pad=0, max_batch=1, area=area)
+        grown.append(canvases.fill([picture_of_bgr(small)])[0].copy())
+    assert (grown[0] == grown[1]).all()

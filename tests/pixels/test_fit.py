@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.pixels.fit import HW, Place, crop, letterbox, letterbox_topleft, stretch
+from streamer.pixels.fit import HW, Place, crop, letterbox, letterbox_topleft, stretch, stretch_crop
 
 sides = st.integers(1, 5000)
 sizes = st.tuples(sides, sides)
@@ -32,6 +34,21 @@ ALL = [letterbox, letterbox_topleft, stretch, crop]
 def test_placements_known_by_hand(place: Place, frame_hw: HW, canvas_hw: HW, size_hw: HW, top: int, left: int) -> None:
     placement = place(frame_hw, canvas_hw)
     assert (placement.size_hw, placement.top, placement.left) == (size_hw, top, left)
+
+
+@pytest.mark.parametrize(
+    ("place", "frame_hw", "size_hw", "top", "left"),
+    [
+        (partial(crop, resize=256), (720, 1280), (256, 455), -16, -116),  # 115.5: to the even
+        (partial(crop, resize=256), (1280, 720), (455, 256), -116, -16),
+        (partial(crop, resize=200), (720, 1280), (224, 398), 0, -87),  # the canvas is covered in any case
+        (partial(stretch_crop, resize=256), (720, 1280), (256, 256), -16, -16),
+    ],
+)
+def test_the_centre_may_be_cut_out_of_more(place: Place, frame_hw: HW, size_hw: HW, top: int, left: int) -> None:
+    placement = place(frame_hw, (224, 224))
+    assert (placement.size_hw, placement.top, placement.left) == (size_hw, top, left)
+    assert placement.on_canvas == (slice(0, 224), slice(0, 224))
 
 
 @given(frame_hw=sizes, canvas_hw=canvases)
