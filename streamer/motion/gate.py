@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 
 from streamer.core.clock import NS_PER_S
-from streamer.pixels.luma import small_luma
+from streamer.pixels.luma import luma_hw, small_luma
 
 from .background import Background
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from streamer.core.frame import Picture
 
-_LONGER_SIDE = 160  # cells: at 1080p each is 12 px wide; an object that a network finds covers several
+_MOST_CELLS = 160  # along the longer side: at 1080p each is 12 px wide; an object that a network finds covers several
 _LOOKS_EVERY_NS = NS_PER_S // 10 - NS_PER_S // 200  # ten looks a second are enough to catch what runs; less jitter
 _NEW_SCENE_NS = 5 * NS_PER_S  # what a camera shows first is looked at for so long, whether or not it moves
 _GAP_NS = 30 * NS_PER_S  # a stream that stood still for longer, or whose time jumped back, shows a new scene
@@ -57,7 +58,7 @@ class MotionGate:
     def __init__(self, plan: MotionPlan) -> None:
         self._plan = plan
         self._background: Background | None = None
-        self._hw = (0, 0)  # of the luma picture, cells
+        self._cell_px = 1  # width and height of a cell
         self._size = (0, 0)  # of the camera's pictures, px
         self._seen_ns = 0  # capture time of the last picture,
         self._looked_ns = 0  # of the last one compared with the background,
@@ -79,7 +80,7 @@ class MotionGate:
             return
         if passed_ns < _LOOKS_EVERY_NS:
             return
-        look = self._background.look(small_luma(picture, self._hw), passed_ns / NS_PER_S)
+        look = self._background.look(small_luma(picture, self._cell_px), passed_ns / NS_PER_S)
         self._looked_ns = captured_ns
         if look.moves:
             self._changed_ns = captured_ns
@@ -102,11 +103,11 @@ class MotionGate:
     def _begin(self, picture: Picture, captured_ns: int) -> None:
         """Take the scene as it is for the usual one, and look at it for a while."""
         self._size = (picture.width, picture.height)
-        shrunk = min(1.0, _LONGER_SIDE / max(self._size))
-        self._hw = max(1, round(picture.height * shrunk)), max(1, round(picture.width * shrunk))
+        self._cell_px = math.ceil(max(self._size) / _MOST_CELLS)
+        hw = luma_hw(picture.width, picture.height, self._cell_px)
         self._background = Background(
-            small_luma(picture, self._hw),
-            watched_cells(self._hw, self._plan.masks),
+            small_luma(picture, self._cell_px),
+            watched_cells(hw, self._plan.masks),
             contrast=4 ** (0.5 - self._plan.sensitivity),
         )
         self._looked_ns = self._changed_ns = captured_ns

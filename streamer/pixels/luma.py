@@ -16,17 +16,25 @@ if TYPE_CHECKING:
 
     from .fit import HW
 
-_ROWS_PER_CELL = 3  # rows averaged into one, where there are more: a quarter of the cost of them all at 1080p
+_ROWS_PER_CELL = 3  # at least so many are averaged into one: a quarter of the cost of them all at 1080p
 
 
-def small_luma(picture: Picture, hw: HW) -> NDArray[np.uint8]:
-    """Return the luma, (H, W) of `hw`, each the mean of the pixels that it covers; levels as the decoder gave them.
+def luma_hw(width: int, height: int, cell_px: int) -> HW:
+    """Return how many whole cells a picture has."""
+    return max(1, height // cell_px), max(1, width // cell_px)
 
-    Averaging takes the noise away that single pixels have. Of many rows some are enough for that.
+
+def small_luma(picture: Picture, cell_px: int) -> NDArray[np.uint8]:
+    """Return the luma, (H, W) of `luma_hw`, each the mean of `cell_px` pixels each way; levels as they were decoded.
+
+    Averaging takes the noise away that single pixels have; of many rows some are enough for that. Pixels beside the
+    last whole cell are left out: a size that is no whole multiple would take four times as long.
     """
     plane: Any = picture.planes[0]
-    step = max(1, picture.height // hw[0] // _ROWS_PER_CELL)
-    small = cv2.resize(plane[::step], hw[::-1], interpolation=cv2.INTER_AREA)
+    rows, columns = luma_hw(picture.width, picture.height, cell_px)
+    step = max(n for n in range(1, cell_px + 1) if cell_px % n == 0 and (n == 1 or cell_px // n >= _ROWS_PER_CELL))
+    whole = plane[: rows * cell_px : step, : columns * cell_px]
+    small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
     match picture.format:
         case PixelFormat.BGR:
             small = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
