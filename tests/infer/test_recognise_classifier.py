@@ -58,6 +58,8 @@ def best(spec: ModelSpec, *colour: int) -> tuple[str, Any]:
         (("Sigmoid",), Activation.NONE, SIGMOID_OF_4),
         (("Share",), Activation.NONE, SOFTMAX_OF_4),  # a softmax spelled out: its values tell
         (("Neg", "Neg"), Activation.SOFTMAX, SOFTMAX_OF_4),  # values beyond 1 tell
+        (("Sum",), Activation.SOFTMAX, SOFTMAX_OF_4),  # a sum of logits
+        (("Softmax", "Mean"), Activation.NONE, SOFTMAX_OF_4),  # a mean of probabilities
     ],
 )
 def test_scores_are_told_from_logits(path: Path, last: Sequence[str], activation: Activation, score: float) -> None:

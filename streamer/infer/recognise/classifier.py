@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -198,7 +199,7 @@ def _scoring(layers: Layers, labels: tuple[str, ...], scores: Scores) -> Scoring
         raise layer.fault(f"{layer.where}: threshold goes with classes that are judged each for itself (sigmoid) only")
     if not multi_label:
         return Scoring(activation=scores.activation, thresholds=(), reason=scores.reason)
-    by_name = {canonical(name): score for name, score in said.items()} if hasattr(said, "items") else {}
+    by_name = {canonical(name): score for name, score in said.items()} if isinstance(said, Mapping) else {}
     unknown = [name for name in by_name if name not in map(canonical, labels)]
     if unknown:
         raise layer.fault(f"{layer.where}: threshold: {unknown[0]!r} is no class of the model")

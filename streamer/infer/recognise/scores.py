@@ -31,9 +31,13 @@ _SOFTMAX = {"Softmax", "QLinearSoftmax"}
 _SIGMOID = {"Sigmoid", "QLinearSigmoid", "HardSigmoid"}
 # After these a number can be any: it is no score yet. Softmax of logarithms of probabilities gives them back.
 _LOGITS = {
-    "Gemm", "MatMul", "Add", "Conv", "GlobalAveragePool", "AveragePool", "ReduceMean", "BatchNormalization",
-    "LogSoftmax", "FusedGemm", "FusedMatMul", "FusedConv", "MatMulInteger", "ConvInteger", "QGemm", "QLinearMatMul",
-    "QLinearConv", "QLinearAdd", "QLinearGlobalAveragePool",
+    "Gemm", "MatMul", "Conv", "BatchNormalization", "LogSoftmax", "FusedGemm", "FusedMatMul", "FusedConv",
+    "MatMulInteger", "ConvInteger", "QGemm", "QLinearMatMul", "QLinearConv",
+}  # fmt: skip
+# So it is after these, unless probabilities are what they sum up: several networks' mean.
+_SUMS = {
+    "Add", "Sum", "Mean", "ReduceMean", "AveragePool", "GlobalAveragePool", "QLinearAdd", "QLinearAveragePool",
+    "QLinearGlobalAveragePool",
 }  # fmt: skip
 _SUM_ERROR = 1e-3
 _HALF_SUM_ERROR = 1e-2  # a thousand scores of half precision
@@ -65,8 +69,11 @@ def read_scores(
     if columns is None or applied is None:
         answers = _answers(facts, output, seen)
         columns = answers.shape[1]
-        applied = applied or _kind_of(answers, half=output.dtype == "float16")
-        last = last if _kind(last) else "values on two pictures"
+        if applied is None:
+            applied = _kind_of(answers, half=output.dtype == "float16")
+            last = f"values on two pictures, after {last or 'an operation that is not known'}"
+            if applied is None and made.operation in _SUMS:
+                applied = Activation.NONE
     if said is not None:
         if applied is Activation.NONE and said == "none":
             raise layer.fault(
@@ -79,14 +86,14 @@ def read_scores(
                 "write none, or leave it out"
             )
         each = said == "sigmoid" if said != "none" else None if applied is None else applied is Activation.SIGMOID
-        return Scores(columns, Activation(said), each, layer.where)
+        return Scores(columns, Activation(said), each, f"so says {layer.where}")
     return _decided(facts, output, applied=applied, columns=columns, last=str(last))
 
 
 def _decided(facts: OnnxFacts, output: Port, *, applied: Activation | None, columns: int, last: str) -> Scores:
     if applied is None:
         raise BackendError(
-            f"{facts.path}: it can't be told whether its output {output} holds probabilities ({last} leaves it open); "
+            f"{facts.path}: it can't be told whether its output {output} holds probabilities ({last}); "
             "choose with --activation softmax, sigmoid (to be applied) or none (they are inside), or write "
             f"`activation:` in a sidecar {facts.path.with_suffix('.yaml').name}"
         )
