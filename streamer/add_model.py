@@ -160,6 +160,7 @@ def _decided(spec: ModelSpec) -> dict[str, Any]:
     seen = spec.input
     height, width = seen.hw
     ids: dict[str, Any] = {} if spec.ids is None else {"ids": _ids(spec.ids)}
+    anchors = {} if spec.anchors is None else {"anchors": [list(pair) for pair in spec.anchors]}
     aliases = {"aliases": dict(spec.aliases)} if spec.aliases else {}
     return {
         "file": spec.path.name,
@@ -167,6 +168,7 @@ def _decided(spec: ModelSpec) -> dict[str, Any]:
         **({"head": spec.head} if spec.scoring is None else _scoring(spec, spec.scoring)),
         "labels": next((name for name in LISTS if spec.labels == load_labels(name)), list(spec.labels)),
         **ids,
+        **anchors,
         **aliases,
         "size": height if height == width else [height, width],
         "color": seen.color.value,

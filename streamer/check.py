@@ -133,6 +133,7 @@ def spec_options(model: ModelSettings) -> SpecOptions:
         fit=model.fit,
         pad=model.pad,
         ids=model.ids,
+        anchors=model.anchors,
         look=model.look,
         resize=model.resize,
         activation=model.activation,

@@ -41,6 +41,14 @@ def _topic_name(value: str) -> str:
     return value
 
 
+def in_pairs(value: object) -> object:
+    """Take numbers two by two, as Darknet writes them; pairs stay as they are."""
+    if isinstance(value, list) and len(value) % 2 == 0 and not any(isinstance(item, list) for item in value):
+        return [value[i : i + 2] for i in range(0, len(value), 2)]
+    return value
+
+
+Px = Annotated[float, Field(gt=0, le=16384)]
 Ratio = Annotated[float, BeforeValidator(_ratio), Field(gt=0, allow_inf_nan=False)]
 PerChannel = Annotated[tuple[float, float, float], BeforeValidator(_each)]
 TopicName = Annotated[str, AfterValidator(_topic_name)]
@@ -59,6 +67,7 @@ class Sidecar(BaseModel):
     head: str | None = None
     labels: str | list[str] | None = None  # coco80, a file beside the sidecar, or the names
     ids: Literal["coco91"] | ClassId | list[ClassId] | None = None  # the network's own of each label; first, or each
+    anchors: Annotated[list[tuple[Px, Px]], BeforeValidator(in_pairs)] | None = None  # width, height, px of the input
     aliases: dict[str, TopicName] | None = None  # class -> its name in topics, for one that holds / + or #
     size: Side | tuple[Side, Side] | None = None  # px; two numbers are height, width
     color: str | None = Field(None, validation_alias=AliasChoices("color", "colour"))
@@ -109,6 +118,7 @@ class Sidecar(BaseModel):
             fit=self.fit,
             pad=self.pad,
             ids=self.ids,
+            anchors=self.anchors,
             look=self.look,
             resize=self.resize,
             activation=self.activation,

@@ -59,6 +59,7 @@ class SpecOptions:
     std: float | tuple[float, float, float] | None = None
     fit: str | None = None
     pad: int | None = None
+    anchors: Sequence[tuple[float, float]] | None = None  # width, height, px of the input; finest level first
     ids: str | int | Sequence[int] | None = None  # the network's own ids: `coco91`, that of the first class, or each
     look: str | None = None  # how pictures are prepared, in one word: `recognise/looks.py`
     resize: int | None = None  # px, the shorter side before the centre is cut out
@@ -127,6 +128,7 @@ class ModelSpec:
     decided_by: str  # options | sidecar | catalogue | metadata | companion | shapes | probe: what chose the head
     columns: int | None = None  # classes as the network counts them, background included; None: as many as labels
     ids: tuple[int, ...] | None = None  # the network's own id of each label; None: 0, 1, 2 ...
+    anchors: tuple[tuple[float, float], ...] | None = None  # width, height, px of the input; None: the family's
     aliases: Mapping[str, str] = field(default_factory=dict)  # class as `labels` spell it -> its name in topics
     scoring: Scoring | None = None  # of a classifier; None: a detector
 

@@ -93,6 +93,9 @@ class ModelSettings(Section):
     ids: values.Ids | None = Field(
         default=None, description="The network's own class ids: coco91, that of the first class, or a list."
     )
+    anchors: values.Anchors | None = Field(
+        default=None, description="Anchors of the model's own, width and height in px of the input, finest level first."
+    )
     size: values.InputHW | None = Field(default=None, description="Input size, px: one number or [height, width].")
     color: Literal["rgb", "bgr"] | None = Field(default=None, description="Order of the input's channels.")
     scale: values.Ratio | None = Field(

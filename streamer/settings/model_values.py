@@ -106,6 +106,16 @@ def _thresholds(value: object) -> float | dict[str, float]:
     return scores if isinstance(value, dict) else scores[""]
 
 
+def _anchors(value: object) -> tuple[tuple[float, float], ...]:
+    items = list(value) if isinstance(value, (list, tuple)) else []
+    flat = [side for item in items for side in (item if isinstance(item, (list, tuple)) else [item])]
+    numbers = [as_number(side) for side in flat]
+    if not numbers or len(numbers) % 2 or not all(number and number > 0 for number in numbers):
+        refuse("must be pairs of width and height in px of the input: [[10, 13], [16, 30]]")
+    sides = [float(number or 0.0) for number in numbers]
+    return tuple(zip(sides[::2], sides[1::2], strict=True))
+
+
 def _percent(value: object) -> float:
     number = as_number(value)
     if number is None or not 0 <= number <= 100:
@@ -148,6 +158,17 @@ Divisors = Annotated[
     BeforeValidator(_per_channel),
     AfterValidator(_divisors),
     _of_three({"type": "number", "exclusiveMinimum": 0}),
+]
+_pair: dict[str, object] = {
+    "type": "array",
+    "items": {"type": "number", "exclusiveMinimum": 0},
+    "minItems": 2,
+    "maxItems": 2,
+}
+Anchors = Annotated[
+    tuple[tuple[float, float], ...],
+    PlainValidator(_anchors),
+    WithJsonSchema({"type": "array", "minItems": 1, "items": _pair}),
 ]
 _id_schema: dict[str, object] = {"type": "integer", "minimum": 0, "maximum": 100_000}
 Ids = Annotated[

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from head_sample import spec_for
+from head_sample import HW, spec_for
 
+from streamer.core.errors import ConfigError
 from streamer.infer.heads import Candidates, family_of, open_head
-from streamer.infer.heads.darknet import YOLOV4
+from streamer.infer.heads.darknet import YOLOV3, YOLOV4
 from streamer.infer.heads.logits import logit, sigmoid
 from streamer.infer.signature import Port, Signature
 
@@ -390,3 +391,21 @@ def test_maps_of_the_wrong_sort_are_told() -> None:
     for grid in grids:
         grid[..., 4] = 3
     assert "more than half" in str(against("v7-raw", *grids))
+
+
+OWN = ((8.0, 9.0), (11.0, 12.0), (13.0, 14.0), *YOLOV3[1].anchors, *YOLOV3[2].anchors)
+
+
+def test_a_network_may_bring_anchors_of_its_own() -> None:
+    """A number 0 for width and height is the anchor itself: of the second one of the finest level, in cell 0, 0."""
+    spec = replace(spec_for("yolov3", 2, ("a", "b", "c")), anchors=OWN)
+    maps = [np.full((1, 3 * 7, HW[0] // s, HW[1] // s), -20, np.float32) for s in (8, 16, 32)]
+    maps[0][0, 7:14, 0, 0] = [0, 0, 0, 0, 9, 9, -9]
+    (found,) = open_head(spec)(maps, 0.5, 0.5)
+    np.testing.assert_allclose(found.boxes, [[4 - 5.5, 4 - 6, 4 + 5.5, 4 + 6]], atol=1e-4)
+
+
+def test_anchors_are_as_many_as_the_head_has() -> None:
+    spec = replace(spec_for("yolov3", 2, ("a", "b", "c")), anchors=OWN[:5])
+    with pytest.raises(ConfigError, match="anchors: 5 are given, head yolov3 has 6 or 9"):
+        open_head(spec)

@@ -186,3 +186,9 @@ def test_yolov2_names_its_kinds(model: Path) -> None:
     tiny = load(write_tiny(model, [Output("grid", flat(125, 13, anchors=5))], shape=NCHW),
                 labels=tuple(map(str, range(20))), head="yolov2-tiny-voc")  # fmt: skip
     assert tiny.input.scale == 1.0  # it divides by 255 itself
+
+
+def test_anchors_of_a_head_that_has_none_are_refused(tmp_path: Path) -> None:
+    path = write_tiny(tmp_path / "model.onnx", [Output("output0", np.zeros((1, 84, 8400), np.float32))])
+    with pytest.raises(ConfigError, match="anchors: head v8 has none"):
+        load_spec(str(path), options=SpecOptions(labels="coco80", anchors=((10, 13),)))

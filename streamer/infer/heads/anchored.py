@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from streamer.core.errors import ConfigError
 
 from .doubts import not_probabilities
 from .family import Reading
@@ -73,6 +76,31 @@ class AnchorHead:
             boxes, scores, class_ids = (np.concatenate(column) for column in zip(*parts, strict=True))
             result.append(suppress(boxes, scores, class_ids, iou=iou))
         return result
+
+
+def with_anchors(coding: Coding) -> Callable[[ModelSpec], AnchorHead]:
+    """Return what opens a head (`Family.open`), with anchors of a model's own where its spec has them."""
+    return lambda spec: AnchorHead(_own(coding, spec), hw=spec.input.hw, classes=spec.classes)
+
+
+def _own(coding: Coding, spec: ModelSpec) -> Coding:
+    """Return the coding with a spec's anchors, finest level first.
+
+    Raises:
+        ConfigError: there are too few or too many.
+    """
+    if spec.anchors is None:
+        return coding
+    counts = [sum(len(level.anchors) for level in levels) for levels in coding.grids]
+    grids = []
+    for levels, count in zip(coding.grids, counts, strict=True):
+        if count == len(spec.anchors):
+            given = iter(spec.anchors)
+            grids.append(tuple(replace(level, anchors=tuple(islice(given, len(level.anchors)))) for level in levels))
+    if not grids:
+        allowed = " or ".join(map(str, sorted(set(counts))))
+        raise ConfigError(f"anchors: {len(spec.anchors)} are given, head {spec.head} has {allowed}")
+    return replace(coding, grids=tuple(grids))
 
 
 def _decode(
@@ -151,7 +179,7 @@ def against_coding(coding: Coding) -> Callable[[Sequence[NDArray[np.float32]], M
     """Return what looks for numbers that this coding can't have written (`Family.against`)."""
 
     def against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:
-        grids = grids_of(outputs, coding.grids, hw=spec.input.hw, classes=spec.classes)
+        grids = grids_of(outputs, _own(coding, spec).grids, hw=spec.input.hw, classes=spec.classes)
         rows = np.concatenate([grid.reshape(-1, grid.shape[-1]) for grid, _ in grids])
         doubt = _against_scores(rows[:, 4:], coding.scores) or _against_boxes(rows[:, :4], coding)
         if doubt is None and follow_cells(grids[0][0]):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from streamer.infer.spec import ColorOrder, Fit
 
-from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding, read_maps
+from .anchored import Coding, Scores, Sizes, against_coding, read_maps, with_anchors
 from .family import Family, Look
 from .layouts import Layout, Level
 
@@ -41,7 +41,8 @@ YOLO_V3 = Family(
     needs="3 or 2 maps [B, 3*(5+C), h, w] of strides 8, 16, 32 or 16, 32, without sigmoid",
     look=DARKNET,
     read=read_maps("yolov3", _V3, (Layout.FLAT, Layout.FLAT_LAST), (Layout.SPLIT, Layout.SPLIT_LAST)),
-    open=lambda spec: AnchorHead(_V3, hw=spec.input.hw, classes=spec.classes),
+    open=with_anchors(_V3),
+    anchored=True,
     against=against_coding(_V3),
 )
 YOLO_V4 = Family(
@@ -49,7 +50,8 @@ YOLO_V4 = Family(
     needs="3 or 2 maps [B, 3*(5+C), h, w] of strides 8, 16, 32 or 16, 32, without sigmoid",
     look=STRETCHED,
     read=read_maps("yolov4", _V4, (Layout.FLAT, Layout.FLAT_LAST), (Layout.SPLIT, Layout.SPLIT_LAST)),
-    open=lambda spec: AnchorHead(_V4, hw=spec.input.hw, classes=spec.classes),
+    open=with_anchors(_V4),
+    anchored=True,
     against=against_coding(_V4),
 )
 ZOO = Family(
@@ -57,6 +59,7 @@ ZOO = Family(
     needs="3 maps [B, h, w, 3, 5+C] of strides 8, 16 and 32, boxes without and scores with sigmoid",
     look=DARKNET,
     read=read_maps("yolov4-zoo", _ZOO, (Layout.SPLIT_LAST,)),
-    open=lambda spec: AnchorHead(_ZOO, hw=spec.input.hw, classes=spec.classes),
+    open=with_anchors(_ZOO),
+    anchored=True,
     against=against_coding(_ZOO),
 )

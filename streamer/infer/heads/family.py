@@ -79,4 +79,5 @@ class Family:
     # What the raw outputs of one real picture say against it, in a few words; None: nothing does. They come in the
     # order of `Reading.outputs`, with the spec that they were asked for by.
     against: Callable[[Sequence[NDArray[np.float32]], ModelSpec], str | None] | None = None
+    anchored: bool = False  # whether `anchors` may be given
     ultralytics: bool = False  # one of those whose exporters write class names into the metadata

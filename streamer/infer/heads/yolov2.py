@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding, read_maps
+from .anchored import Coding, Scores, Sizes, against_coding, read_maps, with_anchors
 from .darknet import DARKNET, STRETCHED
 from .family import Family, Look, Reading
 from .layouts import Layout, Level
@@ -38,7 +38,8 @@ def _family(name: str, levels: tuple[Level, ...], look: Look) -> Family:
         needs="one map [B, 5*(5+C), h, w] of stride 32",
         look=look,
         read=lambda signature: [replace(r, sure=r.sure and not _is_azures(r)) for r in maps(signature)],
-        open=lambda spec: AnchorHead(coding, hw=spec.input.hw, classes=spec.classes),
+        open=with_anchors(coding),
+        anchored=True,
         against=against_coding(coding),
     )
 
@@ -63,6 +64,7 @@ AZURE = Family(
     needs="one map [B, 5*(5+C), h, w] of stride 32, as Azure Custom Vision's compact networks give it",
     look=STRETCHED,
     read=_read_azure,
-    open=lambda spec: AnchorHead(_AZURES, hw=spec.input.hw, classes=spec.classes),
+    open=with_anchors(_AZURES),
+    anchored=True,
     against=against_coding(_AZURES),
 )

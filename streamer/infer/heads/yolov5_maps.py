@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from .anchored import AnchorHead, Coding, Scores, Sizes, against_coding, read_maps
+from .anchored import Coding, Scores, Sizes, against_coding, read_maps, with_anchors
 from .darknet import YOLOV3, YOLOV3_TINY, YOLOV4
 from .family import ULTRALYTICS, Family, Reading
 from .final import is_rows
@@ -50,7 +50,8 @@ def _family(name: str, grids: tuple[tuple[Level, ...], ...], *, done: bool, usua
         + ("with sigmoid" if done else "without sigmoid"),
         look=ULTRALYTICS,
         read=read,
-        open=lambda spec: AnchorHead(coding, hw=spec.input.hw, classes=spec.classes),
+        open=with_anchors(coding),
+        anchored=True,
         against=against_coding(coding),
         ultralytics=name == "v5-raw",  # `--train` leaves the maps, and the names in the metadata
     )

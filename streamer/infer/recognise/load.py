@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical, topic_level
 from streamer.infer.catalogue import Catalogue, Entry, open_catalogue
-from streamer.infer.heads import FAMILIES, family_of
+from streamer.infer.heads import FAMILIES, family_of, open_head
 from streamer.infer.sidecar import load_sidecar
 from streamer.infer.signature import Signature
 from streamer.infer.spec import ModelSpec, SpecOptions, Task
@@ -140,7 +140,9 @@ class _Recognising:
         """Choose the head and join all that is known."""
         signature = _signature(self._facts, self._axes)
         choice = HeadChoice(self._facts, self._layers, metadata, signature).decide(self._against)
-        return self._spec(choice)
+        spec = self._spec(choice)
+        open_head(spec)  # what was said and does not fit it is said now
+        return spec
 
     def _against(self, reading: Reading) -> str | None:
         """Run the network once and return what speaks against a reading; names do not matter to that."""
@@ -179,7 +181,14 @@ class _Recognising:
             decided_by=choice.decided_by,
             columns=reading.columns,
             ids=None if choice.ids == tuple(range(reading.columns or -1)) else choice.ids,
+            anchors=self._anchors(reading.head),
         )
+
+    def _anchors(self, head: str) -> tuple[tuple[float, float], ...] | None:
+        said, layer = self._layers.first("anchors")
+        if said is not None and not family_of(head).anchored:
+            raise layer.fault(f"{layer.where}: anchors: head {head} has none")
+        return None if said is None else tuple(said)
 
 
 def _find(model: str, catalogue: Catalogue, task: Task | None) -> _Found:
