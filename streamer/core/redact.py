@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*:?//)(?P<user>[^/\s@:]*)(?::(?P<password>[^/\s]*))?@")
+_USERINFO = re.compile(r"(?P<scheme>(?:[a-zA-Z][a-zA-Z0-9+.-]*:?)?//)(?P<user>[^/\s@:]*)(?::(?P<password>[^/\s]*))?@")
 # Options of a query (`?pwd=`) or of a GStreamer element (`user-pw=`).
 _SECRET_OPTION = re.compile(
     r"(?i)\b([\w-]*(?:pass|pwd|pw|token|secret|auth|key|sig|credential)[\w-]*\s*=\s*)(\"[^\"]*\"|'[^']*'|[^&\s!;\"']+)"
 )
 # A raw slash or @ in a password: where the user part ends can't be told, so all of it goes.
-_RAW_AT = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*:?//)[^\s\"'@]*@(?P<rest>[^\s\"']*@)?")
-_REDACTED = re.compile(r"[A-Za-z0-9+.-]+:?//[^/\s@:]*(:\*\*\*)?@")
+_RAW_AT = re.compile(r"(?P<scheme>(?:[A-Za-z][A-Za-z0-9+.-]*:?)?//)[^\s\"'@]*@(?P<rest>[^\s\"']*@)?")
+_REDACTED = re.compile(r"[A-Za-z0-9+.-]*:?//[^/\s@:]*(:\*\*\*)?@")
 
 
 def redact(text: str) -> str:

@@ -86,6 +86,7 @@ def test_what_is_no_address_is_refused_without_repeating_it(text: object) -> Non
     "text",
     [
         "rtsp://user:hunter2@h/x",
+        "//user:hunter2@h/x",  # a file, or an address whose beginning is missing
         "rtsp://user:hun/ter2@h/hunter2@x",
         "rtsp://user:a@hunter2@h/x",
         "rtsp://:hunter2@h/x",
