@@ -60,6 +60,9 @@ SAMPLES = {
         lambda rng: (corners(rng, 1, ANCHORED_ROWS, 1), rng.random((1, ANCHORED_ROWS, 2))), ("boxes", "confs")
     ),
     "yolov3-nms": Sample(chosen_by_nms, ("boxes", "scores", "indices"), extras=("image_shape",)),
+    **dict.fromkeys(
+        ("indices-xyxy", "indices-yxyx", "indices-cxcywh"), Sample(chosen_by_nms, ("boxes", "scores", "indices"))
+    ),
     "yolox-logits": Sample(normal((1, 42, 7))),
     "v8-xyxy": Sample(
         lambda rng: (np.concatenate((64 * corners(rng, 1, 42), rng.random((1, 42, 2))), axis=2).transpose(0, 2, 1),)

@@ -60,6 +60,10 @@ SAMPLES = {
     ),
     "nms": Sample(separate, SEPARATE),
     "nms-normalized": Sample(lambda rng: (corners(rng, 1, 300), rng.random((1, 300)), ids(rng, 1, 300)), SEPARATE),
+    "end2end-normalized": Sample(
+        lambda rng: (np.concatenate((corners(rng, 1, 300), rng.random((1, 300, 1)), ids(rng, 1, 300, 1)), axis=2),)
+    ),
+    "argmax": Sample(lambda rng: (pixels(rng, 1, 42), rng.random((1, 42)), ids(rng, 1, 42)), SEPARATE),
     "mmdet": Sample(
         lambda rng: (np.concatenate((pixels(rng, 1, 100), rng.random((1, 100, 1))), axis=2), ids(rng, 1, 100)),
         ("dets", "labels"),

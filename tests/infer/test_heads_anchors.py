@@ -285,7 +285,8 @@ def test_yolov4_boxes_are_told_by_their_axis_of_one_or_by_name() -> None:
 
 def test_yolov3_nms_is_told_by_its_whole_numbers() -> None:
     boxes, scores, chosen = port((1, None, 4)), port((1, 80, None)), port((None, 3), dtype="int32")
-    assert readings("yolov3-nms", chosen, boxes, scores) == [(80, True, False)]
+    assert readings("indices-xyxy", chosen, boxes, scores) == [(80, True, False)]
+    assert readings("yolov3-nms", chosen, boxes, scores) == [(80, False, False)]  # it is told `image_shape`
     assert readings("yolov3-nms", boxes, scores, port((None, 3))) == []
     assert readings("yolov3-nms", boxes, scores) == []
 

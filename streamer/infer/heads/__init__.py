@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from streamer.core.errors import ConfigError
 
 from . import (
+    argmax,
     darknet,
     detection_output,
     detr,
@@ -52,6 +53,7 @@ FAMILIES: tuple[Family, ...] = (
     yolov6.FAMILY,
     v5.FAMILY,
     end2end.FAMILY,
+    end2end.NORMALIZED,
     separate.FAMILY,
     detr.FAMILY,
     detr.RFDETR,
@@ -61,6 +63,7 @@ FAMILIES: tuple[Family, ...] = (
     separate.EFFICIENT,
     separate.PLAIN,
     separate.FRACTIONS,
+    argmax.FAMILY,
     mmdet.FAMILY,
     rows7.FAMILY,
     rows7.YOLO_NAS,
@@ -93,6 +96,9 @@ FAMILIES: tuple[Family, ...] = (
     darknet.ZOO,
     yolov4_boxes.FAMILY,
     yolov3_nms.FAMILY,
+    yolov3_nms.XYXY,
+    yolov3_nms.YXYX,
+    yolov3_nms.CXCYWH,
     yolov2.YOLO_V2,
     yolov2.YOLO_V2_VOC,
     yolov2.TINY,

@@ -11,7 +11,7 @@ from .base import Candidates
 from .doubts import in_pixels, negative_sides, not_probabilities
 from .family import IMAGENET, STRETCHED, Family, Numbering, Reading
 from .final import is_rows, same_rows
-from .grid import ANCHOR_FREE, ANCHORED, has_rows
+from .grid import each_cell
 from .logits import sigmoid
 from .nms import MAX_KEPT, corners, sound
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Activation = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # from one picture's logits (Q, C) to scores
 
-_MOST_QUERIES = 900  # of DINO; 100 or 300 as a rule
+_MOST_QUERIES = 1000  # 100 or 300 as a rule, 900 of DINO
 _COCO = 80  # classes, as RT-DETR and D-FINE count them
 _COCO91 = 91  # as RF-DETR and Deformable DETR do
 _BUSY = 0.25  # a score that most queries of a network with a sigmoid never reach: they find nothing
@@ -87,14 +87,15 @@ def _is_pair(classes: Port, boxes: Port) -> bool:
 
 
 def _queries(pair: tuple[Port, Port], signature: Signature) -> bool:
-    """Whether it has rows as queries are counted, not as the cells of a grid are, and no other stride has more."""
+    """Whether nobody's rows are queries: not as many as a grid has cells, and no other stride has more."""
     if sum(is_rows(port) and port.shape[2] == 4 for port in signature.outputs if port is not pair[0]) > 1:
         return False
-    rows = pair[0].shape[1] or pair[1].shape[1]
-    if rows is None:
-        return True
-    cells = has_rows(rows, signature.hw, ANCHOR_FREE) or has_rows(rows, signature.hw, ANCHORED, each=3)
-    return rows <= _MOST_QUERIES and not cells
+    rows = _rows(pair)
+    return rows is None or not each_cell(rows, signature.hw)
+
+
+def _rows(pair: tuple[Port, Port]) -> int | None:
+    return pair[0].shape[1] or pair[1].shape[1]
 
 
 def _readings(
@@ -113,8 +114,8 @@ def _readings(
     for pair in pairs:
         columns = pair[0].shape[2] or 0
         if columns > (numbering is not Numbering.ZERO):
-            usual = named_by != "nobody" or _queries(pair, signature)
-            certain = usual and sure(columns, named_by)
+            few = (_rows(pair) or 0) <= _MOST_QUERIES
+            certain = few and (named_by != "nobody" or _queries(pair, signature)) and sure(columns, named_by)
             found.append(Reading(head=head, outputs=pair, columns=columns, numbering=numbering, sure=certain))
     return found
 

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streamer.infer.agreement import iou_of
+
 from .base import Candidates
 from .nms import MAX_KEPT, sound
+
+_SEEN = 0.3  # a score that only what is really there reaches
+_FAINT = 0.1  # a score that what surrounds the best box of an object reaches
+_MOST_SEEN = 200  # boxes that are compared with each other, the best
+_SAME = 0.8  # IoU of two boxes that NMS would not have left
+_NEAR = 0.5  # IoU of two boxes, one of which it would have removed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +52,40 @@ def final_boxes(
         scores=np.minimum(scores[best], np.float32(1)),
         class_ids=np.rint(ids[passed[best]]).astype(np.int32),
     )
+
+
+def not_suppressed(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], ids: NDArray[np.float32], *, crowd: int = 2
+) -> str | None:
+    """Say that some object is found several times over, as it is before NMS.
+
+    Args:
+        boxes: (N, 4) x1 y1 x2 y2.
+        scores: (N,).
+        ids: (N,) class ids.
+        crowd: how many boxes of one object are too many.
+    """
+    most = _most_of_one(boxes, scores, ids, seen=_SEEN, same=_SAME)
+    return f"one object is found {most} times: NMS is not inside" if most >= crowd else None
+
+
+def suppressed(boxes: NDArray[np.float32], scores: NDArray[np.float32], ids: NDArray[np.float32]) -> str | None:
+    """Say that each object is found once only, as it is after NMS; arguments as of `not_suppressed`."""
+    if not (scores > _SEEN).any() or _most_of_one(boxes, scores, ids, seen=_FAINT, same=_NEAR) != 1:
+        return None
+    return "each object is found once: NMS is inside already"
+
+
+def _most_of_one(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], ids: NDArray[np.float32], *, seen: float, same: float
+) -> int:
+    """Return how many boxes the object has that has most of them; 0: nothing is seen."""
+    passed = np.flatnonzero((scores > seen) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+    best = passed[np.argsort(-scores[passed], kind="stable")[:_MOST_SEEN]]
+    # Some networks fill up with copies of one row: what is the same to the last bit counts once.
+    found = np.unique(np.column_stack((ids[best], boxes[best])), axis=0)
+    alike = (iou_of(found[:, 1:], found[:, 1:]) > same) & (found[:, :1] == found[:, 0])
+    return int(alike.sum(axis=1).max(initial=0))
 
 
 def other_columns(rows: NDArray[np.float32], columns: int) -> str | None:

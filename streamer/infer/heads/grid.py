@@ -30,6 +30,11 @@ def has_rows(
     return rows is None or any(rows == each * count_cells(input_hw, strides) for strides in stride_sets)
 
 
+def each_cell(rows: int, input_hw: tuple[int, int]) -> bool:
+    """Whether these are rows for all cells of a network of any kind, not the best of them."""
+    return has_rows(rows, input_hw, ANCHOR_FREE) or has_rows(rows, input_hw, ANCHORED, each=3)
+
+
 def cells(input_hw: tuple[int, int], strides: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return each cell's column and row (A, 2) and its stride in px (A, 1), row-major, finest stride first."""
     height, width = input_hw

@@ -9,7 +9,8 @@ import numpy as np
 
 from .doubts import in_pixels, normalised, not_corners, not_probabilities, not_whole
 from .family import STRETCHED, ULTRALYTICS, Family, Reading
-from .final import final_boxes, id_bound, is_float, same_rows
+from .final import final_boxes, id_bound, is_float, not_suppressed, same_rows
+from .grid import each_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 _SIZES = "orig_target_sizes"  # RT-DETR and its kin are told the size of the picture that boxes are wanted for
 _OTHERS = ("detection_", "detected_")  # TensorFlow and Azure, whose boxes and classes are others
 _ZOO = "bboxes"  # of the Model Zoo's SSD, which counts its classes from 1: unless its numbers say otherwise
-_EFFICIENT = "num_dets"  # how the plug-in and all who have replaced it count; its boxes are px
+_EFFICIENT = (
+    "num_dets"  # how the plug-in and all who have replaced it count; its boxes are px: unless its numbers say otherwise
+)
+_MOST_FINAL = 1000  # boxes that NMS leaves at most; 100 or 300 as a rule
 
 
 class SeparateHead:
@@ -55,7 +59,7 @@ def _valid_rows(
         yield boxes[:n], scores[:n], ids[:n]
 
 
-def _sets(signature: Signature) -> Iterator[tuple[Port, ...]]:
+def box_sets(signature: Signature) -> Iterator[tuple[Port, ...]]:
     """Find boxes, scores and classes, and the count if there is one."""
     ports = signature.outputs
     counts = [p for p in ports if _is_count(p)]
@@ -86,12 +90,23 @@ def _reader(head: str, sure: Callable[[tuple[Port, ...], bool], bool]) -> Callab
                 head=head,
                 outputs=ports,
                 sure=not ports[0].name.startswith(_OTHERS) and sure(ports, _SIZES in signature.extras),
-                rare=head == "nms-normalized" and ports[0].name == _ZOO,
+                rare=(head == "nms-normalized" and _others(ports)) or _cells(ports[0], signature),
             )
-            for ports in _sets(signature)
+            for ports in box_sets(signature)
         ]
 
     return read
+
+
+def _others(ports: tuple[Port, ...]) -> bool:
+    """Whether these are as a rule another family's."""
+    return ports[0].name == _ZOO or any(port.name == _EFFICIENT for port in ports)
+
+
+def _cells(boxes: Port, signature: Signature) -> bool:
+    """Whether there is a row for each cell of a grid, and far more of them than NMS leaves."""
+    rows = boxes.shape[1]
+    return rows is not None and rows > _MOST_FINAL and each_cell(rows, signature.hw)
 
 
 def _read_efficient(signature: Signature) -> list[Reading]:
@@ -110,6 +125,14 @@ def _against_px(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str 
     return _against(outputs, spec, fractions=False)
 
 
+def _against_suppressed(
+    outputs: Sequence[NDArray[np.float32]], spec: ModelSpec, *, fractions: bool = False
+) -> str | None:
+    """Ask for NMS too, which queries do without: now and then they find an object twice."""
+    doubts = (not_suppressed(*picture) for picture in _valid_rows(outputs))
+    return _against(outputs, spec, fractions=fractions) or next(filter(None, doubts), None)
+
+
 FAMILY = Family(  # RT-DETR, D-FINE and DEIM as their own exporters leave them
     name="rtdetr",
     needs="boxes [B, K, 4], scores [B, K] and labels [B, K]",
@@ -124,7 +147,7 @@ EFFICIENT = Family(  # EfficientNMS and what stands for it in plain ONNX; YOLO-N
     look=ULTRALYTICS,
     read=_read_efficient,
     open=lambda spec: SeparateHead(spec, fractions=False),
-    against=_against_px,
+    against=_against_suppressed,
 )
 PLAIN = Family(
     name="nms",
@@ -132,15 +155,13 @@ PLAIN = Family(
     look=ULTRALYTICS,
     read=_reader("nms", lambda ports, told_size: not told_size and len(ports) == 3),
     open=lambda spec: SeparateHead(spec, fractions=False),
-    against=_against_px,
+    against=_against_suppressed,
 )
 FRACTIONS = Family(
     name="nms-normalized",
     needs="boxes [B, K, 4] in fractions of the picture, scores [B, K] and classes [B, K]",
     look=STRETCHED,
-    read=_reader(
-        "nms-normalized", lambda ports, told_size: not told_size and all(port.name != _EFFICIENT for port in ports)
-    ),
+    read=_reader("nms-normalized", lambda _, told_size: not told_size),
     open=lambda spec: SeparateHead(spec, fractions=True),
-    against=lambda outputs, spec: _against(outputs, spec, fractions=True),
+    against=lambda outputs, spec: _against_suppressed(outputs, spec, fractions=True),
 )
