@@ -48,8 +48,8 @@ def bench(options: Options, *, as_json: bool, compare: Path | None, out: TextIO)
     """
     check_options(options)
     _check_measure(options)
-    check_model(options)
     earlier = None if compare is None else load_report(compare)
+    check_model(options)
     try:
         with (
             _stopped_like_ctrl_c(),

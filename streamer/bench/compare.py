@@ -59,12 +59,13 @@ def load_report(path: Path) -> Report:
         report = json.loads(path.read_text("utf-8"))
     except OSError as exc:
         raise ConfigError(f"bench: --compare {path}: can't be read: {exc.strerror}") from exc
-    except ValueError:
+    except (ValueError, RecursionError):
         report = None
     if not isinstance(report, dict) or report.get("kind") != KIND:
         raise ConfigError(f"bench: --compare {path}: no result of `streamer bench --json`")
     if report.get("schema") != SCHEMA:
         raise ConfigError(f"bench: --compare {path}: made by another version of Streamer; its keys are not known here")
+    compare(report, report, file=str(path))  # what is missing in it is said before anything is measured
     return report
 
 
@@ -81,7 +82,7 @@ def compare(before: Report, now: Report, *, file: str) -> Comparison:
     """
     try:
         return Comparison(file, tuple(_differences(before, now)), tuple(_notes(before, now)), tuple(_rows(before, now)))
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (KeyError, TypeError, AttributeError, ValueError) as exc:
         raise ConfigError(f"bench: --compare {file}: not a whole result of `streamer bench --json` ({exc})") from exc
 
 

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamer.capture.base import Delivery, SourceSpec
+from streamer.capture.open import open_source
 from streamer.capture.record import record_scene
-from streamer.core.errors import ConfigError
+from streamer.core.errors import ConfigError, SourceError
 from streamer.infer.recognise import SpecOptions, load_spec
 from streamer.settings import load
 
@@ -166,6 +168,7 @@ def _of_file(options: Options, folder: Path, say: Callable[[str], None]) -> Subj
         facts: dict[str, Any] = {"name": "drawn scene", "width": 1280, "height": 720, "fps": 25}
     else:
         clip = options.file.absolute()
+        _refuse_no_recording(clip)
         with clip.open("rb") as file:
             head = file.read(_HASHED)
         digest = hashlib.sha256(head).hexdigest()
@@ -173,6 +176,20 @@ def _of_file(options: Options, folder: Path, say: Callable[[str], None]) -> Subj
     camera = {"source": str(clip), "frames": "every"}
     config = _write(options, folder, {"file": camera}, say)
     return Subject(kind="file", config=config, files={"file": clip}, facts=facts)
+
+
+def _refuse_no_recording(clip: Path) -> None:
+    """Say before anything is measured that a file gives no pictures.
+
+    Raises:
+        ConfigError: it can't be read, or is something else.
+    """
+    spec = SourceSpec(camera="file", url=str(clip), delivery=Delivery.EVERY)
+    try:
+        source = open_source(spec, stopping=lambda: False, dropped=lambda *_: None)
+    except SourceError as exc:
+        raise ConfigError(f"bench: --file {exc}") from exc
+    source.close()
 
 
 @contextmanager

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 _S = 1_000_000  # FFmpeg's times are in microseconds
 _ANY_CERTIFICATE = {"tls_verify": "0"}  # cameras sign their own; FFmpeg 9 refuses that unless told
 _NO_BLOCKING = "+4"  # AVFMT_FLAG_NONBLOCK, for which FFmpeg's options have no name
+# What may be opened: FFmpeg's own guess makes a moving picture of any text (tty), and follows what a list of other files
+# names (concat, hls). These are recordings, bare streams of cameras, pictures, and series of pictures.
+_RECORDINGS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpegtsraw,mpeg,flv,live_flv,asf,asf_o,wtv,mxf,gxf,nut,ogg,ivf,dv,rm,nsv,nuv,pva,"
+    "pmp,ty,kux,ivr,smjpeg,cine,ser,mlv,r3d,dhav,luodat,lmlm4,ingenient,swf,yuv4mpegpipe,"
+    "h261,h263,h264,hevc,vvc,av1,obu,evc,m4v,mpegvideo,vc1,vc1test,mjpeg,mpjpeg,mjpeg_2000,cavsvideo,avs2,avs3,dirac,"
+    "dnxhd,gif,apng,jpegxl_anim,image2,image2pipe,jpeg_pipe,png_pipe,bmp_pipe,webp_pipe,tiff_pipe,j2k_pipe,jpegls_pipe,"
+    "jpegxl_pipe,pam_pipe,pbm_pipe,pgm_pipe,pgmyuv_pipe,ppm_pipe,qoi_pipe,exr_pipe,dpx_pipe"
+)
+_STREAMS = f"{_RECORDINGS},hls,aac,ac3,eac3,mp3,webvtt"  # a playlist of a server's own, and what else it holds
+_FILE = {"protocol_whitelist": "file", "format_whitelist": _RECORDINGS}
 _V4L2_KEYS = {"size": "video_size", "fps": "framerate", "format": "input_format"}
 
 
@@ -48,7 +59,7 @@ def openings(spec: SourceSpec) -> tuple[Opening, ...]:
         case SourceKind.FILE:
             path = unquote(urlsplit(spec.url).path) if spec.url.startswith("file:") else spec.url
             # The protocol is said, so that a name with a colon in it stays a name.
-            return (Opening(file=f"file:{path}", options={"protocol_whitelist": "file"}),)
+            return (Opening(file=f"file:{path}", options=dict(_FILE)),)
         case kind:
             raise ConfigError(f"{kind.value}: is not opened by FFmpeg")
 
@@ -88,6 +99,7 @@ def _http(spec: SourceSpec) -> Opening:
     options = {
         "analyzeduration": str(_S // 2),
         "fflags": "nobuffer",
+        "format_whitelist": _STREAMS,
         "timeout": str(round((spec.read_timeout_s + 1) * _S)),
     }
     if spec.url.lower().startswith("https:"):

@@ -36,6 +36,11 @@ _UNSTAMPED = {"mpjpeg", "mjpeg", "h264", "hevc"}  # what their demuxers say coun
 _OTHER_TRANSPORT = {errno.EPROTONOSUPPORT}  # the server does not offer TCP
 _OTHER_FORMAT = {errno.EINVAL, errno.EIO}  # the USB camera has no MJPEG
 
+_NO_VIDEO = {  # where FFmpeg tells by the first bytes what it is
+    SourceKind.FILE: "it holds no video; a text or a list of files is none: give the recording itself",
+    SourceKind.HTTP: "it gives no video; a page or a text is none: give the address of the stream itself",
+}
+
 
 def open_container(spec: SourceSpec, *, stopping: Callable[[], bool]) -> ContainerPackets:
     """Connect by FFmpeg.
@@ -58,6 +63,8 @@ def open_container(spec: SourceSpec, *, stopping: Callable[[], bool]) -> Contain
             waited_s = (time.monotonic_ns() - began_ns) / NS_PER_S
             timed_out = kind in (SourceKind.RTSP, SourceKind.HTTP) and waited_s >= 0.9 * spec.open_timeout_s
             lost = fault_at_opening(exc, address=address, named=has_host_name(spec.url), timed_out=timed_out)
+            if kind in _NO_VIDEO and exc.errno == errno.EINVAL:  # something else than what may be opened
+                lost = fault(LostReason.CODEC, address=address, detail=_NO_VIDEO[kind])
             again = exc.errno in (_OTHER_TRANSPORT if kind is SourceKind.RTSP else _OTHER_FORMAT)
         else:
             return _with_video(container, spec=spec, opening=opening, stopping=stopping)

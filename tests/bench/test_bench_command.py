@@ -106,7 +106,7 @@ def test_a_configuration_is_measured_and_nothing_of_its_users_is_touched(clip: P
     [
         (("--cameras", "0"), "bench: --cameras 0: allowed are 1 to 64\n"),
         (("--model", "no-such-model"), "no-such-model"),
-        (("--file", "README.md"), "bench: no frame was inferred; file: offline (codec)\n"),
+        (("--file", "README.md"), "README.md: Invalid data found when processing input\n"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_sentence(arguments: tuple[str, ...], said: str) -> None:

@@ -212,6 +212,11 @@ def test_a_file_of_another_version_or_cut_short(tmp_path: Path) -> None:
     del short["limits"]
     with pytest.raises(ConfigError, match="not a whole result"):
         compare(short, report(), file="x")
+    (tmp_path / "x").write_text(json.dumps(short))
+    with pytest.raises(ConfigError, match="not a whole result"):
+        load_report(tmp_path / "x")
+    (tmp_path / "x").write_text(json.dumps(report()))
+    assert load_report(tmp_path / "x") == report()
     with pytest.raises(ConfigError, match="can't be read"):
         load_report(tmp_path / "nowhere")
 

@@ -192,3 +192,23 @@ def test_real_recordings_are_read_to_their_last_picture(
     assert len(seen) == frames
     assert abs((seen[-1].captured_ns - seen[0].captured_ns) / 1e9 - span_s) < 0.15
     assert min(steps_ms(seen)) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("notes.txt", "A text that FFmpeg would draw, as a terminal does.\n" * 500),
+        ("notes", "\x1b[31mred\x1b[0m\n" * 500),
+        ("list.ffconcat", "ffconcat version 1.0\nfile other.mp4\n"),
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.ts\n#EXT-X-ENDLIST\n"),
+        ("words.srt", "1\n00:00:01,000 --> 00:00:02,000\nwords\n\n" * 50),
+        ("camera.sdp", "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\n"),
+    ],
+)
+def test_a_text_is_no_recording_nor_is_a_list_of_others(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    write_recording(tmp_path / "other.mp4", fps=10, frames=5)
+    write_recording(tmp_path / "other.ts", fps=10, frames=5)
+    with pytest.raises(SourceError, match=r"it holds no video|Invalid data") as caught:
+        read_all(tmp_path / name)
+    assert caught.value.reason is LostReason.CODEC

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -74,3 +77,30 @@ def test_a_wrong_password_is_a_login_fault() -> None:
         opened(server.url(userinfo="admin:hunter2"))
     assert caught.value.reason is LostReason.LOGIN
     assert "hunter2" not in str(caught.value)
+
+
+class _Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        page = b"<!DOCTYPE html>\n<title>Camera</title>\n<form>Please log in</form>\n" * 200
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(page)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
+        pass
+
+
+def test_a_page_in_the_streams_place_is_no_video() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with pytest.raises(SourceError, match="it gives no video") as caught:
+                opened(f"http://127.0.0.1:{server.server_port}/page.txt")
+        finally:
+            server.shutdown()
+            thread.join(5)
+    assert caught.value.reason is LostReason.CODEC
