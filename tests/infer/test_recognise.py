@@ -204,7 +204,6 @@ def test_an_option_that_contradicts_the_model_is_the_users_error(
     ("output", "metadata", "message"),
     [
         ((1, 60, 8400), ULTRALYTICS, "80 class names, .* v8 with 56 classes"),
-        ((1, 84, 8400), ULTRALYTICS | {"imgsz": "[416, 416]"}, "416 x 416, its input is 640 x 640"),
         ((1, 84, 3549), ULTRALYTICS, r"no head .* fits its output output0 \[1, 84, 3549\] at an input of 640x640"),
         ((1, 300, 6), ULTRALYTICS | {"end2end": "False"}, "80 class names, .* rtdetr-ultralytics with 2 classes"),
         ((1, 116, 8400), ULTRALYTICS | {"task": "segment"}, "its metadata says task 'segment'; allowed is detect"),
@@ -327,7 +326,7 @@ def test_weights_that_lie_elsewhere_and_are_missing_are_named(model: Path) -> No
     y = helper.make_tensor_value_info("output0", TensorProto.FLOAT, (1, 3, 64, 64))
     node = helper.make_node("MatMul", ["images", "weights"], ["output0"])
     save(model, helper.make_graph([node], "g", [x], [y], initializer=[value]))
-    with pytest.raises(BackendError, match=r"weights is missing beside it .*weights\.bin"):
+    with pytest.raises(BackendError, match=r"weights is missing beside it or cut off .*weights\.bin"):
         load(model)
 
 
@@ -498,3 +497,36 @@ def test_the_real_yolox_asks_and_is_then_understood(shared_data: Path) -> None:
 def test_a_classifier_is_not_taken_for_a_detector(shared_data: Path) -> None:
     with pytest.raises(BackendError, match="looks like a classifier"):
         load_spec(str(shared_data / "models" / "squeezenet1_1.onnx"))
+
+
+def test_a_size_in_metadata_speaks_of_the_training(model: Path) -> None:
+    write(model, (1, 84, 8400), metadata=ULTRALYTICS | {"imgsz": "[416, 416]"})
+    assert load(model).input.hw == (640, 640)  # the file's own axes are facts
+    shape = (1, 3, "height", "width")
+    write(model, (1, 84, "anchors"), shape=shape, metadata=ULTRALYTICS | {"imgsz": "[416, 416]"})
+    assert load(model, size=320).input.hw == (320, 320)
+
+
+@pytest.mark.parametrize(
+    ("output", "shape", "message"),
+    [
+        ((1, 84, 0), (1, 3, 640, 640), "all of its outputs are empty"),
+        ((1, 84, 8400), (1, 3, 0, 0), "its input images is empty"),
+        ((1, 84, 8400), (1, 3, 100_000, 100_000), "pictures of 100000x100000; allowed are 16384 px a side"),
+    ],
+)
+def test_what_can_hold_nothing_or_far_too_much_is_refused(
+    model: Path, output: tuple[int, ...], shape: tuple[int, ...], message: str
+) -> None:
+    write(model, output, shape=shape)
+    with pytest.raises(BackendError, match=message):
+        load(model, labels="coco80")
+
+
+@pytest.mark.parametrize(("ir", "opset"), [(99, 13), (8, 99)])
+def test_a_file_from_the_future_is_told_in_words(model: Path, ir: int, opset: int) -> None:
+    made = onnx.load(str(write(model, (1, 84, 8400))))
+    made.ir_version, made.opset_import[0].version = ir, opset
+    onnx.save(made, str(model))
+    with pytest.raises(BackendError, match="made for a newer ONNX than .*; export it with a lower opset$"):
+        load(model)

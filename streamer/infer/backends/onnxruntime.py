@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streamer.infer.spec import InputSpec
 
 PRECISIONS = ("f32",)
-_ERRORS_ONLY = 3  # ONNX Runtime's severity; its warnings about odd but valid models go to stderr otherwise
+_FATAL_ONLY = 4  # ONNX Runtime's severity: errors are raised, its own lines on stderr would stand twice
 
 
 class OnnxRuntimeBackend:
@@ -131,7 +131,7 @@ def send_nothing() -> None:
 def _session_options(options: BackendOptions) -> onnxruntime.SessionOptions:
     cores = options.threads or os.cpu_count() or 1
     chosen = onnxruntime.SessionOptions()
-    chosen.log_severity_level = _ERRORS_ONLY
+    chosen.log_severity_level = _FATAL_ONLY
     chosen.inter_op_num_threads = 1
     # Each running batch brings its own thread: for throughput, the pool's and those of two batches are all the cores.
     chosen.intra_op_num_threads = cores if options.latency else max(1, cores - STREAMS + 1)

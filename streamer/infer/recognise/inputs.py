@@ -27,6 +27,7 @@ _NONE, _ONES = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 DYNAMIC_BATCH = 8  # pictures at once when the file leaves it open
 _MOST_FIXED = 64  # pictures at once that a file may ask for
 DEFAULT_SIDE = 640  # px, of networks that leave their size open and say nothing of it
+_LARGEST = 16384  # px of a side; the picture alone then takes gigabytes
 _STEP = 32  # px, the coarsest stride of these families
 
 # Inputs beside the picture, by the names that their exporters give them: what each row says. The picture is always
@@ -123,7 +124,7 @@ def _picture(facts: OnnxFacts) -> tuple[Port, list[Port]]:
 def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...], *, default_hw: HW, step: int) -> HW:
     """Return (height, width): the file's own, or what is said where the file leaves it open."""
     for asked, layer in layers.all("size"):
-        if layer.source == "companion":  # it speaks of the training, not of this export
+        if layer.source in ("companion", "metadata"):  # they may speak of the training, not of this export
             continue
         hw = (asked, asked) if isinstance(asked, int) else tuple(asked)
         if any(own not in (None, side) for own, side in zip(sides, hw, strict=True)):
@@ -134,6 +135,10 @@ def _size(facts: OnnxFacts, layers: Layers, sides: tuple[int | None, ...], *, de
     asked, layer = layers.first("size")
     default = (asked, asked) if isinstance(asked, int) else (asked or default_hw)
     height, width = (side or default[i] for i, side in enumerate(sides))
+    if max(height, width) > _LARGEST:
+        raise BackendError(
+            f"{facts.path}: takes pictures of {hw_text((height, width))}; allowed are {_LARGEST} px a side"
+        )
     if None in sides:
         if height % step or width % step:
             blamed = "the default" if asked is None else layer.where

@@ -26,6 +26,9 @@ _TYPES = {
     "tensor(int32)": "int32",
     "tensor(bool)": "bool",
 }
+# ONNX Runtime has said these things in a different way in nearly each release.
+_WEIGHTS_ELSEWHERE = ("xternal data", "external_data", "xternal tensor", "get_file_length", "cannot get file size")
+_TOO_NEW = ("Unsupported model IR version", "till opset", "under development and support for this is limited")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,16 @@ def read_facts(path: Path, *, expected: str | None = None, advice: str = "") -> 
         session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # its errors share no other base class
         raise BackendError(f"{path}: {_reason(str(exc))}") from exc
+    empty = [_port(port) for port in session.get_inputs() if 0 in port.shape]
+    outputs = tuple(_port(port) for port in session.get_outputs() if 0 not in port.shape)
+    if empty or not outputs:
+        what = f"its input {empty[0].name} is" if empty else "all of its outputs are"
+        raise BackendError(f"{path}: {what} empty (an axis of length 0); export it anew")
     return OnnxFacts(
         path=path,
         sha256=sha256,
         inputs=tuple(_port(i) for i in session.get_inputs()),
-        outputs=tuple(_port(o) for o in session.get_outputs()),
+        outputs=outputs,
         metadata=dict(session.get_modelmeta().custom_metadata_map),
     )
 
@@ -110,9 +118,10 @@ def _reason(said: str) -> str:
         return "holds operators that only TensorRT can run; export it without the TensorRT NMS plug-in"
     if "rotobuf parsing failed" in said or "No graph was found" in said:
         return "is no ONNX file, or its download was cut off; compare its size and checksum"
-    # ONNX Runtime has said it in a different way in nearly each release.
-    if any(sign in said for sign in ("xternal data", "external_data", "get_file_length", "cannot get file size")):
-        return f"the file that holds its weights is missing beside it ({_plain(said)})"
+    if any(sign in said for sign in _WEIGHTS_ELSEWHERE):
+        return f"the file that holds its weights is missing beside it or cut off ({_plain(said)})"
+    if any(sign in said for sign in _TOO_NEW):
+        return "was made for a newer ONNX than ONNX Runtime reads here; export it with a lower opset"
     return f"can't be read by ONNX Runtime: {_plain(said)}"
 
 
