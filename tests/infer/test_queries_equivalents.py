@@ -171,6 +171,51 @@ def plain_fractions(graft: Graft) -> Outputs:
     return {"boxes": fractions(graft, boxes), "scores": scores, "classes": ids}
 
 
+def counted_fractions(graft: Graft) -> Outputs:
+    given = efficient_nms(graft)
+    return given | {"det_boxes": fractions(graft, given["det_boxes"])}
+
+
+def joined_fractions(graft: Graft) -> Outputs:
+    boxes, scores, ids = pixels(graft)
+    last = graft.reshape(graft.cast(ids, FLOAT), 1, 300, 1)
+    columns = (fractions(graft, boxes), graft.reshape(scores, 1, 300, 1), last)
+    return {"output": graft.add("Concat", *columns, axis=2)}
+
+
+def best_classes(graft: Graft) -> Outputs:
+    """What Qualcomm's exporter leaves to NMS outside: a row for each cell."""
+    best = graft.add("ReduceMax", graft.scores, axes=[2], keepdims=0)
+    ids = graft.cast(graft.add("ArgMax", graft.scores, axis=2, keepdims=0), TensorProto.UINT8)
+    return {"boxes": graft.xyxy, "scores": best, "class_idx": ids}
+
+
+def best_rows(graft: Graft) -> Outputs:
+    """The 300 best rows, as networks with NMS inside have them, but without NMS."""
+    given = best_classes(graft)
+    scores, order = graft.many("TopK", given["scores"], graft.const([300], np.int64), outputs=2)
+    order = graft.reshape(order, -1)
+    boxes = graft.add("Gather", given["boxes"], order, axis=1)
+    ids = graft.cast(graft.add("Gather", given["class_idx"], order, axis=1), FLOAT)
+    columns = (boxes, graft.reshape(scores, 1, 300, 1), graft.reshape(ids, 1, 300, 1))
+    return {"output": graft.add("Concat", *columns, axis=2)}
+
+
+def indices(order: str) -> Callable[[Graft], Outputs]:
+    """Return what ends with ONNX's NonMaxSuppression beside its own inputs, boxes in this order."""
+
+    def outputs(graft: Graft) -> Outputs:
+        turned = graft.add("Gather", graft.xyxy, graft.const([1, 0, 3, 2], np.int64), axis=2)
+        boxes = {"xyxy": graft.xyxy, "yxyx": turned, "cxcywh": graft.xywh}[order]
+        by_class = graft.add("Transpose", graft.scores, perm=[0, 2, 1])
+        limits = (graft.const([100], np.int64), graft.const([0.5]), graft.const([0.1]))
+        centres = int(order == "cxcywh")
+        chosen = graft.add("NonMaxSuppression", boxes, by_class, *limits, center_point_box=centres)
+        return {"boxes": boxes, "scores": by_class, "selected_indices": chosen}
+
+    return outputs
+
+
 def mmdet(graft: Graft) -> Outputs:
     boxes, scores, ids = pixels(graft)
     return {"dets": graft.add("Concat", boxes, graft.reshape(scores, 1, 300, 1), axis=2), "labels": ids}
@@ -223,6 +268,13 @@ CASES = {
     "NMS inside": Case("nms", plain),
     "NMS inside, all floats": Case("nms", plain_floats),
     "NMS inside, fractions": Case("nms-normalized", plain_fractions),
+    "a count, fractions": Case("nms-normalized", counted_fractions),
+    "rows in fractions": Case("end2end-normalized", joined_fractions),
+    "Qualcomm AI Hub": Case("argmax", best_classes),
+    "the best rows before NMS": Case("argmax", best_rows),
+    "indices, x first": Case("indices-xyxy", indices("xyxy")),
+    "indices, y first": Case("indices-yxyx", indices("yxyx")),
+    "indices, centres": Case("indices-cxcywh", indices("cxcywh")),
     "MMDetection": Case("mmdet", mmdet),
     "OpenVINO's training extensions": Case("mmdet", openvino_training),
     "YOLOv7 end-to-end": Case("yolov7-nms", yolov7),
