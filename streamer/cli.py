@@ -19,6 +19,7 @@ from streamer import __version__
 from streamer.core.errors import BackendError, ConfigError, StoreError, StreamerError
 from streamer.core.redact import redact
 from streamer.ops import log
+from streamer.stdout import leave_unwritten, open_streams, say, why_unwritten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -361,17 +362,19 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="one JSON obj
 def main() -> None:
     """Run the command line; the process leaves with one of `Exit`."""
     code: int = Exit.DONE
+    open_streams()
     try:
         app()
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else Exit.DONE
     except StreamerError as exc:
-        sys.stderr.write(f"{redact(str(exc))}\n")
+        say(f"{redact(str(exc))}\n")
         code = _code_of(exc)
-    except Exception:  # noqa: BLE001  the one place where a fault of ours ends, with its traceback
-        sys.stderr.write(redact(traceback.format_exc()))
-        code = Exit.FAULT
-    _exit(code)
+    except Exception as exc:  # noqa: BLE001  the one place where a fault of ours ends, with its traceback
+        if not isinstance(exc, OSError) or why_unwritten() is None:
+            say(redact(traceback.format_exc()))
+            code = Exit.FAULT
+    _exit(code if why_unwritten() is None else leave_unwritten(code, usage=Exit.USAGE))
 
 
 def _code_of(exc: StreamerError) -> Exit:

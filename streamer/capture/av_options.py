@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _S = 1_000_000  # FFmpeg's times are in microseconds
 _ANY_CERTIFICATE = {"tls_verify": "0"}  # cameras sign their own; FFmpeg 9 refuses that unless told
 _NO_BLOCKING = "+4"  # AVFMT_FLAG_NONBLOCK, for which FFmpeg's options have no name
-# What may be opened: FFmpeg's own guess makes a moving picture of any text (tty), and follows what a list of other files
-# names (concat, hls). These are recordings, bare streams of cameras, pictures, and series of pictures.
+# What may be opened: FFmpeg's own guess makes a moving picture of any text (tty), and follows what a list of other
+# files names (concat, hls). These are recordings, bare streams of cameras, pictures, and series of pictures.
 _RECORDINGS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpegtsraw,mpeg,flv,live_flv,asf,asf_o,wtv,mxf,gxf,nut,ogg,ivf,dv,rm,nsv,nuv,pva,"
     "pmp,ty,kux,ivr,smjpeg,cine,ser,mlv,r3d,dhav,luodat,lmlm4,ingenient,swf,yuv4mpegpipe,"
