@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tiny_onnx import Output, write_tiny
 
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.catalogue import Catalogue
@@ -528,5 +529,14 @@ def test_a_file_from_the_future_is_told_in_words(model: Path, ir: int, opset: in
     made = onnx.load(str(write(model, (1, 84, 8400))))
     made.ir_version, made.opset_import[0].version = ir, opset
     onnx.save(made, str(model))
-    with pytest.raises(BackendError, match="made for a newer ONNX than .*; export it with a lower opset$"):
+    with pytest.raises(BackendError, match=r"made for a newer ONNX than .*; export it with a lower opset$"):
         load(model)
+
+
+def test_axes_that_the_file_leaves_open_are_told_by_a_run(model: Path) -> None:
+    value = np.zeros((1, 84, 8400), np.float32)
+    write_tiny(model, [Output("output0", value, open_axes=(0, 1, 2))])
+    with pytest.raises(BackendError, match=r"output0 \[1, 84, 8400\] is of head v8 with 80 classes, and the names"):
+        load(model)
+    assert (load(model, labels="coco80").head, load(model, labels="coco80").columns) == ("v8", 80)
+    assert load(model, labels="coco80", head="v8").columns == 80

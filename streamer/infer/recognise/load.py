@@ -21,6 +21,7 @@ from .classifier import read_classifier
 from .companions import companion_layers
 from .inputs import Axes, input_spec, read_axes
 from .layers import Layer, Layers, options_layer
+from .lengths import with_lengths
 from .looks import spelled_out
 from .metadata import Metadata, read_metadata
 from .onnx_file import OnnxFacts, read_facts
@@ -87,7 +88,7 @@ def load_spec(
     _refuse_odd_outputs(facts)
     axes = read_axes(facts, layers)
     _compare_layout(found, axes.layout)
-    return _Recognising(found, facts, layers, axes).spec(metadata)
+    return _Recognising(found, _readable(facts, layers, axes), layers, axes).spec(metadata)
 
 
 def _classifier(found: _Found, facts: OnnxFacts, layers: Layers, decided_by: str) -> ModelSpec:
@@ -114,6 +115,19 @@ def _reads_as_detector(facts: OnnxFacts, layers: Layers) -> bool:
     """Whether any head could have written its outputs."""
     signature = _signature(facts, read_axes(facts, layers))
     return any(family.read(signature) for family in FAMILIES)
+
+
+def _readable(facts: OnnxFacts, layers: Layers, axes: Axes) -> OnnxFacts:
+    """Return the facts with the open axes that a run tells, unless a head could read the outputs only without."""
+    filled = with_lengths(facts, layers)
+    head, _ = layers.first("head")
+
+    def read(given: OnnxFacts) -> bool:
+        signature = _signature(given, axes)
+        families = [family for family in FAMILIES if head in (None, family.name)]
+        return any(reading.sure or head is not None for family in families for reading in family.read(signature))
+
+    return filled if read(filled) or not read(facts) else facts
 
 
 def _signature(facts: OnnxFacts, axes: Axes) -> Signature:
