@@ -19,7 +19,7 @@ from streamer.infer.recognise import load_spec
 from streamer.infer.recognise.trial import trial_picture
 from streamer.infer.sidecar import load_sidecar
 from streamer.infer.spec import ColorOrder
-from streamer.models import described, print_pairs
+from streamer.models import counts_otherwise, described, print_pairs
 from streamer.pixels.convert import picture_of_bgr
 from streamer.pixels.draw import draw
 from streamer.stills import NMS_IOU, PictureError, Still, load_picture
@@ -65,7 +65,7 @@ def add_model(
     if sidecar.exists() and not force:
         raise ConfigError(f"{sidecar}: is there already; --force writes over it, --name chooses another name")
     shown = trial_picture() if picture is None else _given(picture)
-    spec = load_spec(str(path), options=options, task=None)
+    spec = load_spec(str(path), options=options, task=None, beside=sidecar != path.with_suffix(".yaml"))
     of = "the portrait that ships (a person)" if picture is None else str(picture)
     told, seen, nothing = (_classified if spec.scoring else _detected)(spec, shown, of)
     print_pairs(described(spec), out)
@@ -73,7 +73,7 @@ def add_model(
     drawn = sidecar.with_name(f"{sidecar.stem}-seen.jpg")
     _, jpeg = cv2.imencode(".jpg", seen)
     _write(drawn, jpeg.tobytes())
-    _write(sidecar, _sidecar_text(sidecar, spec).encode())
+    _write(sidecar, _sidecar_text(spec, _origin(sidecar, spec, out)).encode())
     print_pairs([("drawn", str(drawn)), ("sidecar", str(sidecar))], out)
     if nothing:
         out.write(
@@ -131,10 +131,24 @@ def _write(path: Path, content: bytes) -> None:
         raise ConfigError(f"{path}: can't be written ({exc.strerror})") from exc
 
 
-def _sidecar_text(sidecar: Path, spec: ModelSpec) -> str:
-    """Return what was decided, and what an earlier sidecar said of the model's origin."""
-    earlier = load_sidecar(sidecar).model_dump(exclude_none=True) if sidecar.exists() else {}
-    said = {**_decided(spec), **{key: value for key, value in earlier.items() if key in _ORIGIN}}
+def _origin(sidecar: Path, spec: ModelSpec, out: TextIO) -> dict[str, Any]:
+    """Return what the sidecar that is replaced says of this very file's origin."""
+    if not sidecar.exists():
+        return {}
+    try:
+        earlier = load_sidecar(sidecar).model_dump(exclude_none=True)
+    except ConfigError as exc:
+        out.write(f"Nothing is kept of the sidecar that was there: {exc}\n")
+        return {}
+    if earlier.get("sha256", spec.digest.removeprefix("sha256:")) != spec.digest.removeprefix("sha256:"):
+        out.write("Nothing is kept of the sidecar that was there: it tells of another file\n")
+        return {}
+    return {key: value for key, value in earlier.items() if key in _ORIGIN}
+
+
+def _sidecar_text(spec: ModelSpec, origin: dict[str, Any]) -> str:
+    """Return what was decided, and what is known of the model's origin."""
+    said = {**_decided(spec), **origin}
     what = "the head" if spec.scoring is None else "that it classifies"
     head = f"# Written by `streamer models add`; {what} was decided by {spec.decided_by}. Edit what is wrong.\n"
     text: str = yaml.dump(
@@ -159,7 +173,7 @@ _Dumper.add_representer(
 def _decided(spec: ModelSpec) -> dict[str, Any]:
     seen = spec.input
     height, width = seen.hw
-    ids: dict[str, Any] = {} if spec.ids is None else {"ids": _ids(spec.ids)}
+    ids: dict[str, Any] = {"ids": _ids(spec.ids)} if spec.ids is not None and counts_otherwise(spec) else {}
     anchors = {} if spec.anchors is None else {"anchors": [list(pair) for pair in spec.anchors]}
     aliases = {"aliases": dict(spec.aliases)} if spec.aliases else {}
     return {

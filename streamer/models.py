@@ -215,12 +215,17 @@ def described(spec: ModelSpec) -> list[tuple[str, str]]:
         ("batch", f"up to {seen.max_batch}"),
         ("outputs", ", ".join(spec.output_names)),
     ]
-    if spec.ids is not None:
+    if spec.ids is not None and counts_otherwise(spec):
         after = [key for key, _ in lines].index("classes") + 1
         lines.insert(
             after, ("ids", f"the network counts its classes otherwise: {_shortened([str(i) for i in spec.ids])}")
         )
     return lines
+
+
+def counts_otherwise(spec: ModelSpec) -> bool:
+    """Whether the network's own ids of its classes are not those of the list of their names."""
+    return spec.ids is not None and spec.ids != tuple(range(len(spec.labels)))
 
 
 def _fitted(seen: InputSpec) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -173,7 +174,8 @@ def test_one_that_fails_keeps_no_other_from_coming(server: WeightsServer, tmp_pa
 @pytest.mark.timeout(60)
 def test_wrong_arguments_are_two_and_nothing_is_fetched(server: WeightsServer, tmp_path: Path, cache: Path) -> None:
     path = sidecar(tmp_path, server)
-    for arguments in ((path, "yolox-nana"), (path, "--from", tmp_path / "none"), (SHAPES,), ()):
+    nowhere = [(path, "--from", origin) for origin in ("", "http://", "https:///models", "http://[::1")]
+    for arguments in ((path, "yolox-nana"), (path, "--from", tmp_path / "none"), (SHAPES,), (), *nowhere):
         done = streamer("models", "pull", *arguments)
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr
@@ -268,6 +270,23 @@ def test_add_writes_over_nothing_unless_told_to(unknown: Path) -> None:
     assert "notes: by hand\n" in written.read_text()
     added(unknown, name="other")
     assert load_spec(str(unknown.with_name("other.yaml"))).path == unknown
+
+
+@pytest.mark.parametrize(
+    ("earlier", "said"),
+    [
+        ("head: [broken\n", "Nothing is kept of the sidecar that was there: .*is no YAML text"),
+        (f"sha256: {'0' * 64}\nhead: yolox\nlicence: MIT\n", "it tells of another file"),
+        ("head: yolox\nids: 7\nlabels: [a]\nsize: 64\n", "head v8, decided by options"),
+        ("file: other.onnx\n", "head v8, decided by options"),
+    ],
+)
+def test_what_is_replaced_is_not_believed(unknown: Path, earlier: str, said: str) -> None:
+    written = unknown.with_suffix(".yaml")
+    written.write_text(earlier)
+    assert re.search(said, added(unknown, force=True))
+    assert "licence" not in written.read_text()
+    assert load_spec(str(unknown)).head == "v8"
 
 
 def test_add_looks_at_a_picture_of_ones_own(unknown: Path, tmp_path: Path) -> None:

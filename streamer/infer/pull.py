@@ -127,6 +127,13 @@ def _here(entry: Entry, catalogue: Catalogue) -> Path | None:
     return None
 
 
+def _has_host(address: str) -> bool:
+    try:
+        return bool(urllib.parse.urlsplit(address).hostname)
+    except ValueError:  # half an IPv6 address
+        return False
+
+
 def _sources(entry: Entry, origin: str | None) -> list[Path | str]:
     """Return the places to try, the best first: files (paths) and addresses (text)."""
     said = entry.sidecar
@@ -136,7 +143,11 @@ def _sources(entry: Entry, origin: str | None) -> list[Path | str]:
     last = [Path(urllib.parse.unquote(address.partition("?")[0])).name for address in addresses]
     names = list(dict.fromkeys([entry.file_name, *last]))  # as a cache names it, as its publisher does
     scheme = origin.partition("://")[0] if "://" in origin else ""
+    if not origin.strip():
+        raise ConfigError("--from: is empty; it is a folder, or an http or https address")
     if scheme in ("http", "https"):
+        if not _has_host(origin):
+            raise ConfigError(f"--from: {redact(origin)} names no host; an address is such as https://host/folder")
         if origin.endswith(Path(entry.file_name).suffix):
             return [origin]
         return [f"{origin.rstrip('/')}/{urllib.parse.quote(name)}" for name in names]
@@ -250,8 +261,8 @@ def _fetch_from(source: Path | str, entry: Entry, part: Path, progress: Progress
         _fetch_from(source, entry, part, progress)
         return
     raise DownloadError(
-        f"{redact(str(source))}: is not the file that the catalogue means, whose sha256 is {said.sha256}; what came"
-        " was removed"
+        f"{redact(str(source))}: is another file than {entry.path.name} tells of, whose sha256 is {said.sha256}; what"
+        " came was removed"
     )
 
 

@@ -55,6 +55,7 @@ def load_spec(
     options: SpecOptions = _NOTHING_SAID,
     catalogue: Catalogue | None = None,
     task: Task | None = Task.DETECT,
+    beside: bool = True,
 ) -> ModelSpec:
     """Recognise a model.
 
@@ -67,6 +68,7 @@ def load_spec(
         options: what the caller knows better.
         catalogue: where names are looked up; None: this installation's.
         task: what it is to be used for; None: whatever it answers.
+        beside: whether a sidecar beside an `.onnx` file is read.
 
     Raises:
         ConfigError: there is no such model, or an option or a sidecar is wrong.
@@ -74,7 +76,7 @@ def load_spec(
             candidates.
     """
     catalogue = catalogue or open_catalogue()
-    found = _find(model, catalogue, None if options.task else task)
+    found = _find(model, catalogue, None if options.task else task, beside=beside)
     facts = _facts(found)
     metadata = read_metadata(facts.metadata)
     told = _told(found, facts, catalogue)
@@ -205,7 +207,7 @@ class _Recognising:
         return None if said is None else tuple(said)
 
 
-def _find(model: str, catalogue: Catalogue, task: Task | None) -> _Found:
+def _find(model: str, catalogue: Catalogue, task: Task | None, *, beside: bool) -> _Found:
     path = Path(model)
     if not model.isprintable() or not path.parts or max(len(part.encode()) for part in path.parts) > _MAX_NAME:
         raise ConfigError(f"model: {model[:80]!r} is no file name")
@@ -215,7 +217,7 @@ def _find(model: str, catalogue: Catalogue, task: Task | None) -> _Found:
         refuse_entry(entry, task)
         return _Found(path.stem, catalogue.weights(entry), "sidecar", entry)
     if suffix == ".onnx":
-        return _Found(path.stem, path, "sidecar", _beside(path))
+        return _Found(path.stem, path, "sidecar", _beside(path) if beside else None)
     if len(path.parts) > 1 or os.path.exists(path):  # noqa: PTH110  as in `_beside`
         raise ConfigError(f"model: {model} is no .onnx or .yaml file; export the model to ONNX")
     entry = catalogue.entry(model)
