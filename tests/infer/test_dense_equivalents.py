@@ -269,7 +269,7 @@ CASES = {
     "ssd-tf": Case("ssd-tf", tensorflow, layout="nhwc", dtype=TensorProto.UINT8),
     "ssd-tf, unnamed": Case("ssd-tf", unnamed_tensorflow, layout="nhwc", dtype=TensorProto.UINT8),
     "torchvision": Case("torchvision", torchvision),
-    "torchvision, one picture": Case("torchvision", torchvision, layout="chw", asked=True),
+    "torchvision, one picture": Case("torchvision", torchvision, layout="chw"),
     "faster-rcnn-zoo": Case("faster-rcnn-zoo", faster_rcnn, layout="chw"),
     "azure-nms": Case("azure-nms", azure),
     "ssd-zoo": Case("ssd-zoo", ssd_zoo),

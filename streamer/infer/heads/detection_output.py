@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .base import Candidates
 
 _PICTURE, _LABEL, _SCORE, _BOX = 0, 1, 2, 3  # columns
+_SEEN = 0.1  # scores below it may stand in rows that fill up
 _ENDS = -1  # in the column of the picture: no more rows
 
 
@@ -62,11 +63,13 @@ def _read(signature: Signature) -> list[Reading]:
 
 def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:  # noqa: ARG001  `Family.against`
     rows = _valid(outputs[0])
+    if ((rows[:, _LABEL] == 0) & (rows[:, _SCORE] > _SEEN)).any():
+        return "it shows class 0, which should be the background"
     return (
         not_whole(rows[:, :_SCORE], "its first two columns")
         or not_probabilities(rows[:, _SCORE])
         or in_pixels(rows[:, _BOX:])
-        or not_corners(rows[:, _BOX:])
+        or not_corners(rows[:, _BOX:], rows[:, _SCORE])
     )
 
 

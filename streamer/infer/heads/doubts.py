@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _ROUNDED = 0.05  # a quantised 0 or 1 may come back so far off
 _FRACTION = 1.5  # boxes in fractions of the picture reach little beyond 1
 _ORDERED = 0.95  # share of boxes
+_SEEN = 0.3  # a score that only what is really there reaches
 
 
 def not_probabilities(values: NDArray[np.float32], what: str = "scores") -> str | None:
@@ -26,14 +27,21 @@ def not_probabilities(values: NDArray[np.float32], what: str = "scores") -> str 
 
 def normalised(boxes: NDArray[np.float32]) -> str | None:
     """Say that boxes, which should be in px, are fractions of the picture."""
-    most = float(np.abs(boxes).max(initial=0.0))
+    most = _reach(boxes)
     return f"its boxes reach to {most:.3g} only: fractions, not px" if 0 < most <= _FRACTION else None
 
 
 def in_pixels(boxes: NDArray[np.float32]) -> str | None:
     """Say that boxes, which should be fractions of the picture, are not."""
-    most = float(np.abs(boxes).max(initial=0.0))
+    most = _reach(boxes)
     return f"its boxes reach to {most:.4g}: px, not fractions" if most > 2 * _FRACTION else None
+
+
+def _reach(boxes: NDArray[np.float32]) -> float:
+    """Return how far boxes, (..., 4), reach as a rule: some that hold nothing may be of any size, or fill up rows."""
+    rows = boxes.reshape(-1, 4)
+    rows = rows[(rows != rows[:, :1]).any(axis=1)]
+    return float(np.median(np.abs(rows).max(axis=1))) if len(rows) else 0.0
 
 
 def negative_sides(sides: NDArray[np.float32]) -> str | None:
@@ -57,7 +65,12 @@ def as_corners(boxes: NDArray[np.float32]) -> str | None:
     return "its boxes read as corners, not as centres and sizes" if many else None
 
 
-def not_corners(boxes: NDArray[np.float32]) -> str | None:
-    """Say that most boxes, (N, 4), end before they begin: they are centres and sizes, or in another order."""
+def not_corners(boxes: NDArray[np.float32], scores: NDArray[np.float32] | None = None) -> str | None:
+    """Say that most boxes, (N, 4), end before they begin: they are centres and sizes, or in another order.
+
+    Of final boxes with their scores, (N,), those are judged that hold something, if any does: the others may fill up.
+    """
+    if scores is not None and (scores > _SEEN).any():
+        boxes = boxes[scores > _SEEN]
     turned = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
     return "most of its boxes end before they begin" if 2 * np.count_nonzero(turned) > len(boxes) else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .doubts import in_pixels, normalised, not_probabilities
+from .doubts import in_pixels, normalised, not_corners, not_probabilities
 from .family import ULTRALYTICS, Family, Reading
 from .final import final_boxes, id_bound, is_rows, not_suppressed
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .base import Candidates
 
 _MAX_FINAL = 1000  # boxes that networks with NMS inside give at most; 300 as a rule
-_SEEN = 0.3  # scores below it may stand in rows of any kind
 _CROWD = 3  # boxes of one object: YOLOv10, which has no NMS, may find it twice
 
 
@@ -64,6 +63,7 @@ def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec, *, fractio
         return "none of its scores is above 0"
     boxes = rows[..., :4]
     doubt = not_probabilities(rows[..., 4]) or (in_pixels(boxes) if fractions else normalised(boxes))
+    doubt = doubt or not_corners(rows[0, :, :4], rows[0, :, 4])
     return doubt or not_suppressed(rows[0, :, :4], rows[0, :, 4], rows[0, :, 5], crowd=_CROWD)
 
 

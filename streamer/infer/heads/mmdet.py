@@ -53,7 +53,8 @@ def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | N
     rows, ids = outputs[0].reshape(-1, 5), outputs[1].reshape(-1)
     rows, ids = rows[ids >= 0], ids[ids >= 0]  # below 0 are rows that fill up
     boxes = rows[:, :4]
-    return not_whole(ids, "its labels") or not_probabilities(rows[:, 4]) or normalised(boxes) or not_corners(boxes)
+    doubt = not_whole(ids, "its labels") or not_probabilities(rows[:, 4])
+    return doubt or normalised(boxes) or not_corners(boxes, rows[:, 4])
 
 
 FAMILY = Family(

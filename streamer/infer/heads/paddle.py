@@ -77,7 +77,7 @@ def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | N
     rows = rows[rows[:, 0] >= 0]
     boxes = rows[:, 2:]
     doubt = not_whole(rows[:, 0], "its first column") or not_probabilities(rows[:, 1])
-    return doubt or normalised(boxes) or not_corners(boxes)
+    return doubt or normalised(boxes) or not_corners(boxes, rows[:, 1])
 
 
 FAMILY = Family(

@@ -64,7 +64,7 @@ def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec, class_at: 
         or not_whole(rows[:, class_at], f"its column {class_at}")
         or not_probabilities(rows[:, 11 - class_at])
         or normalised(rows[:, 1:5])
-        or not_corners(rows[:, 1:5])
+        or not_corners(rows[:, 1:5], rows[:, 11 - class_at])
     )
 
 

@@ -118,7 +118,8 @@ def _against(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec, *, fractio
     boxes, scores, ids = (np.concatenate(part) for part in zip(*_valid_rows(outputs), strict=True))
     boxes, scores, ids = boxes[ids >= 0], scores[ids >= 0], ids[ids >= 0]  # below 0 are rows that fill up
     size = in_pixels(boxes) if fractions else normalised(boxes)
-    return not_whole(ids, "what should be its classes") or not_probabilities(scores) or size or not_corners(boxes)
+    doubt = not_whole(ids, "what should be its classes") or not_probabilities(scores) or size
+    return doubt or not_corners(boxes, scores)
 
 
 def _against_px(outputs: Sequence[NDArray[np.float32]], spec: ModelSpec) -> str | None:

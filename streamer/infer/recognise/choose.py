@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,10 @@ from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.heads import FAMILIES, family_of
 from streamer.infer.heads.family import Numbering
 from streamer.infer.heads.numbering import COCO91, class_ids, counts_background
+from streamer.infer.labels import load_labels
 from streamer.infer.signature import hw_text, shapes_text
+
+from .trial import NO_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
     from .layers import Layer, Layers
     from .metadata import Metadata
     from .onnx_file import OnnxFacts
+
+_ALL_HEADS = "docs/models.md lists all heads and what each one needs"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +58,12 @@ class HeadChoice:
         self._labels, self._labels_layer = layers.first("labels")
         self._head, self._head_layer = layers.first("head")
 
-    def decide(self, trial: Callable[[Reading], str | None]) -> Choice:
+    def decide(self, trial: Callable[[Reading], str | None], person_as: Callable[[Reading], int | None]) -> Choice:
         """Find the one reading of this model.
 
         Args:
             trial: runs a reading once on a real picture; returns what speaks against it, or None.
+            person_as: returns the class that a reading, which nothing speaks against, shows that picture's person as.
 
         Raises:
             ConfigError: an option contradicts the model, or names no head.
@@ -72,19 +80,48 @@ class HeadChoice:
             fit = _likeliest(fits, trial)
             alike = [f for f in fits if f.reading.sure == fit.reading.sure and f.reading.outputs == fit.reading.outputs]
             if len({f.ids for f in alike}) == 1:
+                self._warn(fit.reading, trial)
                 return self._choice(fit, self._head_layer.source)
-            raise BackendError(f"{self._facts.path}: {self._doubt(alike, [])}")
-        left, reasons = _tried(fits, trial)
+            raise BackendError(f"{self._facts.path}: {self._doubt(alike)}")
+        left, reasons = (fits, []) if named else _tried(fits, trial)
         if not left:
             left, more = _tried(others, trial)
             reasons += more
         left = _widest(left)
         if self._labels is not None and len(left) == 1:
+            if self._from_one(left[0].reading, person_as):
+                raise BackendError(f"{self._facts.path}: {self._doubt(self._from_either(left[0].reading))}")
             source = "metadata" if self._speaks() else "shapes"
             return self._choice(left[0], source if left == fits else "probe")
         if self._labels is not None and not left and not fits and readings:
             raise self._names_fault(readings)
-        raise BackendError(f"{self._facts.path}: {self._doubt(left or fits or others, reasons if not left else [])}")
+        if not left:
+            raise BackendError(f"{self._facts.path}: {_refuted([f.reading for f in fits or others], reasons)}")
+        raise BackendError(f"{self._facts.path}: {self._doubt(left)}")
+
+    def _warn(self, reading: Reading, trial: Callable[[Reading], str | None]) -> None:
+        """Try the head that somebody named: who says so is believed, but hears what speaks against it.
+
+        Raises:
+            BackendError: the network does not run, or its answers are no numbers.
+        """
+        if self._head_layer.source == "catalogue":  # known to the bit
+            return
+        why = trial(reading)
+        if why == NO_NUMBERS:
+            raise BackendError(f"{self._facts.path}: on a real picture, {why}")
+        if why is not None:
+            _log.warning("%s: head %s, but on a real picture: %s", self._facts.path, reading.head, why)
+
+    def _from_one(self, reading: Reading, person_as: Callable[[Reading], int | None]) -> bool:
+        """Whether ids, of which shapes tell nothing, seem to be counted from 1: COCO's first class is the person."""
+        unsaid = self._layers.ids()[0] is None and self._metadata.names is None
+        zero = reading.columns is None and reading.numbering is Numbering.ZERO
+        return unsaid and zero and self._labels == load_labels("coco80") and person_as(reading) == 1
+
+    def _from_either(self, reading: Reading) -> list[_Fit]:
+        count = len(self._labels)
+        return [_Fit(reading, tuple(range(first, first + count))) for first in (0, 1)]
 
     def _read(self, family: Family) -> list[Reading]:
         """Return a family's readings of outputs that are for the same number of pictures."""
@@ -150,10 +187,10 @@ class HeadChoice:
             f"its output {shapes_text(readings[0].outputs)} is of head {_heads(readings)}"
         )
 
-    def _doubt(self, fits: Sequence[_Fit], reasons: Sequence[str]) -> str:
+    def _doubt(self, fits: Sequence[_Fit]) -> str:
         readings = sorted((fit.reading for fit in fits), key=lambda r: not _of_coco(r))  # what is met most often first
         shapes = " and ".join(dict.fromkeys(shapes_text(reading.outputs) for reading in readings))
-        sure = len({reading.head for reading in readings}) == 1 and not reasons
+        sure = len({reading.head for reading in readings}) == 1
         if sure and len({fit.ids for fit in fits}) > 1:
             return (
                 f"its output {shapes} is of head {_heads(readings)}, which may count the {len(self._labels)} named "
@@ -167,9 +204,8 @@ class HeadChoice:
             why = f", and {self._metadata.trouble or 'the names of its classes are not known'}"
             open_keys.append("labels")
             example.append(f"--labels {'coco80' if _of_coco(readings[0]) else 'FILE'}")
-        tried = f"; on a real picture, {'; '.join(reasons)}" if reasons else ""
         return (
-            f"its output {shapes} {'is' if sure else 'may be'} of head {_heads(readings)}{why}{tried}; "
+            f"its output {shapes} {'is' if sure else 'may be'} of head {_heads(readings)}{why}; "
             f"choose with {' and '.join(f'--{key}' for key in open_keys)} (such as `{' '.join(example)}`), "
             f"or write {' and '.join(f'`{key}:`' for key in open_keys)} in the configuration "
             f"or in a sidecar {self._facts.path.with_suffix('.yaml').name}"
@@ -179,11 +215,16 @@ class HeadChoice:
         outputs = self._signature.outputs
         if len(outputs) == 1 and outputs[0].rank == 2:
             return f"looks like a classifier (output {outputs[0]}): `streamer classify` takes one"
-        heads = ", ".join(family.name for family in FAMILIES)
         return (
-            f"no head that Streamer has ({heads}) fits its output {', '.join(map(str, outputs))} "
-            f"at an input of {hw_text(self._signature.hw)}; if one does, choose it with --head and --labels"
+            f"no head that Streamer has fits its output {', '.join(map(str, outputs))} "
+            f"at an input of {hw_text(self._signature.hw)}; {_ALL_HEADS}"
         )
+
+
+def _refuted(readings: Sequence[Reading], reasons: Sequence[str]) -> str:
+    """Say that the numbers speak against all that the shapes allow."""
+    shapes = " and ".join(dict.fromkeys(shapes_text(reading.outputs) for reading in readings))
+    return f"no head fits its output {shapes}: on a real picture, {'; '.join(reasons)}; {_ALL_HEADS}"
 
 
 def _different(fits: Iterable[_Fit]) -> list[_Fit]:

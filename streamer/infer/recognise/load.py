@@ -12,6 +12,7 @@ from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical, topic_level
 from streamer.infer.catalogue import Catalogue, Entry, open_catalogue
 from streamer.infer.heads import FAMILIES, family_of, open_head
+from streamer.infer.heads.family import Numbering
 from streamer.infer.sidecar import load_sidecar
 from streamer.infer.signature import Signature
 from streamer.infer.spec import ModelSpec, SpecOptions, Task
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _NOTHING_SAID = SpecOptions()
 _MAX_NAME = 240  # bytes; a longer one is an error in every file system, and in as many ways
+_ANY_CLASS = 10_000  # ids of networks whose shapes do not say how many classes they have lie below it
 _SIDECARS = (".yaml", ".yml")
 _NUMBERS = ("float32", "float16", "float64", "int64", "int32", "uint8", "bool")
 
@@ -155,7 +157,7 @@ class _Recognising:
     def spec(self, metadata: Metadata) -> ModelSpec:
         """Choose the head and join all that is known."""
         signature = _signature(self._facts, self._axes)
-        choice = HeadChoice(self._facts, self._layers, metadata, signature).decide(self._against)
+        choice = HeadChoice(self._facts, self._layers, metadata, signature).decide(self._against, self._person_as)
         spec = self._spec(choice)
         open_head(spec)  # what was said and does not fit it is said now
         return spec
@@ -164,10 +166,17 @@ class _Recognising:
         """Run the network once and return what speaks against a reading; names do not matter to that."""
         if reading.one_picture and self._axes.fixed_batch:
             return f"it was exported for {self._axes.max_batch} pictures at once, which these outputs do not tell apart"
-        count = reading.columns or 1
-        return self._trial.against(
-            self._spec(Choice(reading, ("?",) * count, tuple(range(count)), "probe"), tried=True)
-        )
+        return self._trial.against(self._as_tried(reading))
+
+    def _person_as(self, reading: Reading) -> int | None:
+        """Return the class that a reading, which nothing speaks against, shows the trial's person as."""
+        return self._trial.person_as(self._as_tried(reading))
+
+    def _as_tried(self, reading: Reading) -> ModelSpec:
+        """Return the spec of a reading, with all classes that are not the background."""
+        count = _ANY_CLASS if reading.columns is None else reading.columns
+        ids = range(reading.numbering is Numbering.ONE, count - (reading.numbering is Numbering.LAST))
+        return self._spec(Choice(reading, ("?",) * len(ids), tuple(ids), "probe"), tried=True)
 
     def _spec(self, choice: Choice, *, tried: bool = False) -> ModelSpec:
         reading, facts, found = choice.reading, self._facts, self._found
