@@ -9,6 +9,7 @@ from streamer.core.errors import ConfigError
 
 # Those that ship: COCO's as Ultralytics spells them, ImageNet's as torchvision does (without commas, and none twice).
 LISTS = ("coco80", "imagenet1000")
+MAX_NAME = 200  # characters; topics and tables hold them
 _MAX_BYTES = 1_000_000  # far more than any label file; keeps a wrong path from filling the memory
 
 
@@ -46,6 +47,15 @@ def _lines(text: str, named: str) -> tuple[str, ...]:
     if not any(lines):
         raise ConfigError(f"labels: {named} is empty; allowed is one class name a line")
     for number, line in enumerate(lines, start=1):
-        if not line or not line.isprintable():
-            raise ConfigError(f"labels: {named}:{number}: a class name must be printable text, not {line!r}")
+        if (wrong := what_is_wrong(line)) is not None:
+            raise ConfigError(f"labels: {named}:{number}: {wrong}")
     return tuple(lines)
+
+
+def what_is_wrong(name: str) -> str | None:
+    """Return why a text can't be the name of a class, in a sentence's second half; None: it can."""
+    if not name.strip() or not name.isprintable():
+        return f"a class name must be printable text, not {name[:80]!r}"
+    if len(name) > MAX_NAME:
+        return f"a class name has at most {MAX_NAME} characters, not {len(name)} ({name[:40]!r}...)"
+    return None

@@ -130,8 +130,8 @@ def _here(entry: Entry, catalogue: Catalogue) -> Path | None:
 def _has_host(address: str) -> bool:
     try:
         return bool(urllib.parse.urlsplit(address).hostname)
-    except ValueError:  # half an IPv6 address
-        return False
+    except ValueError:  # half an IPv6 address: the download says what is wrong with it
+        return True
 
 
 def _sources(entry: Entry, origin: str | None) -> list[Path | str]:

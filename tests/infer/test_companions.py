@@ -106,3 +106,10 @@ def test_an_empty_list_of_names_is_named(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("\n")
     with pytest.raises(BackendError, match=r"labels\.txt is empty"):
         said(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "b\x1b[31m", "c" * 201])
+def test_names_are_held_to_what_holds_for_files(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "config.json", {"id2label": {"0": "person", "1": name}})
+    with pytest.raises(BackendError, match="id2label: 1: a class name"):
+        said(tmp_path)

@@ -39,6 +39,7 @@ def test_a_file_holds_one_name_a_line(tmp_path: Path) -> None:
         (b" \n\n", "is empty"),
         (b"box\n\nbag\n", ":2: a class name must be printable"),
         (b"box\nb\x00ag\n", ":2: a class name must be printable"),
+        (b"box\n" + b"x" * 201, ":2: a class name has at most 200 characters, not 201"),
         (b"\xff\xfeb\x00", "no UTF-8 text"),
         (b"x\n" * 600_000, "over 1000 kB"),
     ],

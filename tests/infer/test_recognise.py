@@ -469,6 +469,21 @@ def test_metadata_that_is_no_list_of_names_is_told(names: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["a", ""], "of id 1: a class name must be printable"),
+        (["a\nb", "c"], "of id 0: a class name must be printable"),
+        (["a", "b\x1b[31m"], "of id 1: a class name must be printable"),
+        (["a", "b" * 100_000], "of id 1: a class name has at most 200 characters, not 100000"),
+    ],
+)
+def test_names_in_metadata_are_held_to_what_holds_for_files(names: list[str], said: str) -> None:
+    read = read_metadata({"names": repr(names)})
+    assert read.names is None
+    assert said in (read.trouble or "")
+
+
+@pytest.mark.parametrize(
     "names", ["{0: 'a', 1: 'b'}", "['a', 'b']", "('a', 'b')", '{"0": "a", "1": "b"}', "{1:'b',0:'a'}"]
 )
 def test_names_are_read_in_every_spelling(names: str) -> None:

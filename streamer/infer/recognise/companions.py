@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from streamer.core.errors import BackendError, ConfigError
-from streamer.infer.labels import load_labels
+from streamer.infer.labels import load_labels, what_is_wrong
 from streamer.infer.spec import Activation, SpecOptions, Task
 
 from .layers import Layer
@@ -70,12 +70,15 @@ def _names(config: dict[str, Any], path: Path) -> SpecOptions | None:
     if not isinstance(given, dict) or not given:
         return SpecOptions(task=task, activation=activation) if classifies else None
     try:
-        by_id = {int(key): str(value) for key, value in given.items()}
+        by_id = {int(key): str(value).strip() for key, value in given.items()}
     except ValueError as exc:
         raise BackendError(f"{path}: id2label: {exc}") from exc
     named = {key: by_id[key] for key in sorted(by_id) if key >= 0 and by_id[key] not in ("", "N/A")}
     if not named:
         return None
+    for key, name in named.items():
+        if (wrong := what_is_wrong(name)) is not None:
+            raise BackendError(f"{path}: id2label: {key}: {wrong}")
     contiguous = list(named) == list(range(len(named)))
     ids = None if contiguous else tuple(named)
     return SpecOptions(labels=tuple(named.values()), ids=ids, task=task, activation=activation)

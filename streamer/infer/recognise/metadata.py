@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from streamer.infer.labels import what_is_wrong
 from streamer.infer.spec import SpecOptions, Task
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def _names(text: str | None) -> tuple[tuple[str, ...] | None, str | None]:
     by_id = {int(key): value for key, value in said.items() if isinstance(key, int) or str(key).isdecimal()}
     if sorted(by_id) != list(range(len(said))):
         return None, f"its metadata `names` has {len(said)} names whose ids are not 0 to {len(said) - 1}"
-    return tuple(str(by_id[i]) for i in range(len(by_id))), None
+    names = tuple(str(by_id[i]).strip() for i in range(len(by_id)))
+    wrong = next((f"of id {i}: {said}" for i, name in enumerate(names) if (said := what_is_wrong(name))), None)
+    return (None, f"its metadata `names` can't be used, {wrong}") if wrong else (names, None)
 
 
 def _size(text: str | None) -> tuple[int, int] | None:
