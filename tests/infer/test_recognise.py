@@ -483,6 +483,16 @@ def test_names_in_metadata_are_held_to_what_holds_for_files(names: list[str], sa
     assert said in (read.trouble or "")
 
 
+def test_classes_that_would_share_a_topic_are_refused(model: Path) -> None:
+    write(model, (1, 7, 8400), metadata={"names": "['Traffic light', 'dog', 'traffic_Light']"})
+    with pytest.raises(BackendError, match="the classes 'Traffic light' and 'traffic_Light' would share the topic"):
+        load_spec(str(model))
+    with pytest.raises(ConfigError, match="would share the topic dog"):
+        load_spec(str(model), options=SpecOptions(labels=["dog", "cat", "Dog"]))
+    write(model, (1, 7, 8400), metadata={"names": "['???', 'dog', '???']"})
+    assert load_spec(str(model)).labels == ("???", "dog", "???")
+
+
 @pytest.mark.parametrize(
     "names", ["{0: 'a', 1: 'b'}", "['a', 'b']", "('a', 'b')", '{"0": "a", "1": "b"}', "{1:'b',0:'a'}"]
 )

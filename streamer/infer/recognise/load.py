@@ -30,13 +30,14 @@ from .task import CLASSIFIER, decide_task, refuse_entry
 from .trial import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streamer.infer.heads.family import Reading
 
 _NOTHING_SAID = SpecOptions()
 _MAX_NAME = 240  # bytes; a longer one is an error in every file system, and in as many ways
 _ANY_CLASS = 10_000  # ids of networks whose shapes do not say how many classes they have lie below it
+_NO_CLASS = ("n/a", "na", "none", "unused", "unknown", "reserved", "background")  # what lists of names call such ids
 _SIDECARS = (".yaml", ".yml")
 _NUMBERS = ("float32", "float16", "float64", "int64", "int32", "uint8", "bool")
 
@@ -183,6 +184,9 @@ class _Recognising:
         odd = next((port for port in reading.outputs if port.dtype not in _NUMBERS), None)
         if odd is not None:
             raise BackendError(f"{facts.path}: its output {odd.name} is {odd.dtype}; allowed are {', '.join(_NUMBERS)}")
+        aliases = {} if tried else _aliases(self._layers, choice.labels)
+        if not tried:
+            _refuse_shared_topics(self._layers, choice.labels, aliases)
         look, axes = family_of(reading.head).look, self._axes
         if axes.open_hw and look.hw is not None:
             axes = read_axes(facts, self._layers, look.hw)
@@ -200,7 +204,7 @@ class _Recognising:
             task=Task.DETECT,
             head=reading.head,
             labels=choice.labels,
-            aliases={} if tried else _aliases(self._layers, choice.labels),
+            aliases=aliases,
             input=input_spec(facts, axes, look, self._layers),
             output_names=tuple(port.name for port in reading.outputs),
             decided_by=choice.decided_by,
@@ -279,6 +283,20 @@ def _aliases(layers: Layers, labels: Sequence[str]) -> dict[str, str]:
         if levels[topic_level(alias)] > 1:
             raise layer.fault(f"{layer.where}: aliases: {alias!r} would stand for two classes in topics")
     return aliases
+
+
+def _refuse_shared_topics(layers: Layers, labels: Sequence[str], aliases: Mapping[str, str]) -> None:
+    """Refuse a detector whose classes can't be told apart in topics; those of unused ids (`???`) may be alike."""
+    by_level: dict[str, str] = {}
+    for label in labels:
+        level = topic_level(aliases.get(label, label))
+        if level in by_level and level not in _NO_CLASS and any(map(str.isalnum, level)):
+            _, layer = layers.first("labels")
+            raise layer.fault(
+                f"{layer.where}: labels: the classes {by_level[level]!r} and {label!r} would share the topic {level}; "
+                "give them names (--labels) that differ in more than case and spaces"
+            )
+        by_level.setdefault(level, label)
 
 
 def _refuse_odd_outputs(facts: OnnxFacts) -> None:
