@@ -165,7 +165,7 @@ def test_indices_of_no_model_zoo_are_not_taken_for_its_own(tmp_path: Path) -> No
 
     def written(some: NDArray[np.float32]) -> Path:
         outputs = [Output("boxes", some), Output("scores", by_class), Output("selected_indices", chosen)]
-        return write_tiny(path, outputs, shape=(1, 3, 416, 416))
+        return write_tiny(path, outputs, shape=(1, 3, 416, 416), looks=True)
 
     assert load(written(everywhere)).head == "indices-cxcywh"
     assert load(written(boxes[..., [1, 0, 3, 2]])).head == "indices-yxyx"

@@ -130,6 +130,18 @@ def test_noise_is_no_detector(tmp_path: Path) -> None:
         load(path, COCO)
 
 
+def test_places_count_for_networks_that_look_only(tmp_path: Path) -> None:
+    row = np.array([[[300, 20, 400, 90, 0.9, 0]]], np.float32)  # top right, where nothing is
+    shape = (1, 3, SIDE, SIDE)
+    path = write_tiny(tmp_path / "model.onnx", [Output("out", row)], shape=shape)
+    assert load(path, COCO).head == "end2end"
+    numbers = np.concatenate((row[..., :4], row[..., 4:5]), axis=2)
+    outputs = [Output("dets", numbers), Output("labels", np.zeros((1, 1), np.int64))]
+    assert load(write_tiny(path, outputs, shape=shape), COCO).head == "mmdet"
+    with pytest.raises(BackendError, match="mmdet: its boxes lie where nothing is"):
+        load(write_tiny(path, outputs, shape=shape, looks=True), COCO)
+
+
 def named(path: Path, value: Any) -> ModelSpec:  # noqa: ANN401  any array
     write_tiny(path, [Output("out", value)], shape=(1, 3, SIDE, SIDE))
     return load(path, SpecOptions(labels="coco80", head="v8"))
