@@ -7,6 +7,7 @@ import pytest
 
 from streamer.bench.command import bench
 from streamer.bench.subject import SIZES, Options, check_options, open_subject, plain, size_of
+from streamer.capture.record import record_scene
 from streamer.core.errors import ConfigError
 from streamer.settings import load
 
@@ -54,7 +55,7 @@ def test_no_sizes(size: str) -> None:
 
 def test_a_clip_becomes_a_configuration_that_looks_at_every_frame(tmp_path: Path) -> None:
     clip = tmp_path / "my clip – é.mp4"  # noqa: RUF001  a name as people have them
-    clip.write_bytes(b"not looked at yet")
+    record_scene(clip, size=(320, 192), fps=10, seconds=0.5, seed=1)
     said: list[str] = []
     with open_subject(Options(file=clip, backend="onnxruntime", precision="f32"), tmp_path, said.append) as subject:
         settings = load(subject.config, {}).settings
@@ -62,8 +63,18 @@ def test_a_clip_becomes_a_configuration_that_looks_at_every_frame(tmp_path: Path
     assert camera.source.reveal() == str(clip)
     assert (camera.delivery, camera.detect_fps, camera.publish_detections) == ("every", 0.0, True)
     assert (settings.models["net"].backend, settings.models["net"].precision) == ("onnxruntime", "f32")
-    assert subject.facts["bytes"] == 17
+    assert subject.facts["bytes"] == clip.stat().st_size
     assert any("no --model" in line for line in said)
+
+
+def test_a_text_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("A text that FFmpeg would draw.\n" * 900)
+    with (
+        pytest.raises(ConfigError, match=r"bench: --file .*notes\.txt: it holds no video"),
+        open_subject(Options(file=text), tmp_path, lambda _: None),
+    ):
+        pass
 
 
 def test_a_configuration_is_taken_as_it_is(tmp_path: Path) -> None:
