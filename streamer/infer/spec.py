@@ -129,6 +129,8 @@ class ModelSpec:
     columns: int | None = None  # classes as the network counts them, background included; None: as many as labels
     ids: tuple[int, ...] | None = None  # the network's own id of each label; None: 0, 1, 2 ...
     anchors: tuple[tuple[float, float], ...] | None = None  # width, height, px of the input; None: the family's
+    # Of outputs in another shape than their head takes: for each axis it takes, the output's own; None: a new one of 1.
+    axes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)  # class as `labels` spell it -> its name in topics
     scoring: Scoring | None = None  # of a classifier; None: a detector
 

@@ -39,6 +39,7 @@ from . import (
 )
 from .base import Candidates, Head
 from .numbering import Renumbered
+from .shaped import Shaped
 
 if TYPE_CHECKING:
     from streamer.infer.spec import ModelSpec
@@ -139,4 +140,6 @@ def open_head(spec: ModelSpec) -> Head:
         ConfigError: there is no such head.
     """
     head = family_of(spec.head).open(spec)
+    if spec.axes:
+        head = Shaped(head, spec)
     return head if spec.ids is None else Renumbered(head, spec.ids)

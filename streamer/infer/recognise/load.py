@@ -13,10 +13,12 @@ from streamer.core.names import canonical, topic_level
 from streamer.infer.catalogue import Catalogue, Entry, open_catalogue
 from streamer.infer.heads import FAMILIES, family_of, open_head
 from streamer.infer.heads.family import Numbering
+from streamer.infer.heads.numbering import class_ids
 from streamer.infer.sidecar import load_sidecar
 from streamer.infer.signature import Signature
 from streamer.infer.spec import ModelSpec, SpecOptions, Task
 
+from .axes import Kept, in_shape, kept_axes
 from .choose import Choice, HeadChoice
 from .classifier import read_classifier
 from .companions import companion_layers
@@ -93,7 +95,8 @@ def load_spec(
     _refuse_odd_outputs(facts)
     axes = read_axes(facts, layers)
     _compare_layout(found, axes.layout)
-    return _Recognising(found, _readable(facts, layers, axes), layers, axes).spec(metadata)
+    facts, kept = _readable(facts, layers, axes)
+    return _Recognising(found, facts, layers, axes, kept).spec(metadata)
 
 
 def _classifier(found: _Found, facts: OnnxFacts, layers: Layers, decided_by: str) -> ModelSpec:
@@ -118,21 +121,41 @@ def _classifier(found: _Found, facts: OnnxFacts, layers: Layers, decided_by: str
 
 def _reads_as_detector(facts: OnnxFacts, layers: Layers) -> bool:
     """Whether any head could have written its outputs."""
-    signature = _signature(facts, read_axes(facts, layers))
-    return any(family.read(signature) for family in FAMILIES)
-
-
-def _readable(facts: OnnxFacts, layers: Layers, axes: Axes) -> OnnxFacts:
-    """Return the facts with the open axes that a run tells, unless a head could read the outputs only without."""
+    axes = read_axes(facts, layers)
+    if _reads(facts, layers, axes, whoever=True):
+        return True
     filled = with_lengths(facts, layers)
-    head, _ = layers.first("head")
+    kept = kept_axes(filled.outputs, axes)
+    # Rows whose number is not that of the pictures are no classifier's.
+    if filled is facts or not any(None in axes for axes in kept.values()):
+        return False
+    return _reads(_in_shape(filled, kept), layers, axes)
 
-    def read(given: OnnxFacts) -> bool:
-        signature = _signature(given, axes)
-        families = [family for family in FAMILIES if head in (None, family.name)]
-        return any(reading.sure or head is not None for family in families for reading in family.read(signature))
 
-    return filled if read(filled) or not read(facts) else facts
+def _reads(facts: OnnxFacts, layers: Layers, axes: Axes, *, whoever: bool = False, names: int | None = None) -> bool:
+    """Whether a head could read the outputs: the one that is named, or one that is sure of it and of so many names."""
+    head = None if whoever else layers.first("head")[0]
+    signature = _signature(facts, axes)
+    readings = [r for family in FAMILIES if head in (None, family.name) for r in family.read(signature)]
+    fitting = readings if names is None else [r for r in readings if class_ids(names, r) is not None]
+    return any(reading.sure or whoever or head is not None for reading in fitting)
+
+
+def _in_shape(facts: OnnxFacts, kept: Mapping[str, Kept]) -> OnnxFacts:
+    return replace(facts, outputs=tuple(in_shape(port, kept.get(port.name)) for port in facts.outputs))
+
+
+def _readable(facts: OnnxFacts, layers: Layers, axes: Axes) -> tuple[OnnxFacts, Mapping[str, Kept]]:
+    """Return the facts as a head can read them: with the open axes that a run tells, or else with other axes."""
+    filled = with_lengths(facts, layers)
+    kept = kept_axes(filled.outputs, axes)
+    views: list[tuple[OnnxFacts, Mapping[str, Kept]]] = [(filled, {}), (facts, {}), (_in_shape(filled, kept), kept)]
+    labels, _ = layers.first("labels")
+    for names in (None,) if labels is None else (len(labels), None):
+        for view in views:
+            if _reads(view[0], layers, axes, names=names):
+                return view
+    return views[0]
 
 
 def _signature(facts: OnnxFacts, axes: Axes) -> Signature:
@@ -148,8 +171,9 @@ def _compare_layout(found: _Found, layout: str) -> None:
 class _Recognising:
     """One model between its facts and its spec."""
 
-    def __init__(self, found: _Found, facts: OnnxFacts, layers: Layers, axes: Axes) -> None:
+    def __init__(self, found: _Found, facts: OnnxFacts, layers: Layers, axes: Axes, kept: Mapping[str, Kept]) -> None:
         self._found = found
+        self._kept = kept
         self._facts = facts
         self._layers = layers
         self._axes = axes
@@ -210,6 +234,7 @@ class _Recognising:
             decided_by=choice.decided_by,
             columns=reading.columns,
             ids=None if choice.ids == tuple(range(reading.columns or -1)) else choice.ids,
+            axes={port.name: self._kept[port.name] for port in reading.outputs if port.name in self._kept},
             anchors=self._anchors(reading.head),
         )
 

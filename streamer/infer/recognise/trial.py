@@ -14,6 +14,7 @@ from streamer.infer.backends.base import BackendOptions
 from streamer.infer.backends.open import open_backend
 from streamer.infer.canvas import open_canvases
 from streamer.infer.heads import family_of, open_head
+from streamer.infer.heads.shaped import shaped
 from streamer.pixels.convert import picture_of_bgr
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Trial:
             return "it answers for no picture"
         family = family_of(spec.head)
         try:
-            doubt = family.against(outputs, spec) if family.against is not None else None
+            doubt = family.against(shaped(outputs, spec), spec) if family.against is not None else None
             return doubt or self._against_boxes(open_head(spec)(outputs, _FLOOR, 0.5)[0], spec)
         except (ValueError, IndexError) as exc:  # open axes turned out to be of other lengths than the family's
             shapes = ", ".join(str(list(output.shape)) for output in outputs)
