@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,17 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+def _joined(thread: threading.Thread, *, until: float) -> None:
+    """Join a thread, also one that is listed already while it is just being started."""
+    while time.monotonic() < until:
+        try:
+            thread.join(max(0.0, until - time.monotonic()))
+        except RuntimeError:  # noqa: PERF203  not started yet
+            threading.Event().wait(0.01)
+        else:
+            return
+
+
 @pytest.fixture(autouse=True)
 def no_threads_left() -> Iterator[None]:
     """Fail a test that leaves a thread of ours behind."""
@@ -30,6 +42,6 @@ def no_threads_left() -> Iterator[None]:
     left = [t for t in threading.enumerate() if t not in before and not t.daemon]
     left += [t for t in threading.enumerate() if t not in before and t.daemon and t.name.startswith("streamer")]
     for thread in left:
-        thread.join(timeout=2.0)
+        _joined(thread, until=time.monotonic() + 2.0)
     alive = [t.name for t in left if t.is_alive()]
     assert not alive, f"threads left behind: {alive}"

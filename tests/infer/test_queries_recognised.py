@@ -116,10 +116,10 @@ def test_outputs_and_names_of_classes_tell(
         (
             {"logits": softmax_logits(92), "pred_boxes": fractions(100), "state": np.zeros((1, 300, 256), np.float32)},
             None,
-            ["is of head detr with 92 classes, and", "`--labels coco80`"],
+            ["is of head detr with 91 classes beside nothing, and", "`--labels coco80`"],
         ),
         ({"dets": fractions(), "labels": logits(6)}, names(5), ["`ids: 0` or `ids: 1`", "model.yaml"]),
-        ({"probs": np.zeros((0, 0), np.float32)}, None, ["looks like a classifier"]),
+        ({"probs": np.zeros((0, 0), np.float32)}, None, ["all of its outputs are empty"]),
         ({"found": np.zeros((0, 7), np.float32)}, "coco80", ["yolov7-nms or yolo-nas-flat"]),
     ],
 )

@@ -93,6 +93,11 @@ def other_columns(rows: NDArray[np.float32], columns: int) -> str | None:
     return None if rows.shape[-1] == columns else f"it answers with {rows.shape[-1]} columns"
 
 
+def is_raw(port: Port) -> bool:
+    """Whether it is what TensorFlow's networks answer beside their final boxes, before their NMS."""
+    return "raw_detection" in port.name
+
+
 def is_float(port: Port) -> bool:
     """Whether it holds numbers with a fraction."""
     return port.dtype.startswith("float")

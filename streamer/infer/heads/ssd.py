@@ -11,7 +11,7 @@ from streamer.infer.spec import ColorOrder, Fit
 
 from .doubts import in_pixels, not_corners, not_probabilities
 from .family import Family, Look, Numbering, Reading
-from .final import is_float, same_rows
+from .final import is_float, is_raw, same_rows
 from .nms import suppress
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # Of UltraFace, and of the PyTorch SSDs that it comes from, jetson-inference's among them.
 ULTRAFACE = Look(color=ColorOrder.RGB, scale=1.0, fit=Fit.STRETCH, pad=127, mean=(127.0,) * 3, std=(128.0,) * 3)
 _FEWEST = 1000  # priors; fewer rows are the queries of a DETR
-_RAW = "raw_detection"  # TensorFlow's, beside its final boxes: y first, no background's softmax
 _OFF_ONE = 0.02  # by which the probabilities of a row may miss 1 together
 
 
@@ -50,7 +49,7 @@ class SsdHead:
 
 
 def _read(signature: Signature) -> list[Reading]:
-    ports = [port for port in signature.outputs if port.rank == 3 and is_float(port) and _RAW not in port.name]
+    ports = [port for port in signature.outputs if port.rank == 3 and is_float(port) and not is_raw(port)]
     return [
         Reading(
             head="ssd",

@@ -12,7 +12,7 @@ from streamer.infer.spec import ColorOrder, Fit
 
 from .doubts import normalised, not_corners, not_probabilities
 from .family import STRETCHED, ULTRALYTICS, Family, Look, Reading
-from .final import is_float, same_rows
+from .final import is_float, is_raw, same_rows
 from .grid import ANCHOR_FREE, has_rows
 from .nms import suppress
 
@@ -61,7 +61,7 @@ class TwoOutputsHead:
 
 
 def _read(kind: _Kind, signature: Signature) -> list[Reading]:
-    ports = [port for port in signature.outputs if port.rank == 3 and is_float(port)]
+    ports = [port for port in signature.outputs if port.rank == 3 and is_float(port) and not is_raw(port)]
     return [
         Reading(
             head=kind.name,

@@ -282,7 +282,12 @@ def _of_coco(reading: Reading) -> bool:
 
 
 def _heads(readings: Sequence[Reading]) -> str:
-    said = [
-        r.head if r.columns is None else f"{r.head} with {r.columns} class{'es' * (r.columns != 1)}" for r in readings
-    ]
-    return " or ".join(dict.fromkeys(said))
+    return " or ".join(dict.fromkeys(map(_head, readings)))
+
+
+def _head(reading: Reading) -> str:
+    if reading.columns is None:
+        return reading.head
+    beside = {Numbering.ZERO: "", Numbering.ONE: " beside the background", Numbering.LAST: " beside nothing"}
+    count = reading.columns - (reading.numbering is not Numbering.ZERO)
+    return f"{reading.head} with {count} class{'es' * (count != 1)}{beside[reading.numbering]}"
