@@ -121,8 +121,9 @@ class Session:
             self._set_up(mount, url, fields)
         elif method == "PLAY":
             self._reply(fields, 200, {"Session": "1234;timeout=60", "Range": "npt=now-"})
-            self._sender = threading.Thread(target=self._stream, args=(mount,), name="rtsp-test-sender", daemon=True)
-            self._sender.start()
+            sender = threading.Thread(target=self._stream, args=(mount,), name="rtsp-test-sender", daemon=True)
+            sender.start()
+            self._sender = sender  # only now: whoever ends the session may join it at once
         elif method == "TEARDOWN":
             self._reply(fields, 200, {"Session": "1234"})
             self._stop.set()
