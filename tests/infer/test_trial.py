@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from graft import CLASSES, SIDE, Graft
 from onnx import TensorProto
+from randomnet import make_random_yolo
 from same_boxes import load, source_of
 from tiny_onnx import Output, write_tiny
 
@@ -130,7 +131,7 @@ def test_noise_is_no_detector(tmp_path: Path) -> None:
         load(path, COCO)
 
 
-def test_places_count_for_networks_that_look_only(tmp_path: Path) -> None:
+def test_places_mean_nothing_where_an_empty_picture_shows_the_same(tmp_path: Path) -> None:
     row = np.array([[[300, 20, 400, 90, 0.9, 0]]], np.float32)  # top right, where nothing is
     shape = (1, 3, SIDE, SIDE)
     path = write_tiny(tmp_path / "model.onnx", [Output("out", row)], shape=shape)
@@ -140,6 +141,11 @@ def test_places_count_for_networks_that_look_only(tmp_path: Path) -> None:
     assert load(write_tiny(path, outputs, shape=shape), COCO).head == "mmdet"
     with pytest.raises(BackendError, match="mmdet: its boxes lie where nothing is"):
         load(write_tiny(path, outputs, shape=shape, looks=True), COCO)
+
+
+def test_a_network_that_is_not_trained_yet_is_recognised(tmp_path: Path) -> None:
+    make_random_yolo(tmp_path / "model.onnx", size=320)
+    assert load(tmp_path / "model.onnx", SpecOptions()).head == "v8"
 
 
 def named(path: Path, value: Any) -> ModelSpec:  # noqa: ANN401  any array

@@ -44,14 +44,16 @@ def write_tiny(
         dtype: ONNX's number of its input's type.
         extras: name and type of inputs beside the picture, [1, 2] each.
         metadata: what it says of itself.
-        looks: whether its answers, numbers with a fraction, depend on the picture: by next to nothing.
+        looks: whether its answers, numbers with a fraction, are all 0 for a picture of one grey.
     """
     nodes: list[Any] = []
     if looks:
         nodes += [
-            _constant("little", np.float32(1e-3)),
-            helper.make_node("ReduceMean", ["images"], ["brightness"], keepdims=0),
-            helper.make_node("Mul", ["brightness", "little"], ["change"]),
+            helper.make_node("ReduceMax", ["images"], ["most"], axes=[2, 3]),
+            helper.make_node("ReduceMin", ["images"], ["least"], axes=[2, 3]),
+            helper.make_node("Sub", ["most", "least"], ["contrast"]),
+            helper.make_node("ReduceMax", ["contrast"], ["strongest"], keepdims=0),
+            helper.make_node("Sign", ["strongest"], ["something"]),
         ]
     ports = []
     for output in outputs:
@@ -63,8 +65,8 @@ def write_tiny(
             nodes.append(helper.make_node("Compress", [tensor, f"{tensor}/all"], [f"{tensor}/{axis}"], axis=axis))
             tensor = f"{tensor}/{axis}"
         if looks and output.value.dtype == np.float32:
-            nodes.append(helper.make_node("Add", [tensor, "change"], [f"{output.name}/changed"]))
-            tensor = f"{output.name}/changed"
+            nodes.append(helper.make_node("Mul", [tensor, "something"], [f"{output.name}/seen"]))
+            tensor = f"{output.name}/seen"
         nodes.append(helper.make_node("Identity", [tensor], [output.name]))
         lengths = [f"{output.name}{i}" if i in output.open_axes else n for i, n in enumerate(output.value.shape)]
         ports.append(helper.make_tensor_value_info(output.name, _type(output.value), lengths))
