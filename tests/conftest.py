@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from draws import ANEW, SEED
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# No deadline: a busy machine is no fault. `STREAMER_SEED=anew` looks where no run has looked before.
+settings.register_profile("steady", deadline=None, derandomize=not ANEW, database=None, print_blob=True)
+settings.load_profile("steady")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -45,3 +51,10 @@ def no_threads_left() -> Iterator[None]:
         _joined(thread, until=time.monotonic() + 2.0)
     alive = [t.name for t in left if t.is_alive()]
     assert not alive, f"threads left behind: {alive}"
+
+
+@pytest.fixture
+def seed() -> int:
+    """What a drawn scene begins with; shown when the test fails."""
+    print("STREAMER_SEED", SEED)  # noqa: T201
+    return SEED

@@ -274,7 +274,10 @@ def test_close_waits_for_what_is_in_flight_and_may_be_called_again(bench: Bench)
 
 
 def test_close_without_work(bench: Bench) -> None:
-    bench.open().close()
+    backend = bench.open()
+    backend.close()
+    with pytest.raises(BackendError, match="closed"):
+        backend.submit(batch_of(1))
 
 
 @pytest.mark.parametrize(

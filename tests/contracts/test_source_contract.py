@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,6 +147,7 @@ def test_closing_twice_is_fine(case: Case) -> None:
     source = opened(case)
     source.close()
     source.close()
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("streamer")]
 
 
 def test_a_spec_hides_its_address() -> None:

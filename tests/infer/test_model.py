@@ -225,9 +225,11 @@ def test_closing_again_does_nothing(model: Model) -> None:
     model.submit([grey(10, 10)])
     model.close()
     model.close()
+    with pytest.raises(BackendError, match="closed"):
+        model.submit([grey(10, 10)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hw=st.tuples(st.integers(1, 300), st.integers(1, 300)),
     fit=st.sampled_from(Fit),

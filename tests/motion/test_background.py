@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-import random
-
 import cv2
 import numpy as np
 import pytest
 from scenes import H, Levels, W, everything_at, looks, moving, textured
 
-SEED = random.SystemRandom().randrange(2**32)
-
 
 @pytest.fixture(name="rng")
-def drawn_anew() -> np.random.Generator:
-    print("seed", SEED)  # noqa: T201  shown when a test fails
-    return np.random.default_rng(SEED)
+def drawn(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.5, 4.0, 8.0])

@@ -154,9 +154,7 @@ def test_someone_who_stands_still_for_ten_minutes_is_one_event(late: int) -> Non
     assert len(updates) == 10  # one a minute, as ever
 
 
-def test_a_detector_that_sees_it_in_half_of_the_frames_makes_one_event() -> None:
-    seed = random.SystemRandom().randrange(2**32)
-    print("seed", seed)  # noqa: T201  shown when the test fails
+def test_a_detector_that_sees_it_in_half_of_the_frames_makes_one_event(seed: int) -> None:
     dice = random.Random(seed)
     yard = Yard(detects=lambda _: dice.random() < 0.5)
 

@@ -79,7 +79,7 @@ def _reference(picture: Picture, canvas_hw: HW, order: PixelFormat, place: Place
     return canvas
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32 - 1),
     kind=st.sampled_from(PixelFormat),

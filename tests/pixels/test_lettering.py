@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.pixels.lettering import Lettering, showable
@@ -69,7 +69,6 @@ def test_a_script_that_would_be_misread_is_not_shown(name: str) -> None:
     assert showable(name) is None
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(st.text(st.characters(codec=None), max_size=12))
 def test_any_name_is_drawn_or_refused(name: str) -> None:
     text = showable(name)

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.pixels.placement import Placed, Rect, Size, place_labels
@@ -152,7 +152,6 @@ def test_a_small_object_is_not_hidden_by_its_own_label() -> None:
 corner = st.tuples(st.integers(-20, 120), st.integers(-20, 120))
 
 
-@settings(deadline=None)  # a busy machine is no fault
 @given(
     boxes=st.lists(st.tuples(corner, corner), max_size=12),
     forms=st.lists(st.tuples(st.integers(1, 90), st.integers(1, 40)), min_size=1, max_size=4),

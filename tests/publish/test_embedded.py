@@ -42,6 +42,7 @@ def test_it_ends_while_clients_are_there_still() -> None:
     with socket.create_connection((address.host, address.port), timeout=2.0):
         broker.stop()
     sink.close()
+    assert "streamer-broker" not in [thread.name for thread in threading.enumerate()]
     gc.collect()  # a socket that nobody has closed is reported now, not in another test
 
 

@@ -307,7 +307,7 @@ def shows_nothing(loaded: Loaded, text: str) -> None:
         assert SECRET not in loaded.settings.model_dump_json()
 
 
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=QUIET)
+@settings(max_examples=300, suppress_health_check=QUIET)
 @given(BASES, MUTATIONS)
 def test_300_mutations(base: str, mutations: list[Mutation]) -> None:
     survives(base, mutations)
@@ -315,13 +315,13 @@ def test_300_mutations(base: str, mutations: list[Mutation]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@settings(max_examples=10_000, deadline=None, database=None, suppress_health_check=QUIET)
+@settings(max_examples=10_000, suppress_health_check=QUIET)
 @given(BASES, MUTATIONS)
 def test_10000_mutations(base: str, mutations: list[Mutation]) -> None:
     survives(base, mutations)
 
 
-@settings(max_examples=300, deadline=None, database=None, suppress_health_check=QUIET)
+@settings(max_examples=300, suppress_health_check=QUIET)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_noise(data: bytes) -> None:
     with pytest.raises(SettingsError):

@@ -309,4 +309,5 @@ def test_close_is_idempotent_and_frees_the_directory(tmp_path: Path) -> None:
     store = opened(tmp_path)
     store.close()
     store.close()
-    opened(tmp_path).close()
+    with closing(opened(tmp_path)) as again:
+        assert again.refusal is None
