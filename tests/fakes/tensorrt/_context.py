@@ -1,0 +1,256 @@
+"""One execution context: shapes, addresses, and running. Not for two threads at once."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._base import Handle
+from ._compute import Computed, compute, output_shapes
+from ._device import hook
+from ._dims import Dims, ShapeLike, nptype, volume
+from ._enums import DataType
+from ._faults import faults
+from ._interfaces import ILogger, IOutputAllocator, error
+from ._names import Misuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from ._engine import ICudaEngine
+
+ALIGNMENT = 256
+
+
+class IExecutionContext(Handle):
+    __slots__ = (
+        "_addresses",
+        "_allocators",
+        "_engine",
+        "_last_stream",
+        "_lock",
+        "_logger",
+        "_pending",
+        "_profile",
+        "_ran",
+        "_shapes",
+        "debug_sync",
+        "enqueue_emits_profile",
+        "name",
+        "nvtx_verbosity",
+        "persistent_cache_limit",
+    )
+
+    def __init__(self, engine: ICudaEngine, logger: ILogger) -> None:
+        self._engine = engine
+        self._logger = logger
+        self._lock = threading.Lock()
+        self._profile = 0
+        self._shapes: dict[str, tuple[int, ...]] = {
+            t.name: t.shape for t in engine._plan.inputs if t.shape is not None and -1 not in t.shape
+        }
+        self._addresses: dict[str, int] = {}
+        self._allocators: dict[str, IOutputAllocator] = {}
+        self._ran: tuple[tuple[str, tuple[int, ...]], ...] | None = None  # the shapes of the last plain enqueue
+        self._pending = 0  # enqueued and not yet run
+        self._last_stream = 0
+        self.name = ""
+        self.debug_sync = False
+
+    @property
+    def engine(self) -> ICudaEngine:
+        return self._engine
+
+    @property
+    def active_optimization_profile(self) -> int:
+        return self._profile
+
+    @property
+    def all_binding_shapes_specified(self) -> bool:
+        return not self._unset()
+
+    def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
+        with self._one_thread():
+            hook().capturing(stream_handle)  # the stream is alive
+            if not 0 <= profile_index < len(self._engine._plan.profiles):
+                raise RuntimeError(f"profile {profile_index} of {len(self._engine._plan.profiles)}")
+            self._profile = profile_index
+            self._shapes = {n: s for n, s in self._shapes.items() if -1 not in (self._engine._tensor(n).shape or (-1,))}
+            self._ran = None
+            return True
+
+    def set_input_shape(self, name: str, shape: ShapeLike) -> bool:
+        with self._one_thread():
+            if name not in self._engine._inputs():
+                return self._said(f"{name} is no input")
+            wanted = tuple(int(length) for length in shape)
+            low, _opt, high = self._engine._plan.profiles[self._profile][name]
+            inside = len(wanted) == len(low) and all(a <= w <= b for a, w, b in zip(low, wanted, high, strict=True))
+            if not inside:
+                return self._said(f"{name}: {wanted} is not in the profile's {low} to {high}")
+            self._shapes[name] = wanted
+            return True
+
+    def infer_shapes(self) -> list[str]:
+        with self._one_thread():
+            return self._unset()
+
+    def get_tensor_shape(self, name: str) -> Dims:
+        with self._one_thread():
+            known = self._engine._tensor(name)
+            if name in self._engine._inputs():
+                return Dims(self._shapes.get(name, known.shape or ()))
+            return Dims(self._output_shapes().get(name, known.shape or ()))
+
+    def get_tensor_strides(self, name: str) -> Dims:
+        shape = tuple(self.get_tensor_shape(name))
+        return Dims(tuple(volume(shape[axis + 1 :]) for axis in range(len(shape))))
+
+    def get_max_output_size(self, name: str) -> int:
+        shape = tuple(self.get_tensor_shape(name))
+        return -1 if -1 in shape else volume(shape) * self._itemsize(name)
+
+    def set_tensor_address(self, name: str, memory: int) -> bool:
+        with self._one_thread():
+            if name not in self._engine._tensors:
+                return self._said(f"{name} is no tensor")
+            if not isinstance(memory, int):
+                raise TypeError("incompatible function arguments: memory is an int")
+            if memory % ALIGNMENT:
+                raise Misuse(f"the address of {name} is not aligned to {ALIGNMENT} bytes")
+            self._addresses[name] = memory
+            return True
+
+    def get_tensor_address(self, name: str) -> int:
+        return self._addresses.get(name, 0)
+
+    def set_output_allocator(self, name: str, output_allocator: IOutputAllocator) -> bool:
+        with self._one_thread():
+            if name in self._engine._inputs() or name not in self._engine._tensors:
+                return self._said(f"{name} is no output")
+            self._allocators[name] = output_allocator
+            return True
+
+    def get_output_allocator(self, name: str) -> IOutputAllocator | None:
+        return self._allocators.get(name)
+
+    def execute_async_v3(self, stream_handle: int) -> bool:
+        with self._one_thread():
+            if not hook().has_context():
+                raise Misuse("no CUDA context is current in this thread: TensorRT would take device 0's by itself")
+            if stream_handle == 0:
+                raise Misuse("the default stream: TensorRT adds synchronisations to it")
+            if self._pending and stream_handle != self._last_stream:
+                raise Misuse("this context's last run goes on in another stream: both would use one scratch memory")
+            capturing = hook().capturing(stream_handle)
+            wrong = self._not_ready(capturing=capturing)
+            if wrong is not None:
+                if capturing:
+                    hook().invalidate_capture(stream_handle)
+                return self._said(wrong)
+            self._enqueue(stream_handle, capturing=capturing)
+            return True
+
+    def _not_ready(self, *, capturing: bool) -> str | None:
+        """Return why this can't be enqueued now, or None."""
+        said, plan = faults(), self._engine._plan
+        if said.execute_fails is not None:
+            return said.execute_fails
+        if self._unset():
+            return f"the shapes of {self._unset()} are not set"
+        for name in self._engine._tensors:
+            if not self._addresses.get(name) and name not in self._allocators:
+                return f"neither address nor allocator is set for tensor {name}"
+        if plan.data_dependent and not set(plan.data_dependent) <= set(self._allocators):
+            return f"{plan.data_dependent} need an output allocator: their shapes are known only after the run"
+        if capturing and (said.not_capturable or plan.data_dependent):
+            return "Error Code 1: Cuda Runtime (operation not permitted when stream is capturing)"
+        if capturing and self._ran != self._key():
+            return "the first enqueue of these shapes allocates: operation not permitted when stream is capturing"
+        return None
+
+    def _enqueue(self, stream: int, *, capturing: bool) -> None:
+        inputs = {n: (self._addresses[n], s, self._dtype(n)) for n, s in self._shapes.items()}
+        if self._engine._plan.data_dependent:
+            self._run_and_allocate(stream, inputs)
+            return
+        shapes = self._output_shapes()
+        outputs = {n: (self._addresses[n], shapes[n], self._dtype(n)) for n in shapes}
+        uses = [(at, volume(s) * np.dtype(t).itemsize) for at, s, t in (*inputs.values(), *outputs.values())]
+        for pointer, nbytes in uses:
+            hook().memory(pointer, nbytes)  # alive, and large enough
+        engine = self._engine
+
+        def work() -> None:
+            results = compute(engine._plan, {n: _read(*where) for n, where in inputs.items()})
+            for name, where in outputs.items():
+                _write(where[0], results[name])
+            if not capturing:
+                self._pending -= 1
+
+        if not capturing:
+            self._pending += 1
+            self._last_stream = stream
+            self._ran = self._key()
+        hook().enqueue(stream, work, uses, owner=(self, engine))
+
+    def _run_and_allocate(self, stream: int, inputs: dict[str, tuple[int, tuple[int, ...], type[np.generic]]]) -> None:
+        """Outputs of unknown size: the real enqueue waits for the sizes too, then asks for memory."""
+        hook().drain(stream)
+        results = compute(self._engine._plan, {n: _read(*where) for n, where in inputs.items()})
+        for name, value in results.items():
+            allocator = self._allocators.get(name)
+            at = self._addresses.get(name, 0)
+            if allocator is not None:
+                at = allocator.reallocate_output_async(name, at, value.nbytes, ALIGNMENT, stream)
+                allocator.notify_shape(name, Dims(value.shape))
+            hook().memory(at, value.nbytes)
+            hook().enqueue(stream, _writer(at, value), [(at, value.nbytes)], owner=self)
+
+    def _output_shapes(self) -> dict[str, tuple[int, ...]]:
+        if self._unset():
+            return {}
+        return output_shapes(self._engine._plan, self._shapes)
+
+    def _unset(self) -> list[str]:
+        return [t.name for t in self._engine._plan.inputs if t.name not in self._shapes]
+
+    def _key(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        return tuple(sorted(self._shapes.items()))
+
+    def _dtype(self, name: str) -> type[np.generic]:
+        return nptype(DataType[self._engine._tensor(name).dtype])
+
+    def _itemsize(self, name: str) -> int:
+        return np.dtype(self._dtype(name)).itemsize
+
+    def _said(self, message: str) -> bool:
+        error(self._logger, f"IExecutionContext: Error Code 3: API Usage Error ({message})")
+        return False
+
+    @contextlib.contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise Misuse("two threads use one execution context at once")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+def _read(pointer: int, shape: tuple[int, ...], dtype: type[np.generic]) -> Computed:
+    nbytes = volume(shape) * np.dtype(dtype).itemsize
+    return hook().memory(pointer, nbytes).view(dtype).reshape(shape).copy()
+
+
+def _write(pointer: int, value: Computed) -> None:
+    hook().memory(pointer, value.nbytes)[:] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+
+
+def _writer(pointer: int, value: NDArray[np.generic]):  # noqa: ANN202
+    return lambda: _write(pointer, value)
