@@ -1,0 +1,156 @@
+"""The precision is put into the ONNX file: what TensorRT then builds computes in what stands there, and in nothing else.
+
+One path for TensorRT 10 and 11: the network is strongly typed, and no flag asks for a precision.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from streamer.core.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from streamer.infer.spec import InputSpec
+
+_log = logging.getLogger(__name__)
+
+REVISION = 1  # of what is done here: another one makes other engines
+Model = Any  # onnx's ModelProto has no stubs
+
+
+def converter(precision: str) -> str | None:
+    """Return what turns a model's file into the one that TensorRT reads; None: it reads the file itself."""
+    if precision == "f32":
+        return None
+    import onnxruntime  # noqa: PLC0415  only where an engine is built or looked for
+
+    return f"onnxruntime {onnxruntime.__version__}, revision {REVISION}"
+
+
+def convert(
+    path: Path,
+    precision: str,
+    *,
+    spec: InputSpec,
+    calibration: Iterable[NDArray[np.uint8]] | None,
+    folder: Path,
+    measured: Callable[[int], None] = lambda _frames: None,
+) -> Path:
+    """Return the file that TensorRT reads.
+
+    f32 is the model itself. In f16 the picture goes in as f16, as the kernel writes it: the same numbers as after a
+    cast, at half the memory traffic. Other inputs and all outputs keep their types. In int8 the large layers take
+    8 bits, by scales measured on the calibration's pictures, and what is between them stays f32.
+
+    Args:
+        path: the model.
+        precision: f32 | f16 | int8.
+        spec: of its input.
+        calibration: canvases (H, W, 3) as the network sees them; int8 only.
+        folder: where a new file goes.
+        measured: told how many pictures have been measured.
+
+    Raises:
+        BackendError: the model can't be brought to that precision, or what that takes is not installed.
+        OSError: the folder can't be written.
+    """
+    if precision == "f32":
+        return path
+    target = folder / f"{precision}.onnx"
+    model = load_graph(path)
+    with _said(path, precision):
+        if precision == "f16":
+            from .half import to_f16  # noqa: PLC0415  it imports onnxruntime.transformers
+
+            made = to_f16(model, spec)
+        else:
+            from .calibrate import to_int8  # noqa: PLC0415  it imports onnxruntime.quantization
+
+            made = to_int8(model, spec, calibration or (), folder=folder, measured=measured)
+        _save(made, target)
+        _check(made, model, target)
+    return target
+
+
+def load_graph(path: Path, *, weights: bool = True) -> Model:
+    """Read an ONNX file.
+
+    Args:
+        path: the file.
+        weights: whether weights that lie in files beside it are read too.
+
+    Raises:
+        BackendError: `onnx` is not installed, or the file can't be read.
+    """
+    try:
+        import onnx  # noqa: PLC0415  only where an engine is built
+    except ImportError as exc:
+        raise BackendError(
+            'TensorRT: to build an engine the package onnx is missing; pip install "streamer[tensorrt]" brings it'
+        ) from exc
+    try:
+        return onnx.load(str(path), load_external_data=weights)
+    except Exception as exc:
+        raise BackendError(f"{path}: can't be read as ONNX ({_first_line(exc)})") from exc
+
+
+def _save(model: Model, target: Path) -> None:
+    with target.open("wb") as file:
+        file.write(model.SerializeToString())
+
+
+def _check(made: Model, model: Model, target: Path) -> None:
+    """Let ONNX and ONNX Runtime read what was made: a wrong type in it would be TensorRT's riddle otherwise."""
+    import onnxruntime  # noqa: PLC0415  only where an engine is built
+
+    if _well_typed(model):
+        _infer_strictly(made)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised
+    onnxruntime.InferenceSession(str(target), options, providers=["CPUExecutionProvider"])
+
+
+def _well_typed(model: Model) -> bool:
+    """Whether ONNX's own inference understands all of a model; operators of a vendor's are beyond it."""
+    try:
+        _infer_strictly(model)
+    except Exception as exc:  # noqa: BLE001  its errors share no other base class
+        _log.debug("strict inference does not understand the model: %s", _first_line(exc))
+        return False
+    return True
+
+
+def _infer_strictly(model: Model) -> None:
+    import onnx  # noqa: PLC0415  only where an engine is built
+
+    onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+
+
+@contextlib.contextmanager
+def _said(path: Path, precision: str) -> Iterator[None]:
+    """Turn what the converters raise into a sentence, and what they print into log lines."""
+    with warnings.catch_warnings(record=True) as printed:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except (BackendError, OSError):
+            raise
+        except Exception as exc:  # the converters raise anything
+            raise BackendError(
+                f"{path.name}: can't be brought to {precision} ({_first_line(exc)}); precision f32 needs no change"
+            ) from exc
+    for line in dict.fromkeys(_first_line(one.message) for one in printed):
+        _log.debug("%s", line)
+
+
+def _first_line(said: object) -> str:
+    return (str(said).strip().partition("\n")[0] or type(said).__name__)[:300]
