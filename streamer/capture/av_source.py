@@ -18,6 +18,7 @@ from .capture_clock import CaptureClock, FileClock
 from .container import open_container
 from .decode import Decoder, Outcome
 from .losses import GapCounter, KeyGate
+from .nvdec import open_nvdec
 from .rtsp_dialogue import NotUnderstoodError
 from .rtsp_packets import open_rtsp
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .base import Source, SourceSpec
+    from .nvdec import Nvdec
     from .packets import Coded, PacketReader
 
 _log = logging.getLogger(__name__)
@@ -39,22 +41,26 @@ def open_av(spec: SourceSpec, *, stopping: Callable[[], bool], dropped: Callable
         EndOfStream: the pipeline is stopping.
     """
     kind = kind_of(spec.url)
+    nvdec = open_nvdec(spec)
     if kind is SourceKind.RTSP:
-        return LiveSource(_rtsp_packets(spec, stopping=stopping), spec=spec, dropped=dropped)
-    packets = open_container(spec, stopping=stopping)
+        packets = _rtsp_packets(spec, stopping=stopping, nvdec=nvdec)
+        return LiveSource(packets, spec=spec, dropped=dropped, nvdec=nvdec)
+    container = open_container(spec, stopping=stopping, nvdec=nvdec)
     if kind is SourceKind.FILE:
         epoch_ns = time.monotonic_ns() if spec.epoch_ns is None else spec.epoch_ns
-        clock = FileClock(epoch_ns=epoch_ns, interval_ns=packets.interval_ns)
-        return FileSource(packets, clock=clock, address=shown(spec.url), stopping=stopping, dropped=dropped)
-    return LiveSource(packets, spec=spec, dropped=dropped)
+        clock = FileClock(epoch_ns=epoch_ns, interval_ns=container.interval_ns)
+        decoder = Decoder(container.codec, threads=file_threads(os.cpu_count() or 1), nvdec=nvdec)
+        address = shown(spec.url)
+        return FileSource(container, decoder, clock=clock, address=address, stopping=stopping, dropped=dropped)
+    return LiveSource(container, spec=spec, dropped=dropped, nvdec=nvdec)
 
 
-def _rtsp_packets(spec: SourceSpec, *, stopping: Callable[[], bool]) -> PacketReader:
+def _rtsp_packets(spec: SourceSpec, *, stopping: Callable[[], bool], nvdec: Nvdec | None) -> PacketReader:
     try:
-        return open_rtsp(spec, stopping=stopping)
+        return open_rtsp(spec, stopping=stopping, nvdec=nvdec)
     except NotUnderstoodError:
         _log.info("camera %s: it is read through FFmpeg's RTSP client, one frame interval later", spec.camera)
-    return open_container(spec, stopping=stopping)
+    return open_container(spec, stopping=stopping, nvdec=nvdec)
 
 
 class FileSource:
@@ -65,6 +71,7 @@ class FileSource:
     def __init__(
         self,
         packets: PacketReader,
+        decoder: Decoder,
         *,
         clock: FileClock,
         address: str,
@@ -76,7 +83,7 @@ class FileSource:
         self._address = address
         self._stopping = stopping
         self._dropped = dropped
-        self._decoder = Decoder(packets.codec, threads=file_threads(os.cpu_count() or 1))
+        self._decoder = decoder
         self._gate = KeyGate(drop_late=False, shut=False)
         self._ready: deque[Grab] = deque()
         self._given = 0
@@ -129,12 +136,19 @@ class LiveSource:
 
     live = True
 
-    def __init__(self, packets: PacketReader, *, spec: SourceSpec, dropped: Callable[[DropCause, int], None]) -> None:
+    def __init__(
+        self,
+        packets: PacketReader,
+        *,
+        spec: SourceSpec,
+        dropped: Callable[[DropCause, int], None],
+        nvdec: Nvdec | None = None,
+    ) -> None:
         self._packets = packets
         self._address = shown(spec.url)
         self._dropped = dropped
         self._patience_ns = round(spec.read_timeout_s * NS_PER_S)
-        self._decoder = Decoder(packets.codec, threads=1)
+        self._decoder = Decoder(packets.codec, threads=1, nvdec=nvdec)
         self._clock = CaptureClock()
         self._gate = KeyGate(drop_late=spec.delivery is Delivery.NEWEST, shut=True)
         self._gaps = GapCounter()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streamer.core.frame import Picture
+    from streamer.core.frame import AnyPicture
 
 
 class Delivery(str, Enum):
@@ -38,6 +38,8 @@ class SourceSpec:
     open_timeout_s: float = 5.0
     transport: str = "auto"  # RTSP: auto (TCP, then UDP) | tcp | udp
     epoch_ns: int | None = None  # monotonic: when a recording's first picture counts as captured; None: at its opening
+    decode: str = "auto"  # auto: on `hardware` if it can | cpu | gpu: on a GPU, or the source fails
+    hardware: int | None = None  # index of the GPU that looks at the pictures, which may stay there; None: no GPU does
 
     def __repr__(self) -> str:
         return f"SourceSpec(camera={self.camera!r})"
@@ -47,7 +49,7 @@ class SourceSpec:
 class Grab:
     """One decoded picture and the best estimate of when its light hit the camera."""
 
-    picture: Picture
+    picture: AnyPicture
     captured_ns: int  # monotonic
 
 

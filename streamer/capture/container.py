@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from .av_options import Opening
     from .base import SourceSpec
+    from .nvdec import Nvdec
 
 _log = logging.getLogger(__name__)
 _WAITED_NS = 1 * NS_PER_MS  # a packet that lay ready is there sooner
@@ -42,8 +43,13 @@ _NO_VIDEO = {  # where FFmpeg tells by the first bytes what it is
 }
 
 
-def open_container(spec: SourceSpec, *, stopping: Callable[[], bool]) -> ContainerPackets:
+def open_container(spec: SourceSpec, *, stopping: Callable[[], bool], nvdec: Nvdec | None = None) -> ContainerPackets:
     """Connect by FFmpeg.
+
+    Args:
+        spec: what to open.
+        stopping: asked between packets.
+        nvdec: the GPU to decode on; None: the CPU.
 
     Raises:
         SourceError: it can't be opened now, or holds no video.
@@ -58,7 +64,7 @@ def open_container(spec: SourceSpec, *, stopping: Callable[[], bool]) -> Contain
             raise EndOfStream
         began_ns = time.monotonic_ns()
         try:
-            container = av.open(opening.file, format=opening.format, options=opening.options, timeout=opening.timeout_s)
+            container = _opened(opening, nvdec)
         except av.FFmpegError as exc:
             waited_s = (time.monotonic_ns() - began_ns) / NS_PER_S
             timed_out = kind in (SourceKind.RTSP, SourceKind.HTTP) and waited_s >= 0.9 * spec.open_timeout_s
@@ -71,6 +77,14 @@ def open_container(spec: SourceSpec, *, stopping: Callable[[], bool]) -> Contain
         if not again:
             break
     raise lost
+
+
+def _opened(opening: Opening, nvdec: Nvdec | None) -> av.container.InputContainer:
+    options, timeout_s = opening.options, opening.timeout_s
+    if nvdec is None:
+        return av.open(opening.file, format=opening.format, options=options, timeout=timeout_s)
+    with nvdec.current():  # the decoders of its streams are made here
+        return av.open(opening.file, format=opening.format, options=options, timeout=timeout_s, hwaccel=nvdec.accel())
 
 
 def _look_up(spec: SourceSpec, *, stopping: Callable[[], bool]) -> None:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import av
+import av.error
 
 from streamer.core.clock import NS_PER_S
 
+from .nvdec import device_picture, on_cpu
 from .pictures import picture_of
 
 if TYPE_CHECKING:
-    from streamer.core.frame import Picture
+    from streamer.core.frame import AnyPicture
 
+    from .nvdec import Nvdec
     from .packets import Coded
+
+_log = logging.getLogger(__name__)
+_ON_GPU = "cuda"  # FFmpeg's name for the format of such frames
+_MOST_FAILURES = 2  # of the GPU's decoder in one connection, before the CPU takes its place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decoded:
     """One picture with its own time stamp."""
 
-    picture: Picture
+    picture: AnyPicture
     pts_ns: int | None
 
 
@@ -34,37 +42,77 @@ class Outcome:
 
 
 class Decoder:
-    """One stream's decoder. Survives garbage and a change of size."""
+    """One stream's decoder. Survives garbage, a change of size, and a GPU that can't go on.
 
-    def __init__(self, codec: av.VideoCodecContext, *, threads: int) -> None:
+    What the GPU can't decode from the start, FFmpeg decodes on the CPU by itself. A decoder that fails later would go
+    on failing (no memory for another picture size, a GPU that is lost): after the second time it is left for the CPU.
+    """
+
+    def __init__(self, codec: av.VideoCodecContext, *, threads: int, nvdec: Nvdec | None = None) -> None:
         """Store the context; it opens itself with the first packet.
 
         Args:
             codec: not yet opened.
             threads: 1 adds no delay and costs the least; more hold back as many pictures and are for files only.
+            nvdec: the GPU that the context was made for.
         """
-        codec.thread_count = threads
-        codec.thread_type = "NONE" if threads == 1 else "FRAME"
-        self._codec = codec
+        self._codec = _with_threads(codec, 1 if codec.is_hwaccel else threads)
+        self._nvdec = nvdec
         self._stamps = _BestStamp()
         self._tainted = False  # a picture was damaged, and what comes up to the next key frame refers to it
+        self._failures = 0
+        self._given = False  # the GPU has given a picture
 
     def decode(self, coded: Coded) -> Outcome:
-        """Decode one packet; an empty one gives what the decoder still holds."""
+        """Decode one packet; an empty one gives what the decoder still holds.
+
+        Raises:
+            SourceError: the GPU can't decode it, and the CPU shall not.
+        """
         try:
             frames = self._codec.decode(coded.packet)
-        except (av.FFmpegError, ValueError):  # invalid data, or a feature that FFmpeg lacks
-            return Outcome(corrupt=1)
-        whole = [f for f in frames if self._is_whole(f)]
-        return Outcome(
-            pictures=tuple(Decoded(picture=picture_of(f), pts_ns=self._stamps.of(f)) for f in whole),
-            corrupt=len(frames) - len(whole),
-        )
+        except (av.FFmpegError, ValueError) as exc:  # invalid data, or a feature that FFmpeg lacks
+            failed = exc
+        else:
+            whole = [f for f in frames if self._is_whole(f)]
+            return Outcome(
+                pictures=tuple(Decoded(picture=self._picture(f), pts_ns=self._stamps.of(f)) for f in whole),
+                corrupt=len(frames) - len(whole),
+            )
+        self._note(failed)
+        return Outcome(corrupt=1)
 
     def _is_whole(self, frame: av.VideoFrame) -> bool:
         """Tell whether no pixel of it is invented."""
         self._tainted = frame.is_corrupt or (self._tainted and not frame.key_frame)
         return not self._tainted
+
+    def _picture(self, frame: av.VideoFrame) -> AnyPicture:
+        if self._nvdec is None:
+            return picture_of(frame)
+        if frame.format.name != _ON_GPU:  # FFmpeg found it out by itself, and asks anew for another picture size
+            self._nvdec.refuse(f"the GPU decodes no {self._codec.name} like this one ({frame.format.name})")
+            return picture_of(frame)
+        self._given = True
+        picture = device_picture(frame, self._nvdec.device)
+        return self._nvdec.fetched(frame) if picture is None else picture
+
+    def _note(self, failed: Exception) -> None:
+        """Count a failure of the GPU's decoder; broken data is no fault of one that has given pictures."""
+        if self._nvdec is None or (self._given and isinstance(failed, av.error.InvalidDataError)):
+            return
+        self._failures += 1
+        if self._failures < _MOST_FAILURES:
+            return
+        nvdec, self._nvdec = self._nvdec, None
+        self._codec = _with_threads(on_cpu(self._codec), 1)
+        nvdec.give_up(f"the GPU's decoder has failed {self._failures} times ({failed})")
+
+
+def _with_threads(codec: av.VideoCodecContext, threads: int) -> av.VideoCodecContext:
+    codec.thread_count = threads
+    codec.thread_type = "NONE" if threads == 1 else "FRAME"
+    return codec
 
 
 class _BestStamp:

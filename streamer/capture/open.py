@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from streamer.core.errors import ConfigError
+
 from .address import SourceKind, is_finite, kind_of
 
 if TYPE_CHECKING:
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SourceKind", "check_address", "is_finite", "kind_of", "open_source"]
 
+_DECODED_ELSEWHERE = {
+    SourceKind.SYNTHETIC: "its pictures are drawn, not decoded",
+    SourceKind.GSTREAMER: "its pipeline says what decodes it, such as nvv4l2decoder",
+    SourceKind.CSI: "it gives pictures as they are",
+}
+
 
 def check_address(spec: SourceSpec) -> None:
     """Look at everything in an address that can be judged without opening it.
@@ -20,7 +28,10 @@ def check_address(spec: SourceSpec) -> None:
     Raises:
         ConfigError: the address or one of its options is wrong; the message says what is allowed.
     """
-    match kind_of(spec.url):
+    kind = kind_of(spec.url)
+    if spec.decode == "gpu" and kind in _DECODED_ELSEWHERE:
+        raise ConfigError(f"`decode: gpu` is not for it: {_DECODED_ELSEWHERE[kind]}; leave `decode` out")
+    match kind:
         case SourceKind.SYNTHETIC:
             from .synthetic import parse_synthetic  # noqa: PLC0415  only when chosen
 

@@ -43,10 +43,11 @@ def picture_of(frame: av.VideoFrame) -> Picture:
     """Return views on the frame's planes; they keep its memory alive.
 
     A format that is none of ours (10 bit, palette, packed, alpha) is converted by swscale: colour with primaries to
-    BGR, packed 4:2:2 to planar, the rest to I420. So is a picture whose rows run upwards, as in many raw AVIs.
+    BGR, packed 4:2:2 to planar, the rest to I420. So is a picture whose rows run upwards, as in many raw AVIs, and one
+    in a GPU's memory, which is copied to the CPU first.
     """
-    full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
-    matrix = _matrix(frame)
+    matrix, span = colors_of(frame)
+    full = span is ColorRange.FULL
     if frame.format.name not in _DIRECT or any(plane.line_size < 0 for plane in frame.planes):
         frame = _converted(frame, full=full)
     pixel_format = _DIRECT[frame.format.name]
@@ -56,8 +57,14 @@ def picture_of(frame: av.VideoFrame) -> Picture:
         width=frame.width,
         height=frame.height,
         matrix=matrix,
-        range=ColorRange.FULL if full else ColorRange.LIMITED,
+        range=span,
     )
+
+
+def colors_of(frame: av.VideoFrame) -> tuple[ColorMatrix, ColorRange]:
+    """Return what a frame's Y, U and V mean."""
+    full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
+    return _matrix(frame), ColorRange.FULL if full else ColorRange.LIMITED
 
 
 def _matrix(frame: av.VideoFrame) -> ColorMatrix:

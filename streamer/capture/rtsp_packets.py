@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .base import SourceSpec
+    from .nvdec import Nvdec
     from .rtp import AccessUnit
     from .sdp import VideoMedia
 
@@ -36,8 +37,13 @@ _REPORT_NS = 5 * NS_PER_S
 _TEARDOWN_S = 0.2
 
 
-def open_rtsp(spec: SourceSpec, *, stopping: Callable[[], bool]) -> RtspPackets:
+def open_rtsp(spec: SourceSpec, *, stopping: Callable[[], bool], nvdec: Nvdec | None = None) -> RtspPackets:
     """Connect and start playing.
+
+    Args:
+        spec: the camera.
+        stopping: asked between packets.
+        nvdec: the GPU to decode on; None: the CPU.
 
     Raises:
         SourceError: it can't be opened now.
@@ -52,12 +58,24 @@ def open_rtsp(spec: SourceSpec, *, stopping: Callable[[], bool]) -> RtspPackets:
         media = _described(dialogue, deadline_ns)
         udp = _set_up(dialogue, media, spec, deadline_ns)
         _expect(dialogue.ask("PLAY", media.aggregate, {"Range": "npt=0.000-"}, deadline_ns=deadline_ns), dialogue)
+        codec = _codec(media, nvdec)
     except BaseException:
         dialogue.close()
         if udp is not None:
             udp.close()
         raise
-    return RtspPackets(dialogue, media=media, udp=udp, spec=spec)
+    return RtspPackets(dialogue, codec, media=media, udp=udp, spec=spec)
+
+
+def _codec(media: VideoMedia, nvdec: Nvdec | None) -> av.VideoCodecContext:
+    """Return a decoder's context with the SDP's parameter sets."""
+    if nvdec is None:
+        codec = cast("av.VideoCodecContext", av.CodecContext.create(media.codec, "r"))
+    else:
+        codec = nvdec.codec(media.codec)
+    if media.parameter_sets:
+        codec.extradata = media.parameter_sets
+    return codec
 
 
 def _described(dialogue: Dialogue, deadline_ns: int) -> VideoMedia:
@@ -114,7 +132,15 @@ def _expect(answer: Answer, dialogue: Dialogue) -> None:
 class RtspPackets:
     """A `PacketReader` over our own client."""
 
-    def __init__(self, dialogue: Dialogue, *, media: VideoMedia, udp: UdpPair | None, spec: SourceSpec) -> None:
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        codec: av.VideoCodecContext,
+        *,
+        media: VideoMedia,
+        udp: UdpPair | None,
+        spec: SourceSpec,
+    ) -> None:
         self._dialogue = dialogue
         self._media = media
         self._udp = udp
@@ -126,9 +152,7 @@ class RtspPackets:
         self._ssrc = secrets.randbits(32)
         self._kept_alive_ns = self._reported_ns = time.monotonic_ns()
         self._time_base = Fraction(1, media.clock_hz)
-        self._codec = cast("av.VideoCodecContext", av.CodecContext.create(media.codec, "r"))
-        if media.parameter_sets:
-            self._codec.extradata = media.parameter_sets
+        self._codec = codec
 
     @property
     def codec(self) -> av.VideoCodecContext:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 
 class PixelFormat(str, Enum):
-    """How the planes of a `Picture` are laid out. All are 8 bits a sample."""
+    """How planes are laid out: 8 bits a sample, but for P010, which only a `DevicePicture` has."""
 
     I420 = "i420"  # Y (H, W), U and V (ceil(H/2), ceil(W/2))
     I422 = "i422"  # Y (H, W), U and V (H, ceil(W/2))
     I444 = "i444"  # Y, U and V (H, W)
     NV12 = "nv12"  # Y (H, W), UV (ceil(H/2), ceil(W/2), 2)
+    P010 = "p010"  # as NV12, in 16 bits, little-endian: the ten bits of a sample are the upper ones
     GRAY = "gray"  # Y (H, W)
     BGR = "bgr"  # (H, W, 3)
     RGB = "rgb"  # (H, W, 3)
@@ -58,6 +59,33 @@ class Picture:
         return sum(plane.nbytes for plane in self.planes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DevicePicture:
+    """One picture in a GPU's memory, as its decoder left it there.
+
+    What reads it waits, on the device, for what the decoder has queued (`Stream.after_default`), and keeps the picture,
+    and with it its `owner`, until it has been read.
+    """
+
+    format: PixelFormat  # NV12 or P010
+    pointers: tuple[int, ...]  # device addresses of the Y and the UV plane
+    pitches: tuple[int, ...]  # bytes from row to row of each
+    width: int  # px
+    height: int  # px
+    matrix: ColorMatrix
+    range: ColorRange
+    device: int  # which GPU
+    owner: object  # keeps the memory alive
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the GPU's memory, with row padding."""
+        return self.pitches[0] * self.height + self.pitches[1] * ((self.height + 1) // 2)
+
+
+AnyPicture: TypeAlias = Picture | DevicePicture
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameInfo:
     """Where a frame came from and when its light hit the camera."""
@@ -77,4 +105,4 @@ class Frame:
     """One picture and its facts."""
 
     info: FrameInfo
-    picture: Picture
+    picture: AnyPicture

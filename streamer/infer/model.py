@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamer.core.results import Detections
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "ModelTicket", "Sample", "open_model", "open_warm"]
 
-# Shown each picture's canvas (H, W, 3), which it copies if it keeps it, and what was seen on it.
-Sample = Callable[["NDArray[np.uint8]", "Candidates"], None]
+# Told of each picture: what gives its canvas (H, W, 3), to be copied if it is kept, and what was seen on it. Where the
+# GPU drew it, to ask for the canvas costs a download; so only who keeps it asks.
+Sample = Callable[[Callable[[], "NDArray[np.uint8]"], "Candidates"], None]
 
 
 class Model(Network):
@@ -49,8 +51,8 @@ class Model(Network):
         """
         found = self._head(self.outputs(ticket), self._floor, self._iou)[: len(ticket.placements)]
         if self.sample is not None:
-            for canvas, candidates in zip(ticket.canvases[: len(found)], found, strict=True):
-                self.sample(canvas, candidates)
+            for index, candidates in enumerate(found):
+                self.sample(partial(self.canvas, ticket, index), candidates)
         return [_detections(c, placement) for c, placement in zip(found, ticket.placements, strict=True)]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from streamer.core.errors import BackendError
+from streamer.core.frame import Picture
 from streamer.core.results import ModelRef
 
 from .backends.base import IN_FLIGHT
@@ -19,11 +20,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from streamer.core.frame import Picture
+    from streamer.core.frame import AnyPicture, DevicePicture
+    from streamer.pixels.convert import Canvases
     from streamer.pixels.fit import Placement
 
     from .backends.base import Backend, BackendOptions, Ticket
     from .spec import ModelSpec
+
+
+@runtime_checkable
+class DrawsPictures(Protocol):
+    """A backend that can draw pictures of its GPU's memory itself."""
+
+    def submit_pictures(
+        self, pictures: Sequence[AnyPicture], placements: Sequence[Placement], canvases: NDArray[np.uint8]
+    ) -> Ticket:
+        """Start on a batch; those of its pictures that are on the CPU are drawn on the canvas of the same index.
+
+        The canvases are read as those of `Backend.submit` are, and the pictures are kept until they have been.
+
+        Raises:
+            BackendError: the runtime refused or failed.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +49,10 @@ class ModelTicket:
     """A claim on the answers to one submitted batch. Compared by identity."""
 
     ticket: Ticket
-    canvases: NDArray[np.uint8]  # (B or more, H, W, 3), until `IN_FLIGHT` more batches have been submitted
+    # (B or more, H, W, 3), until `IN_FLIGHT` more batches have been submitted. Those of `undrawn` are not drawn.
+    canvases: NDArray[np.uint8]
     placements: list[Placement]
+    undrawn: dict[int, DevicePicture]  # by index: what the backend draws itself
 
 
 class Network:
@@ -44,11 +64,14 @@ class Network:
         self.depth = depth  # batches to keep in flight
         self._backend = backend
         self._canvases = [open_canvases(spec.input) for _ in range(IN_FLIGHT)]
+        self._late: Canvases | None = None  # for what is drawn after all
         self._submitted = 0
         self._in_flight = 0
 
-    def submit(self, pictures: Sequence[Picture]) -> ModelTicket:
+    def submit(self, pictures: Sequence[AnyPicture]) -> ModelTicket:
         """Draw the pictures and start on them.
+
+        Those in a GPU's memory stay there where the backend can draw them; else they are copied to the CPU first.
 
         Args:
             pictures: 1 to `spec.input.max_batch`; they may be let go on return.
@@ -60,11 +83,26 @@ class Network:
         """
         if self._in_flight >= IN_FLIGHT:
             raise ValueError(f"{self.spec.name}: {self._in_flight} batches are in flight: collect one first")
-        canvases, placements = self._canvases[self._submitted % IN_FLIGHT].fill(pictures)
-        ticket = ModelTicket(self._backend.submit(canvases), canvases, placements)
+        ticket = self._start(pictures, self._canvases[self._submitted % IN_FLIGHT])
         self._submitted += 1
         self._in_flight += 1
         return ticket
+
+    def canvas(self, ticket: ModelTicket, index: int) -> NDArray[np.uint8]:
+        """Return the canvas (H, W, 3) of one picture of a batch, valid until the next call or its slot's next use.
+
+        One that was drawn on the GPU is copied to the CPU and drawn there: some milliseconds.
+
+        Raises:
+            BackendError: the GPU failed.
+        """
+        canvases, picture = ticket.canvases, ticket.undrawn.get(index)
+        if picture is not None:
+            if self._late is None:
+                self._late = open_canvases(self.spec.input)
+            (canvases, _), index = self._late.fill([_on_cpu(picture)]), 0
+        drawn: NDArray[np.uint8] = canvases[index]
+        return drawn
 
     def ready(self, ticket: ModelTicket) -> bool:
         """Whether its answers would come at once."""
@@ -80,6 +118,15 @@ class Network:
         """
         self._in_flight -= 1
         return self._backend.collect(ticket.ticket)
+
+    def _start(self, pictures: Sequence[AnyPicture], onto: Canvases) -> ModelTicket:
+        undrawn = {index: picture for index, picture in enumerate(pictures) if not isinstance(picture, Picture)}
+        if undrawn and isinstance(self._backend, DrawsPictures):
+            canvases, placements = onto.fill(pictures)
+            started = self._backend.submit_pictures(pictures, placements, canvases)
+            return ModelTicket(started, canvases, placements, undrawn)
+        canvases, placements = onto.fill([_on_cpu(picture) for picture in pictures])
+        return ModelTicket(self._backend.submit(canvases), canvases, placements, {})
 
     def swap(self, backend: Backend) -> None:
         """Go on with another backend of the same network; the old one is closed.
@@ -105,6 +152,15 @@ def open_warm(spec: ModelSpec, kind: str, options: BackendOptions) -> Backend:
         BackendError: the runtime can't run this model here.
     """
     backend = open_backend(kind, str(spec.path), input_spec=spec.input, output_names=spec.output_names, options=options)
+    return warmed(spec, backend)
+
+
+def warmed(spec: ModelSpec, backend: Backend) -> Backend:
+    """Run an open backend once on grey, and return it; it is closed if that fails.
+
+    Raises:
+        BackendError: the runtime can't run this model here.
+    """
     if backend.kind == "fake":  # it plays a script: the first row is for the first picture
         return backend
     try:
@@ -114,6 +170,14 @@ def open_warm(spec: ModelSpec, kind: str, options: BackendOptions) -> Backend:
         backend.close()
         raise
     return backend
+
+
+def _on_cpu(picture: AnyPicture) -> Picture:
+    if isinstance(picture, Picture):
+        return picture
+    from streamer.pixels.device import downloaded  # noqa: PLC0415  nothing of a GPU is loaded where there is none
+
+    return downloaded(picture)
 
 
 def _ref(spec: ModelSpec, backend: Backend) -> ModelRef:

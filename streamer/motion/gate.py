@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from streamer.core.frame import Picture
+    from streamer.core.frame import AnyPicture
 
 _MOST_CELLS = 160  # along the longer side: at 1080p each is 12 px wide; an object that a network finds covers several
 _LOOKS_EVERY_NS = NS_PER_S // 10 - NS_PER_S // 200  # ten looks a second are enough to catch what runs; less jitter
@@ -70,8 +70,12 @@ class MotionGate:
         """Begin anew: the next picture may show anything."""
         self._background = None
 
-    def watch(self, picture: Picture, captured_ns: int) -> None:
-        """Take in the next picture of the camera, let through or not."""
+    def watch(self, picture: AnyPicture, captured_ns: int) -> None:
+        """Take in the next picture of the camera, let through or not.
+
+        Raises:
+            BackendError: the picture is in the memory of a GPU that failed.
+        """
         jumped = not 0 <= captured_ns - self._seen_ns <= _GAP_NS
         self._seen_ns = captured_ns
         passed_ns = captured_ns - self._looked_ns
@@ -100,7 +104,7 @@ class MotionGate:
         self._passed_ns = captured_ns
         return False
 
-    def _begin(self, picture: Picture, captured_ns: int) -> None:
+    def _begin(self, picture: AnyPicture, captured_ns: int) -> None:
         """Take the scene as it is for the usual one, and look at it for a while."""
         self._size = (picture.width, picture.height)
         self._cell_px = math.ceil(max(self._size) / _MOST_CELLS)

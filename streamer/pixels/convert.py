@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from streamer.core.frame import ColorRange, Picture, PixelFormat
+from streamer.core.frame import AnyPicture, ColorRange, Picture, PixelFormat
 
 from .color import luma_scale, yuv_weights
 
@@ -70,8 +70,8 @@ class Canvases:
         self._covered: list[tuple[slice, slice] | None] = [None] * max_batch
         self._scratch: dict[HW, _Scratch] = {}
 
-    def fill(self, pictures: Sequence[Picture]) -> tuple[NDArray[np.uint8], list[Placement]]:
-        """Draw the pictures.
+    def fill(self, pictures: Sequence[AnyPicture]) -> tuple[NDArray[np.uint8], list[Placement]]:
+        """Draw the pictures; one in a GPU's memory only has its place, and its canvas holds what was on it before.
 
         Returns:
             The canvases (B, H, W, 3), or all there are, valid until the next call; where each frame lies on its own.
@@ -83,8 +83,9 @@ class Canvases:
             raise ValueError(f"pictures: expected 1..{len(self._canvases)}, got {len(pictures)}")
         placements = [self._place((p.height, p.width), self._hw) for p in pictures]
         for index, (picture, placement) in enumerate(zip(pictures, placements, strict=True)):
-            check_planes(picture)
-            self._draw(index, picture, placement)
+            if isinstance(picture, Picture):
+                check_planes(picture)
+                self._draw(index, picture, placement)
         return self._canvases[: None if self._always_all else len(pictures)], placements
 
     def _draw(self, index: int, picture: Picture, placement: Placement) -> None:
@@ -187,6 +188,8 @@ def check_planes(picture: Picture) -> None:
             expected = [(h, w)]
         case PixelFormat.BGR | PixelFormat.RGB:
             expected = [(h, w, 3)]
+        case PixelFormat.P010:
+            raise ValueError("p010: only a picture in a GPU's memory is that; expected 8 bits a sample")
     actual = [plane.shape for plane in picture.planes]
     kinds = {plane.dtype for plane in picture.planes}
     if actual != expected or kinds != {np.dtype(np.uint8)} or min(h, w) < 1:

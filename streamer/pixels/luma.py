@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from streamer.core.frame import PixelFormat
+from streamer.core.frame import Picture, PixelFormat
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from streamer.core.frame import Picture
+    from streamer.core.frame import AnyPicture
 
     from .fit import HW
 
@@ -24,12 +24,19 @@ def luma_hw(width: int, height: int, cell_px: int) -> HW:
     return max(1, height // cell_px), max(1, width // cell_px)
 
 
-def small_luma(picture: Picture, cell_px: int) -> NDArray[np.uint8]:
+def small_luma(picture: AnyPicture, cell_px: int) -> NDArray[np.uint8]:
     """Return the luma, (H, W) of `luma_hw`, each the mean of `cell_px` pixels each way; levels as they were decoded.
 
     Averaging takes the noise away that single pixels have; of many rows some are enough for that. Pixels beside the
     last whole cell are left out: a size that is no whole multiple would take four times as long.
+
+    Raises:
+        BackendError: the picture is in the memory of a GPU that failed.
     """
+    if not isinstance(picture, Picture):
+        from .device import luma_of  # noqa: PLC0415  nothing of a GPU is loaded where there is none
+
+        picture = luma_of(picture)
     plane: Any = picture.planes[0]
     rows, columns = luma_hw(picture.width, picture.height, cell_px)
     step = max(n for n in range(1, cell_px + 1) if cell_px % n == 0 and (n == 1 or cell_px // n >= _ROWS_PER_CELL))

@@ -167,6 +167,11 @@ class Camera(Section):
     record: SourceField | None = Field(default=None, description="The full-size stream for clips (not supported yet).")
     enabled: values.Flag = Field(default=True, description="Watch it; when false it is reported as disabled.")
     transport: Literal["auto", "tcp", "udp"] = Field(default="auto", description="RTSP only; auto: TCP, then UDP.")
+    decode: Literal["auto", "cpu", "gpu"] = Field(
+        default="auto",
+        description="auto: on the GPU where the camera's model runs on it by TensorRT, else on the CPU;"
+        " gpu: on the GPU, or the camera is offline.",
+    )
     frames: Literal["newest", "every"] | None = Field(
         default=None,
         description="newest: skip what is late; every: in order, none skipped. Left out: newest, for files every.",

@@ -163,7 +163,7 @@ def test_samples_are_shown_with_the_canvas_they_were_found_on() -> None:
     model = model_of(spec_of(), [[0, 0, 64, 64, 0.9, 0]], [[0, 0, 64, 64, 0.0, 0]])
     shown = []
     tickets = [model.submit([grey(64, 64, 10)]), model.submit([grey(64, 64, 20)])]
-    model.sample = lambda canvas, found: shown.append((int(canvas[0, 0, 0]), len(found)))
+    model.sample = lambda canvas, found: shown.append((int(canvas()[0, 0, 0]), len(found)))
     for ticket in tickets:
         model.collect(ticket)
     assert shown == [(10, 1), (20, 0)]
