@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from draws import ANEW, SEED
 from hypothesis import settings
+from nvidia import fake_gpu  # noqa: F401  a fixture for all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

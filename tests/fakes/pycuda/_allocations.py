@@ -1,0 +1,94 @@
+"""Device memory and page-locked arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _errors as e
+from ._contexts import ContextDependent
+from ._machine import machine
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ._memory import Block
+
+
+class host_alloc_flags:  # noqa: N801  pycuda's name
+    """CU_MEMHOSTALLOC_*."""
+
+    PORTABLE = 1
+    DEVICEMAP = 2
+    WRITECOMBINED = 4
+
+
+class _Allocation(ContextDependent):
+    """A block that is freed once, with its context current."""
+
+    def __init__(self, what: str, routine: str, kind: str, nbytes: int) -> None:
+        self._block: Block | None = None
+        super().__init__()
+        self._what = what
+        self._block = machine.allocate(routine, kind, nbytes)
+        self._address = self._block.base
+
+    def free(self) -> None:
+        if self._block is None:
+            raise e.failed(f"{self._what}::free", e.INVALID_HANDLE)
+        block, self._block = self._block, None
+        if self._may_free(self._what):
+            machine.free("cuMemFree", block)
+
+    def __del__(self) -> None:
+        if self._block is not None:
+            self.free()
+
+
+class DeviceAllocation(_Allocation):
+    """Memory on the device."""
+
+    def __init__(self, nbytes: int) -> None:
+        super().__init__("device_allocation", "cuMemAlloc", "device", nbytes)
+
+    def __int__(self) -> int:
+        return self._address
+
+    __index__ = __int__
+
+
+class PagelockedHostAllocation(_Allocation):
+    """Memory of the host that a GPU copies by itself."""
+
+    def __init__(self, nbytes: int) -> None:
+        super().__init__("pagelocked_host_allocation", "cuMemHostAlloc", "pinned", nbytes)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """What lets numpy hold this object as an array's `base`, as pycuda's arrays do."""
+        assert self._block is not None
+        return {"shape": (self._block.nbytes,), "typestr": "|u1", "data": (self._block.base, False), "version": 3}
+
+
+def mem_alloc(nbytes: int) -> DeviceAllocation:
+    if type(nbytes) is not int:
+        raise TypeError("Python argument types in pycuda._driver.mem_alloc did not match C++ signature")
+    return DeviceAllocation(nbytes)
+
+
+def mem_get_info() -> tuple[int, int]:
+    machine.current("cuMemGetInfo")
+    total = machine.devices[0].memory_bytes
+    limit = total if machine.out_of_memory_after is None else min(total, machine.out_of_memory_after)
+    return max(0, limit - machine.used_bytes()), total
+
+
+def pagelocked_empty(
+    shape: int | tuple[int, ...], dtype: Any, order: str = "C", mem_flags: int = 0  # noqa: ANN401  as numpy takes them
+) -> NDArray[Any]:
+    if order != "C" or mem_flags & ~7:
+        raise e.failed("numpy_empty", e.INVALID_VALUE, "unrecognized order specifier")
+    kind = np.dtype(dtype)
+    nbytes = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+    return np.asarray(PagelockedHostAllocation(nbytes)).view(kind).reshape(shape)
