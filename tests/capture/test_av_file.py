@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from host_picture import on_host
 from servers import barcode
 from servers.clip import annex_b, bar_coded_clip, write_recording
 
@@ -42,7 +43,7 @@ def read_all(path: Path, drops: Counter[DropCause] | None = None) -> list[Seen]:
         with pytest.raises(EndOfStream):
             while True:
                 grab = source.read()
-                seen.append(Seen(barcode.read(grab.picture.planes[0]), grab.captured_ns, grab.picture.width))
+                seen.append(Seen(barcode.read(on_host(grab.picture).planes[0]), grab.captured_ns, grab.picture.width))
     finally:
         source.close()
     return seen

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import av
 import pytest
+from host_picture import on_host
 from servers import barcode
 from servers.clip import Clip, bar_coded_clip
 
@@ -76,7 +77,7 @@ def test_a_stream_whose_next_key_frame_does_not_come_is_given_up(
 ) -> None:
     drops: Counter[DropCause] = Counter()
     source, asked = opened(clip, drops, change=lambda n, coded: wound(coded) if n == 20 else coded)
-    assert [barcode.read(source.read().picture.planes[0]) for _ in range(20)] == list(range(20))
+    assert [barcode.read(on_host(source.read().picture).planes[0]) for _ in range(20)] == list(range(20))
     with pytest.raises(SourceError, match="no key frame in 12 s") as caught:
         source.read()
     assert caught.value.reason is LostReason.CODEC
@@ -90,7 +91,7 @@ def test_a_key_frame_within_the_limit_ends_the_wait_and_the_next_wait_has_its_ow
     both = bar_coded_clip(width=160, height=96, seconds=10.0, gop=1000) + clip
     drops: Counter[DropCause] = Counter()
     source, asked = opened(both, drops, change=lambda n, coded: lost(coded) if n in (1, 300) else coded)
-    numbers = [barcode.read(source.read().picture.planes[0]) for _ in range(51)]
+    numbers = [barcode.read(on_host(source.read().picture).planes[0]) for _ in range(51)]
     assert numbers == [0, *range(50)]
     assert drops == {DropCause.MISSING: 249}
     with pytest.raises(SourceError):

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from host_picture import on_host
 from servers import barcode
 from servers.mjpeg import MjpegServer
 
@@ -43,7 +44,7 @@ def test_pictures_come_in_order_full_range_and_dated_by_their_arrival() -> None:
         grabs = []
         for _ in range(15):
             grab = source.read()
-            grabs.append((barcode.read(grab.picture.planes[0]), time.monotonic_ns() - grab.captured_ns))
+            grabs.append((barcode.read(on_host(grab.picture).planes[0]), time.monotonic_ns() - grab.captured_ns))
         source.close()
     assert {(b or 0) - (a or 0) for (a, _), (b, _) in pairwise(grabs)} == {1}
     assert max(age for _, age in grabs) < 100_000_000

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
+from host_picture import on_host
 from servers import barcode
 from servers.clip import Clip, bar_coded_clip, clip_of_file
 from servers.rtsp import Mount, RtspServer
@@ -86,7 +87,7 @@ def opened(
 
 
 def number(grab: Grab) -> int:
-    read = barcode.read(grab.picture.planes[0])
+    read = barcode.read(on_host(grab.picture).planes[0])
     assert read is not None
     return read
 

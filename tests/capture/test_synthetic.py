@@ -3,6 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from host_picture import on_host
 
 from streamer.capture.base import Delivery, DropCause, Source, SourceSpec
 from streamer.capture.scenes.shapes import Scene
@@ -160,7 +161,7 @@ def test_stopping_ends_a_wait_for_the_next_picture() -> None:
 def test_the_planes_are_the_scene(width: int, height: int) -> None:
     source = _open(f"synthetic:shapes?seed=4&size={width}x{height}&fps=1&pace=fast", FakeClock())
     for _ in range(5):
-        picture = source.read().picture
+        picture = on_host(source.read().picture)
     assert picture.format is PixelFormat.I420
     assert [plane.shape for plane in picture.planes] == [
         (height, width),
