@@ -25,7 +25,7 @@ __device__ __forceinline__ Best best_class(const float* classes, int count, long
 
 // Say of each anchor whether its score reaches the floor: the best class, times the objectness if there is one.
 // Grid: x anchors, z pictures. `passed`: (B, anchors).
-extern "C" __global__ void __launch_bounds__(256) pick_mark(
+extern "C" __global__ void __launch_bounds__(128) pick_mark(
     const float* __restrict__ output, unsigned char* __restrict__ passed, int channels, int anchors, int channel_step,
     int anchor_step, int objectness, int first_class, float floor) {
     const int anchor = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
@@ -43,7 +43,7 @@ extern "C" __global__ void __launch_bounds__(256) pick_mark(
 }
 
 // Count those of each tile of `tile` anchors. Grid: x tiles, z pictures. `counts`: (B, tiles).
-extern "C" __global__ void __launch_bounds__(256) pick_count(
+extern "C" __global__ void __launch_bounds__(128) pick_count(
     const unsigned char* __restrict__ passed, int* __restrict__ counts, int anchors, int tile, int tiles) {
     const int index = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (index >= tiles) return;
@@ -92,7 +92,7 @@ extern "C" __global__ void __launch_bounds__(128) pick_gather(
 
 // Turn the rows of one stride from cells to px, in place: YOLOX's (dx, dy, log w, log h). Each thread reads and writes
 // the four numbers of one row, which are no other thread's. Grid: x cells of the stride, z pictures.
-extern "C" __global__ void __launch_bounds__(256) decode_grid(
+extern "C" __global__ void __launch_bounds__(128) decode_grid(
     float* __restrict__ output, int channels, int anchors, int first, int cells, int columns, int channel_step,
     int anchor_step, float stride) {
     const int cell = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
