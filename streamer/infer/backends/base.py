@@ -27,6 +27,19 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pick:
+    """That of a network's one output only the anchors that reach a floor are wanted: a backend may leave out the rest.
+
+    `infer/picking.py` says which heads may have it. They can't tell the difference.
+    """
+
+    channels: int  # numbers of an anchor: its box, its objectness if it has one, its classes
+    objectness: bool  # whether the fifth is one: the score is then its product with the best class
+    placed: bool  # whether an anchor's place in the output says where it lies in the picture: it is then kept
+    floor: float  # above 0; scores below it are not wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackendOptions:
     """How a backend is opened."""
 
@@ -34,6 +47,8 @@ class BackendOptions:
     latency: bool  # True: one batch as fast as possible; False: the most batches a second
     threads: int  # CPU threads to use, 0 = all
     on_ready: Callable[[], None]  # called from any thread whenever a ticket has become ready
+    device: int = 0  # index of the GPU, for a runtime that uses one
+    pick: Pick | None = None  # what may be left out of the output, for a runtime where that saves time
 
 
 class Backend(Protocol):

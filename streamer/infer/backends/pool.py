@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from streamer.core.errors import BackendError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Outputs = tuple["NDArray[np.float32]", ...]
+Work = TypeVar("Work")  # what is submitted: a batch of pixels, or whatever an adapter makes of one
 
 
 class _Job:
@@ -39,7 +40,7 @@ class _Job:
         return self.done or self.pending.acquire(timeout=max(0.0, limit_s))
 
 
-class Pool:
+class Pool(Generic[Work]):
     """`IN_FLIGHT` slots and the threads that work on them. Called by one thread.
 
     The threads are daemons: one that a hung runtime never gives back must not hold up the end of the process.
@@ -50,7 +51,7 @@ class Pool:
         *,
         name: str,
         threads: int,
-        run: Callable[[int, NDArray[np.uint8]], Outputs],
+        run: Callable[[int, Work], Outputs],
         on_ready: Callable[[], None],
         limit_s: float = ANSWER_LIMIT_S,
         first_limit_s: float | None = None,
@@ -71,14 +72,14 @@ class Pool:
         self._on_ready = on_ready
         self._limit_s = limit_s if first_limit_s is None else first_limit_s  # of now
         self._later_limit_s = limit_s
-        self._waiting: SimpleQueue[tuple[_Job, NDArray[np.uint8]] | None] = SimpleQueue()  # None: a thread ends
+        self._waiting: SimpleQueue[tuple[_Job, Work] | None] = SimpleQueue()  # None: a thread ends
         self._threads: list[threading.Thread] = []
         self._slots: list[_Job | None] = [None] * IN_FLIGHT
         self._next = 0
         self._closed = False
         self.hung = False  # whether the runtime once gave no answer in time: nothing it may still use can be freed
 
-    def submit(self, batch: NDArray[np.uint8]) -> Ticket:
+    def submit(self, batch: Work) -> Ticket:
         """Start on the batch, which stays the caller's; wait for the slot's last one first."""
         if self._closed:
             raise BackendError(f"{self._name}: is closed")
@@ -155,6 +156,7 @@ class Pool:
                 job.outputs = self._run(job.ticket.slot, batch)
             except BaseException as exc:  # noqa: BLE001  it is for whoever collects
                 job.error = exc
+            del batch, taken  # nothing is held while this waits for the next: it may lie in a decoder's few surfaces
             job.done = True
             job.pending.release()
             self._on_ready()

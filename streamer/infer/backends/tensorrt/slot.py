@@ -1,0 +1,169 @@
+"""One of the batches in flight: its own buffers, its own stream, and a prepared run for each batch size it has met."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from streamer.core.errors import BackendError
+from streamer.pixels.device import drawing_of_canvas
+
+from .buffers import Canvases, Output
+from .engine import picture_shape
+from .graphs import Run
+from .growing import Growing, open_allocator
+from .logger import process_logger
+from .picked import Picked, layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import ExitStack
+    from types import ModuleType
+    from typing import Any
+
+    from streamer.cuda.draw import Drawer, Kept
+    from streamer.cuda.gpu import Gpu, Memory, Stream
+    from streamer.infer.backends.base import Pick
+    from streamer.infer.backends.pool import Outputs
+    from streamer.infer.spec import InputSpec
+
+    from .engine import Engine, Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotPlan:
+    """What all slots share."""
+
+    trt: ModuleType
+    engine: Engine
+    activations: Memory
+    addresses: Mapping[str, int]  # of the inputs
+    drawer: Drawer
+    input_spec: InputSpec
+    output_names: tuple[str, ...]
+    pick: Pick | None
+
+
+class Slot:
+    """For one batch at a time. The GPU is current in whoever calls it."""
+
+    def __init__(self, gpu: Gpu, stack: ExitStack, plan: SlotPlan) -> None:
+        """Allocate for the largest batch, and prepare it; `stack` frees.
+
+        Raises:
+            BackendError: memory is short.
+        """
+        self._gpu, self._plan = gpu, plan
+        most = plan.input_spec.max_batch
+        self.stream: Stream = gpu.open_stream()
+        stack.callback(self.stream.close)
+        self.canvases = Canvases(gpu, stack, (most, *plan.input_spec.hw, 3))
+        self._outputs: dict[str, Output] = {}
+        self._growing: dict[str, Growing] = {}
+        self._allocators: list[Any] = []
+        self._picked: Picked | None = None
+        self._runs: dict[int, Run] = {}
+        self._kept: dict[int, Kept] = {}
+        context = self._open_context(most)
+        self._allocate(stack, context)
+        stack.callback(self._close)
+        self._runs[most] = self._prepared(context)
+        stack.callback(self.stream.synchronize)
+
+    def run_of(self, count: int) -> Run:
+        """Return the run of a batch size, which is prepared when it is met first.
+
+        Raises:
+            BackendError: memory is short.
+        """
+        run = self._runs.get(count)
+        if run is None:
+            run = self._runs[count] = self._prepared(self._open_context(count))
+        return run
+
+    def kept(self, count: int) -> Kept:
+        """Return the drawing of so many canvases of this slot."""
+        kept = self._kept.get(count)
+        if kept is None:
+            hw = self._plan.input_spec.hw
+            drawings = [drawing_of_canvas(self.canvases.pointer(row), hw) for row in range(count)]
+            kept = self._kept[count] = self._plan.drawer.keep(drawings, self.stream)
+        return kept
+
+    def copy_out(self, count: int) -> None:
+        """Enqueue the outputs' way out."""
+        if self._picked is not None:
+            self._picked.copy_out(count, self.stream)
+            return
+        shapes = self._runs[count].shapes
+        for name, output in self._outputs.items():
+            if name in self._plan.output_names:
+                output.copy_out(shapes[name], self.stream)
+
+    def read(self, count: int) -> tuple[Outputs, bool]:
+        """Return the outputs of a batch that is done, and whether they had to be copied whole although picked."""
+        shapes = self._runs[count].shapes
+        if self._picked is not None:
+            (name,) = self._plan.output_names
+            picked = self._picked.read(count)
+            if picked is not None:
+                return (picked,), False
+            self._outputs[name].copy_out(shapes[name], self.stream)
+            self.stream.synchronize()
+            return (self._outputs[name].read(shapes[name]),), True
+        names = self._plan.output_names
+        return tuple(
+            self._growing[n].read(self.stream) if n in self._growing else self._outputs[n].read(shapes[n])
+            for n in names
+        ), False
+
+    def _open_context(self, count: int) -> Any:  # noqa: ANN401  tensorrt.IExecutionContext, optional
+        spec = self._plan.input_spec
+        shapes: dict[str, Shape] = {spec.name: picture_shape(spec, count)}
+        shapes.update({extra.name: (count, *extra.axes) for extra in spec.extras})
+        return self._plan.engine.open_context(self._plan.activations, shapes)
+
+    def _allocate(self, stack: ExitStack, context: Any) -> None:  # noqa: ANN401  tensorrt.IExecutionContext
+        """Allocate every output, wanted or not: TensorRT writes them all."""
+        plan, most = self._plan, self._plan.input_spec.max_batch
+        for name, tensor in plan.engine.outputs.items():
+            largest = tuple(context.get_tensor_shape(name))
+            if -1 in largest:
+                growing = Growing(
+                    self._gpu, tensor, int(context.get_max_output_size(name)), process_logger(plan.trt).tail
+                )
+                stack.callback(growing.close)
+                self._growing[name] = growing
+                self._allocators.append(open_allocator(plan.trt, growing))
+                continue
+            output = self._outputs[name] = Output(self._gpu, stack, tensor, largest)
+            wanted = name in plan.output_names
+            layout = layout_of(plan.pick, largest, tensor.dtype) if plan.pick and wanted else None
+            if layout is not None and len(plan.output_names) == 1 and plan.pick is not None:
+                self._picked = Picked(self._gpu, stack, layout, plan.pick, most)
+            elif wanted:
+                output.pin()
+
+    def _prepared(self, context: Any) -> Run:  # noqa: ANN401  tensorrt.IExecutionContext
+        """Give a context its addresses."""
+        plan = self._plan
+        addresses = {**plan.addresses, **{name: output.pointer for name, output in self._outputs.items()}}
+        given = [context.set_tensor_address(name, address) for name, address in addresses.items()]
+        given += [
+            context.set_output_allocator(name, a) for name, a in zip(self._growing, self._allocators, strict=True)
+        ]
+        if not all(given):
+            raise BackendError("TensorRT refuses an address of one of its tensors")
+        shapes = {name: tuple(context.get_tensor_shape(name)) for name in plan.engine.outputs}
+        after = None
+        if self._picked is not None:
+            (name,) = plan.output_names
+            after = partial(self._picked.enqueue, self._outputs[name].pointer, shapes[name][0])
+        return Run(context, shapes, after=after, capturable=not self._growing, tail=process_logger(plan.trt).tail)
+
+    def _close(self) -> None:
+        for run in self._runs.values():
+            run.close()
+        self._runs.clear()
+        self._allocators.clear()
