@@ -44,7 +44,8 @@ from .check import examine, mqtt_options, source_spec
 from .figures import Figures
 from .first_states import first_states
 from .report import Report
-from .serving import LEAST_SCORE, Serving, ServingPlan
+from .serving import LEAST_SCORE, Serving
+from .ways import ServingPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -56,8 +57,10 @@ if TYPE_CHECKING:
     from streamer.core.results import Result
     from streamer.infer.model import Model
     from streamer.infer.spec import ModelSpec
+    from streamer.ops.status import Snapshot
     from streamer.pipeline.infer_loop import Swapper
     from streamer.pipeline.messages import CameraChange
+    from streamer.pipeline.upgrade import BackendUpgrade
     from streamer.settings import Camera, Loaded, Settings
 
 _log = logging.getLogger(__name__)
@@ -171,16 +174,25 @@ class Run:
             for name, camera in self._cameras.items()
         }
         self._queues = {model: self._queue(model) for model in specs}
+        self._serving = {model: self._serving_of(model) for model in specs}
+        self._upgrades: dict[str, BackendUpgrade] = {}  # of the models for which there may be a better way
         self._inbox: Channel[Item] = Channel(
             _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
         )
         self.models: dict[str, Model] = {}  # each appears when its thread has opened it
         self._report = Report(
-            self.figures, self._delivery, self._store, self._sink, models=self.models, address=str(self.broker)
+            self.figures,
+            self._delivery,
+            self._store,
+            self._sink,
+            models=self.models,
+            doing=self._doing,
+            address=str(self.broker),
         )
         self._listeners: list[Callable[[Event], None]] = []
         self._table = stack.enter_context(LiveStatus()) if parts.table and LiveStatus.possible() else None
         self._looks = 0
+        self._shown_ns = clock.monotonic_ns()
         self._supervisor = Supervisor(
             self._stages(), clock=clock, drain_s=settings.mqtt.drain_s, look=self._look, ending=self._notifier.stopping
         )
@@ -209,12 +221,38 @@ class Run:
         for topic, payload in first_states(self._settings.cameras, self._specs, self._retained).items():
             self._board.set(topic, payload)
         self._notifier.ready()
+        self._build_first()
         outcome = self._supervisor.run()
         self._events_stuck = "events" in outcome.stuck
         self._report.last_words()
         if outcome.failure is not None:
             raise outcome.failure
         return self._code()
+
+    def _build_first(self) -> None:
+        """Build what is to be built before the cameras are opened, so that both together need not fit into memory.
+
+        Meanwhile the broker shows this run as offline, which it is: nobody looks.
+        """
+        waiting = [self._upgrades[name] for name, serving in self._serving.items() if serving.build_first]
+        for upgrade in waiting:
+            upgrade.prepare_first(self._leaving)
+        if waiting:
+            self._beats.renew()  # nobody has been silent: no thread has begun
+
+    def _leaving(self) -> bool:
+        """Whether to leave off building; being asked is the main thread's sign of life."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._shown_ns >= NS_PER_S:
+            self._shown_ns = now_ns
+            self._notifier.watchdog()
+            self._notifier.status(", ".join(filter(None, map(self._doing, self._upgrades))))
+            self._show()
+        return self._stop_requested
+
+    def _doing(self, model: str) -> str | None:
+        upgrade = self._upgrades.get(model)
+        return None if upgrade is None else upgrade.doing()
 
     def _close_store(self) -> None:
         """Close the store, unless its thread is in the middle of a commit: SQLite mends that at the next start."""
@@ -263,7 +301,9 @@ class Run:
         beat_name = f"capture-{name}"
         capture = Capture(
             CapturePlan(
-                spec=source_spec(name, camera, epoch_ns=self._began_ns),
+                spec=source_spec(
+                    name, camera, epoch_ns=self._began_ns, hardware=self._serving[detect_of(camera).model].hardware
+                ),
                 finite=is_finite(camera.source.reveal()),
                 open_source=self._parts.source,
                 cadence=Cadence(camera.detect_fps),
@@ -285,7 +325,7 @@ class Run:
 
         return Worker(beat_name, capture.loop, at_end=at_end)
 
-    def _serving(self, name: str) -> Serving:
+    def _serving_of(self, name: str) -> Serving:
         """Return how a model serves its cameras."""
         cameras = [camera for camera in self._cameras.values() if detect_of(camera).model == name]
         least = min(
@@ -305,14 +345,16 @@ class Run:
         )
 
     def _model_workers(self, name: str) -> tuple[Worker, list[Worker]]:
-        """Return a model's inference thread, and the thread that proves a faster precision, if there is one."""
-        serving = self._serving(name)
-        upgrade = serving.upgrade(self._stop, self._beats.register(f"prove-{name}", _MODEL_LIMIT_S))
+        """Return a model's inference thread, and the thread that builds and proves a better way, if there is one."""
+        serving = self._serving[name]
+        side_name = f"{'build' if serving.builds else 'prove'}-{name}"
+        upgrade = serving.upgrade(self._stop, self._beats.register(side_name, _MODEL_LIMIT_S))
         inference = self._inference_worker(name, lambda: self._opened(name, serving), upgrade)
         if upgrade is None:
-            self._beats.retire(f"prove-{name}")
+            self._beats.retire(side_name)
             return inference, []
-        return inference, [Worker(f"prove-{name}", upgrade.loop, at_end=lambda: self._beats.retire(f"prove-{name}"))]
+        self._upgrades[name] = upgrade
+        return inference, [Worker(side_name, upgrade.loop, at_end=lambda: self._beats.retire(side_name))]
 
     def _opened(self, name: str, serving: Serving) -> Model:
         model = serving.open()
@@ -402,13 +444,17 @@ class Run:
     def _look(self) -> None:
         """Once a second, in the main thread."""
         self._watchdog.check()
-        snapshot = self._report.snapshot(self._desks)
-        if self._table is not None:
-            self._table.update(snapshot)
+        snapshot = self._show()
         if self._looks % _STATISTICS_EVERY == 0:
             self._notifier.status(one_line(snapshot))
             self._delivery.feed(self._report.statistics())
         self._looks += 1
+
+    def _show(self) -> Snapshot:
+        snapshot = self._report.snapshot(self._desks)
+        if self._table is not None:
+            self._table.update(snapshot)
+        return snapshot
 
 
 def _broker_address(settings: Settings, stack: ExitStack) -> BrokerAddress:

@@ -32,6 +32,12 @@ if TYPE_CHECKING:
     from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem, Settings
 
 _PROBE_S = 10.0  # for the broker
+# Runtime -> its name, and the precisions that may be asked of it.
+_COMPUTES_IN = {
+    "onnxruntime": ("ONNX Runtime", ("auto", "f32")),
+    "openvino": ("OpenVINO", ("auto", "f32", "bf16")),
+    "tensorrt": ("TensorRT", ("auto", "f32", "f16", "int8")),
+}
 
 
 @dataclass(slots=True)
@@ -64,9 +70,8 @@ def examine(loaded: Loaded) -> Examined:
             found.unusable[name] = exc
             if known := _catalogue_classes(model.model):
                 labels[name], aliases[name] = known
-        if model.precision == "bf16" and choose(model.backend) == "onnxruntime":
-            said = "ONNX Runtime computes in f32 only; allowed with it: auto, f32"
-            found.problems.append(loaded.problem(("models", name, "precision"), said))
+        if wrong := _wrong_precision(model):
+            found.problems.append(loaded.problem(("models", name, "precision"), wrong))
     found.problems += check_classes(loaded, labels)
     found.problems += _without_alias(loaded, labels, aliases)
     for name, camera in settings.cameras.items():
@@ -75,6 +80,15 @@ def examine(loaded: Loaded) -> Examined:
     found.problems += [loaded.problem(key, wrong) for key, wrong in _wrong_places(settings)]
     found.problems.sort()
     return found
+
+
+def _wrong_precision(model: ModelSettings) -> str | None:
+    """Return what is wrong with a precision on the runtime that computes the model, or None."""
+    runtime, allowed = _COMPUTES_IN[choose(model.backend)]
+    if model.precision in allowed:
+        return None
+    elsewhere = "" if model.backend != "auto" else "; `streamer doctor` tells what this machine has"
+    return f"{runtime} computes in {' or '.join(allowed[1:])}; allowed with it: {', '.join(allowed)}{elsewhere}"
 
 
 def _without_alias(
@@ -156,14 +170,25 @@ def mqtt_options(mqtt: Mqtt, address: BrokerAddress) -> MqttOptions:
     )
 
 
-def source_spec(name: str, camera: Camera, *, epoch_ns: int | None = None) -> SourceSpec:
-    """Return how a camera is opened; `epoch_ns`: the run's start, at which the time of every file begins."""
+def source_spec(name: str, camera: Camera, *, epoch_ns: int | None = None, hardware: int | None = None) -> SourceSpec:
+    """Return how a camera is opened.
+
+    Args:
+        name: of the camera.
+        camera: its settings.
+        epoch_ns: the run's start, at which the time of every file begins.
+        hardware: index of the GPU that computes its model; its pictures may be decoded there, and stay.
+    """
+    if hardware is None and camera.decode == "gpu":
+        hardware = 0  # it is told to, whatever computes its model
     return SourceSpec(
         camera=name,
         url=camera.source.reveal(),
         delivery=Delivery(camera.delivery),
         transport=camera.transport,
         epoch_ns=epoch_ns,
+        decode=camera.decode,
+        hardware=hardware,
     )
 
 

@@ -10,6 +10,8 @@ from streamer.ops.status import BrokerRow, CameraRow, ModelRow, Snapshot
 from streamer.publish.base import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamer.infer.model import Model
     from streamer.pipeline.deliver import Delivery
     from streamer.pipeline.desk import CameraDesk
@@ -32,6 +34,7 @@ class Report:
         sink: MqttSink,
         *,
         models: dict[str, Model],
+        doing: Callable[[str], str | None],
         address: str,
     ) -> None:
         self._figures = figures
@@ -39,6 +42,7 @@ class Report:
         self._store = store
         self._sink = sink
         self._models = models
+        self._doing = doing  # model -> what is being built or proved beside it
         self._address = address
 
     def snapshot(self, desks: dict[str, CameraDesk]) -> Snapshot:
@@ -65,6 +69,7 @@ class Report:
                 backend=model.ref.backend,
                 precision=model.ref.precision,
                 infer_ms=figures.infer_ms(name),
+                doing=self._doing(name),
             )
             for name, model in sorted(self._models.copy().items())
         )
@@ -77,7 +82,7 @@ class Report:
         return Snapshot(cameras=cameras, models=models, broker=broker)
 
     def statistics(self) -> Message:
-        """Return the numbers since the start as a message on `stats`: frames, drops by cause, delivery."""
+        """Return the numbers since the start as a message on `stats`: frames, drops by cause, models, delivery."""
         figures = self._figures
         cameras = {
             name: {
@@ -90,6 +95,15 @@ class Report:
             }
             for name, camera in figures.cameras.items()
         }
+        models = {
+            name: {
+                "backend": model.ref.backend,
+                "precision": model.ref.precision,
+                "infer_ms": None if (infer_ms := figures.infer_ms(name)) is None else round(infer_ms, 2),
+                "doing": self._doing(name),
+            }
+            for name, model in sorted(self._models.copy().items())
+        }
         delivery = self._delivery
         outbox = {
             "delivered": delivery.delivered,
@@ -100,7 +114,7 @@ class Report:
             "feed_sent": delivery.feed_sent,
             "feed_dropped": dict(delivery.feed_dropped),
         }
-        payload = json.dumps({"cameras": cameras, "outbox": outbox}, separators=(",", ":")).encode()
+        payload = json.dumps({"cameras": cameras, "models": models, "outbox": outbox}, separators=(",", ":")).encode()
         return Message(topic="stats", payload=payload, qos=0, retain=False)
 
     def last_words(self) -> None:

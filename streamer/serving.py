@@ -1,82 +1,83 @@
-"""One model in service: opened in the right precision, and moved to a faster one when that is proved."""
+"""One model in service: opened in the way it begins with, and moved to a better one when that is proved."""
 
 from __future__ import annotations
 
 import logging
-import os
-import sys
-import threading
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streamer.infer.agreement import floor_for
-from streamer.infer.backends.base import BackendOptions
-from streamer.infer.backends.open import faster_precision
-from streamer.infer.catalogue import cache_folder
-from streamer.infer.gate import Decision, PrecisionGate
+from streamer.core.errors import BackendError
+from streamer.infer.backends.base import IN_FLIGHT, STREAMS
+from streamer.infer.gate import PrecisionGate
 from streamer.infer.heads import open_head
-from streamer.infer.model import open_model, open_warm
-from streamer.infer.proof import load_proof, proof_key, save_proof
-from streamer.pipeline.upgrade import PrecisionUpgrade, UpgradePlan
+from streamer.infer.model import Model
+from streamer.pipeline.upgrade import BackendUpgrade, UpgradePlan
+
+from .ways import GOES_ON_AT, NMS_IOU, ways_of
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
-    from streamer.core.clock import Clock
     from streamer.infer.backends.base import Backend
-    from streamer.infer.gate import Verdict
-    from streamer.infer.model import Model
-    from streamer.infer.spec import ModelSpec
-    from streamer.settings import ModelSettings
+    from streamer.pipeline.upgrade import Way
+
+    from .ways import ServingPlan
 
 _log = logging.getLogger(__name__)
 
 LEAST_SCORE = 0.5  # of every class, where none is asked for: the contract
-_GOES_ON_AT = 0.8  # a running event goes on down to this share of its least score: the contract
-_NMS_IOU = 0.5
-_EXACT = "f32"
-_NICE = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServingPlan:
-    """How one model serves its cameras."""
-
-    name: str  # under `models`
-    spec: ModelSpec
-    settings: ModelSettings
-    latency: bool  # one camera whose newest frame counts: a batch as fast as possible
-    least: float  # of the least scores of its cameras' classes
-    on_ready: Callable[[], None]
-    clock: Clock
-    prove: bool = True  # a faster precision, where it is left to us; False: only use what has been proved before
 
 
 class Serving:
-    """Opens a model for its inference thread, and what proves a faster precision beside it."""
+    """Opens a model for its inference thread, and what prepares and proves a better way beside it."""
 
     def __init__(self, plan: ServingPlan) -> None:
-        """Look up what has been proved before.
+        """Look up what there is and what has been proved before.
 
         Raises:
             BackendError: the runtime can't be loaded.
+            ConfigError: the GPU that was asked for is not there.
         """
         self._plan = plan
-        auto = plan.settings.precision == "auto"
-        self._fast = faster_precision(plan.settings.backend) if auto else None
-        self._precision = _EXACT if auto else plan.settings.precision
+        self._ways = ways_of(plan)
+        self._upgrade: BackendUpgrade | None = None
         self._gate: PrecisionGate | None = None
-        if self._fast is not None:
-            if plan.prove:
-                head = open_head(plan.spec)
-                self._gate = PrecisionGate(head=head, threshold=plan.least, iou=_NMS_IOU, clock=plan.clock)
-            self._cache = cache_folder(os.environ)
-            self._key = proof_key(
-                plan.spec, backend=plan.settings.backend, precision=self._fast, threshold=plan.least, iou=_NMS_IOU
+        if self._ways.candidates:
+            fed = plan.spec.input
+            self._gate = PrecisionGate(
+                head=open_head(plan.spec),
+                threshold=plan.least,
+                iou=NMS_IOU,
+                clock=plan.clock,
+                pictures=fed.max_batch if fed.fixed_batch else 1,
+                most=self._ways.most,
             )
-            proof = load_proof(self._cache, self._key)
-            if proof is not None and proof.decision is Decision.USE:
-                self._precision = self._fast
+
+    @property
+    def hardware(self) -> int | None:
+        """Index of the GPU that computes the model, or will; None: the CPU does."""
+        return self._ways.hardware
+
+    @property
+    def builds(self) -> bool:
+        """Whether something may be built beside the run, or before it."""
+        return self._ways.builds
+
+    @property
+    def build_first(self) -> bool:
+        """Whether that is to be done before the cameras are opened."""
+        return self._ways.build_first
+
+    def upgrade(self, stop: threading.Event, beat: Callable[[], None]) -> BackendUpgrade | None:
+        """Return what prepares and proves better ways, or None where there are none. Called before `open`."""
+        if self._gate is None:
+            return None
+        ways = self._ways
+        plan = UpgradePlan(
+            name=self._plan.name, gate=self._gate, exact=ways.exact, candidates=ways.candidates, first=ways.first
+        )
+        self._upgrade = BackendUpgrade(plan, clock=self._plan.clock, stop=stop, beat=beat)
+        return self._upgrade
 
     def open(self) -> Model:
         """Open the model. Inference thread.
@@ -84,59 +85,32 @@ class Serving:
         Raises:
             BackendError: the runtime can't run this model here.
         """
-        let_decoding_go_first()
         plan = self._plan
-        floor = _GOES_ON_AT * plan.least
-        model = open_model(
+        way, backend = self._begun()
+        model = Model(
             plan.spec,
-            backend=plan.settings.backend,
-            precision=self._precision,
-            latency=plan.latency,
-            floor=floor if self._gate is None else min(floor, floor_for(plan.least)),
-            iou=_NMS_IOU,
-            on_ready=plan.on_ready,
+            backend,
+            open_head(plan.spec),
+            floor=GOES_ON_AT * plan.least if self._gate is None else plan.floor,
+            iou=NMS_IOU,
+            # A frame that waits for its turn only grows older where the newest one counts.
+            depth=STREAMS if plan.latency else IN_FLIGHT,
         )
         if self._gate is not None:
             model.sample = self._gate.offer
         ref = model.ref
         _log.info("model %s: %s on %s %s", plan.name, ref.name, ref.backend, ref.precision)
+        if self._upgrade is not None:
+            self._upgrade.began(way.name)
         return model
 
-    def upgrade(self, stop: threading.Event, beat: Callable[[], None]) -> PrecisionUpgrade | None:
-        """Return what proves the faster precision, or None where there is none or the user has chosen one."""
-        if self._gate is None or self._fast is None:
-            return None
-        plan = UpgradePlan(
-            name=self._plan.name,
-            gate=self._gate,
-            exact=_EXACT,
-            fast=self._fast,
-            open_to_compare=lambda precision: self._backend(precision, latency=True),
-            open_to_serve=lambda precision: self._backend(precision, latency=self._plan.latency),
-            proved=self._save,
-        )
-        return PrecisionUpgrade(plan, serving=self._precision, clock=self._plan.clock, stop=stop, beat=beat)
-
-    def _backend(self, precision: str, *, latency: bool) -> Backend:
-        let_decoding_go_first()
-        plan = self._plan
-        options = BackendOptions(precision=precision, latency=latency, threads=0, on_ready=plan.on_ready)
-        return open_warm(plan.spec, plan.settings.backend, options)
-
-    def _save(self, verdict: Verdict) -> None:
+    def _begun(self) -> tuple[Way, Backend]:
+        """Open what the model begins with; where that fails and the exact way is another one, that one serves."""
+        ways = self._ways
         try:
-            save_proof(self._cache, self._key, verdict)
-        except OSError as exc:
-            _log.warning("the proof for %s can't be kept, the next start proves it anew: %s", self._plan.name, exc)
-
-
-def let_decoding_go_first() -> None:
-    """Let decoding go first: a frame not decoded in time is lost, one not inferred is replaced by a newer one.
-
-    The runtime's own threads inherit the niceness of the thread that starts them; only on Linux is it a thread's and
-    not the process's.
-    """
-    if sys.platform == "linux":
-        thread = threading.get_native_id()
-        # A process that was started nicer than this stays so: going back takes a privilege.
-        os.setpriority(os.PRIO_PROCESS, thread, max(_NICE, os.getpriority(os.PRIO_PROCESS, thread)))
+            return ways.begin, ways.begin.open_to_serve()
+        except BackendError as exc:
+            if ways.begin is ways.exact or self._upgrade is None:
+                raise
+            _log.warning("model %s: %s; it begins with %s", self._plan.name, exc, ways.exact.name)
+            return ways.exact, ways.exact.open_to_serve()

@@ -21,7 +21,7 @@ from streamer.core.errors import ConfigError, SourceError
 from streamer.infer.backends.base import IN_FLIGHT, STREAMS, BackendOptions
 from streamer.infer.model import open_warm
 from streamer.infer.recognise import load_spec
-from streamer.serving import let_decoding_go_first
+from streamer.niceness import let_decoding_go_first
 from streamer.settings import load
 
 from . import child

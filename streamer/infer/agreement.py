@@ -1,7 +1,7 @@
 """Whether two answers to the same pictures are the same answer. Pure numbers.
 
-The contract: a faster precision is used only while on real frames at least 98 % of the boxes above the threshold agree
-to IoU 0.9 and scores to 0.05 on average.
+The contract: in f32 boxes agree to IoU 0.95 and scores to 0.01; a faster precision is used only while on real frames at
+least 98 % of the boxes above the threshold agree to IoU 0.9 and scores to 0.05 on average.
 """
 
 from __future__ import annotations
@@ -18,11 +18,29 @@ if TYPE_CHECKING:
 
     from .heads import Candidates
 
-SAME_BOX_IOU = 0.9
-LEAST_SHARE = 0.98
-MOST_SCORE_OFF = 0.05
 LEAST_FRAMES = 32  # less says too little about a scene
 LEAST_BOXES = 50  # one disagreement among fewer is already 2 %
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """How alike two answers must be."""
+
+    box_iou: float
+    least_share: float  # of the boxes that have a counterpart
+    most_score_off: float
+    each: bool  # whether each score must be so near, or all on average
+
+
+FASTER = Bar(box_iou=0.9, least_share=0.98, most_score_off=0.05, each=False)
+# Rounding may make non-maximum suppression keep the other of two boxes that lie over each other and score the same:
+# hence not all of them.
+SAME = Bar(box_iou=0.95, least_share=0.99, most_score_off=0.01, each=True)
+
+
+def bar_of(precision: str) -> Bar:
+    """Return what a precision is held to, against f32 on the reference."""
+    return SAME if precision == "f32" else FASTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +76,18 @@ class Agreement:
         # Each object counts in both answers, so this is LEAST_BOXES objects where the two agree.
         return self.frames >= LEAST_FRAMES and self.boxes >= 2 * LEAST_BOXES
 
-    @property
-    def passed(self) -> bool:
+    def within(self, bar: Bar) -> bool:
+        """Whether what was seen so far is as alike as that; nothing is."""
+        return self.share >= bar.least_share and self.score_off <= bar.most_score_off
+
+    def passes(self, bar: Bar = FASTER) -> bool:
         """Whether the two are the same answer: too little evidence is not."""
-        return self.enough and self.share >= LEAST_SHARE and self.score_off <= MOST_SCORE_OFF
+        return self.enough and self.within(bar)
 
 
-def agreement(reference: Sequence[Candidates], other: Sequence[Candidates], *, threshold: float) -> Agreement:
+def agreement(
+    reference: Sequence[Candidates], other: Sequence[Candidates], *, threshold: float, bar: Bar = FASTER
+) -> Agreement:
     """Compare two answers to the same pictures, both ways.
 
     A box at the very threshold would flip at any rounding, so a box above it in one answer may have its counterpart as
@@ -74,24 +97,27 @@ def agreement(reference: Sequence[Candidates], other: Sequence[Candidates], *, t
         reference: what the exact one found, one value a picture.
         other: what the faster one found.
         threshold: the boxes above it count.
+        bar: what makes two boxes the same.
 
     Raises:
         ValueError: the two are of different length.
     """
     total = Agreement()
     for one, two in zip(reference, other, strict=True):
-        total += _of_picture(one, two, threshold=threshold) + Agreement(frames=1)
+        total += _of_picture(one, two, threshold=threshold, bar=bar) + Agreement(frames=1)
     return total
 
 
 def floor_for(threshold: float) -> float:
     """Return the score down to which candidates are compared."""
-    return max(0.0, threshold - MOST_SCORE_OFF)
+    return max(0.0, threshold - FASTER.most_score_off)
 
 
-def _of_picture(one: Candidates, two: Candidates, *, threshold: float) -> Agreement:
-    pairs = _pairs(one, two)
+def _of_picture(one: Candidates, two: Candidates, *, threshold: float, bar: Bar) -> Agreement:
+    pairs = _pairs(one, two, bar.box_iou)
     off = np.abs(one.scores[pairs[:, 0]] - two.scores[pairs[:, 1]])
+    if bar.each:
+        pairs, off = pairs[off <= bar.most_score_off], off[off <= bar.most_score_off]
     above_one, above_two = one.scores >= threshold, two.scores >= threshold
     counts = above_one[pairs[:, 0]].astype(int) + above_two[pairs[:, 1]]  # each pair answers for its boxes above
     return Agreement(
@@ -101,11 +127,11 @@ def _of_picture(one: Candidates, two: Candidates, *, threshold: float) -> Agreem
     )
 
 
-def _pairs(one: Candidates, two: Candidates) -> NDArray[np.intp]:
-    """Pair boxes of one class at `SAME_BOX_IOU`, each at most once, the most alike first. Returns (P, 2) indices."""
+def _pairs(one: Candidates, two: Candidates, least_iou: float) -> NDArray[np.intp]:
+    """Pair boxes of one class that overlap so much, each at most once, the most alike first. Returns (P, 2) indices."""
     alike = iou_of(one.boxes, two.boxes)
     alike[one.class_ids[:, None] != two.class_ids[None]] = 0.0
-    rows, columns = np.nonzero(alike >= SAME_BOX_IOU)
+    rows, columns = np.nonzero(alike >= least_iou)
     order = np.argsort(-alike[rows, columns], kind="stable")
     used_one, used_two = np.zeros(len(one), bool), np.zeros(len(two), bool)
     pairs = []

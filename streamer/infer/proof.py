@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .agreement import Agreement
 from .backends.open import choose, runtime_version
-from .gate import Decision, Verdict
+from .comparison import Decision, Verdict
 
 if TYPE_CHECKING:
     from .spec import ModelSpec

@@ -91,6 +91,13 @@ class Beats:
         with self._lock:
             self._pulses.pop(name, None)
 
+    def renew(self) -> None:
+        """Begin anew for everyone, as if each had just been registered."""
+        with self._lock:
+            pulses = list(self._pulses.values())
+        for pulse in pulses:
+            pulse.beat()
+
     def late(self, now_ns: int) -> list[str]:
         """Return the threads that have been silent for longer than they may, in order of registration."""
         with self._lock:

@@ -43,6 +43,7 @@ class ModelRow:
     backend: str
     precision: str
     infer_ms: float | None = None  # of one batch, p50
+    doing: str | None = None  # what is being built or proved beside it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,10 @@ def _broker_line(row: BrokerRow) -> Text:
 
 def _model_line(row: ModelRow) -> Text:
     speed = f"  {_number(row.infer_ms, '.1f')} ms" if row.infer_ms is not None else ""
-    return Text.assemble(("model   ", "bold"), f"{row.name}  {row.backend} {row.precision}{speed}")
+    line = Text.assemble(("model   ", "bold"), f"{row.name}  {row.backend} {row.precision}{speed}")
+    if row.doing is not None:
+        line.append(f"  {row.doing}", style="yellow")
+    return line
 
 
 def _number(value: float | None, spec: str) -> str:

@@ -90,6 +90,11 @@ class ModelSettings(Section):
     precision: Literal["auto", "f32", "bf16", "f16", "int8"] = Field(
         default="auto", description="What it is computed in; auto: a faster one only after it has proved itself."
     )
+    build: Literal["background", "before", "never"] | None = Field(
+        default=None,
+        description="When a TensorRT engine that is missing is built; left out: beside the run, on a Jetson before it.",
+    )
+    device: values.Device = Field(default=0, description="Which GPU computes it, counted from 0; for TensorRT.")
     task: Literal["detect", "classify"] | None = Field(default=None, description="What the model answers.")
     head: Head | None = Field(default=None, description="How its outputs are laid out.")
     labels: values.Labels | None = Field(

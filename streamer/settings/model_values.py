@@ -11,6 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from .values import as_number, filled, names_of, of_schema, refuse, resolve_path, whole
 
+_LAST_DEVICE = 63
+
 
 def is_model_path(text: str) -> bool:
     """Tell a path from a catalogue's name, as the command line does."""
@@ -116,6 +118,10 @@ def _anchors(value: object) -> tuple[tuple[float, float], ...]:
     return tuple(zip(sides[::2], sides[1::2], strict=True))
 
 
+def _device(value: object) -> int:
+    return whole(value, 0, _LAST_DEVICE)
+
+
 def _percent(value: object) -> float:
     number = as_number(value)
     if number is None or not 0 <= number <= 100:
@@ -185,5 +191,6 @@ Thresholds = Annotated[
 ]
 Byte = Annotated[int, PlainValidator(_byte), of_schema("integer", minimum=0, maximum=255)]
 Length = Annotated[int, PlainValidator(_length), of_schema("integer", minimum=1)]
+Device = Annotated[int, PlainValidator(_device), of_schema("integer", minimum=0, maximum=_LAST_DEVICE)]
 Percent = Annotated[float, PlainValidator(_percent), of_schema("number", minimum=0, maximum=100)]
 Digest = Annotated[str, PlainValidator(_digest), of_schema("string", pattern="^(sha256:)?[0-9a-fA-F]{64}$")]

@@ -30,16 +30,6 @@ UNBUILT: tuple[tuple[str, Callable[[Raw], bool], str], ...] = (
     ("mqtt.home_assistant", _is_true, "announcing devices to Home Assistant is not supported yet; allowed: false"),
     ("dashboard.enabled", _is_true, "the dashboard is not supported yet; allowed: false"),
     ("models.*.task", lambda value: value == "classify", "classification is not supported yet; allowed: detect"),
-    (
-        "models.*.backend",
-        lambda value: value == "tensorrt",
-        "TensorRT is not supported yet; allowed: auto, openvino, onnxruntime",
-    ),
-    (
-        "models.*.precision",
-        lambda value: value in ("f16", "int8"),
-        "f16 and int8 are not supported yet; allowed: auto, f32, bf16",
-    ),
     ("cameras.*.record", _given, "a second stream for clips is not supported yet; leave it out"),
     ("cameras.*.classify", _filled, "classification is not supported yet; leave it out"),
     ("cameras.*.events.*.decide", _given, "decisions are not supported yet; leave it out"),

@@ -79,7 +79,7 @@ def evidence(*, boxes: int = 1000, matched: int = 1000, frames: int = 100, off: 
     ],
 )
 def test_the_contract_s_numbers(counted: Agreement, passed: bool) -> None:  # noqa: FBT001  a parameter
-    assert counted.passed is passed
+    assert counted.passes() is passed
 
 
 def test_evidence_adds_up() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 
 from streamer.core.clock import FakeClock
 from streamer.core.errors import BackendError
+from streamer.infer.agreement import SAME
 from streamer.infer.backends.fake import FakeBackend, Faults
-from streamer.infer.gate import BATCH, Decision, PrecisionGate
+from streamer.infer.comparison import Decision, Terms
+from streamer.infer.gate import BATCH, PrecisionGate
 from streamer.infer.heads import Candidates
 from streamer.infer.spec import ColorOrder, Fit, InputSpec
 
@@ -89,7 +92,7 @@ def offer_until_due(gate: PrecisionGate, *, bright: bool = True, most: int = 100
     for offered in range(most):
         if gate.due():
             return offered
-        gate.offer(canvas, found)
+        gate.offer(lambda: canvas, found)
     return most
 
 
@@ -98,20 +101,22 @@ def run(
     candidate: Opener,
     *,
     reference: Opener | None = None,
-    stopping: Callable[[], bool] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    terms: Terms | None = None,
 ) -> Decision:
     reference = reference or Opener(took_s=0.03)
     try:
-        return gate.run(reference, candidate, beat=lambda: None, stopping=stopping or (lambda: False)).decision
+        verdict = gate.run(reference, candidate, beat=lambda: None, stopping=stopping, terms=terms or Terms())
+        return verdict.decision
     finally:
         assert reference.all_closed()
 
 
-def decide(candidate: Opener, reference: Opener | None = None) -> PrecisionGate:
+def decide(candidate: Opener, reference: Opener | None = None, terms: Terms | None = None) -> PrecisionGate:
     gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
     for _ in range(3):
         offer_until_due(gate)
-        run(gate, candidate, reference=reference)
+        run(gate, candidate, reference=reference, terms=terms)
     return gate
 
 
@@ -145,8 +150,38 @@ def test_scores_that_sink_are_refused() -> None:
 
 def test_one_that_is_not_faster_is_refused() -> None:
     gate = decide(Opener(took_s=0.028))
-    assert gate.verdict().agreement.passed
+    assert gate.verdict().agreement.passes()
     assert gate.verdict().decision is Decision.REFUSE
+
+
+def test_one_that_need_not_be_faster_is_used() -> None:
+    terms = Terms(bar=SAME, least_gain=0.0)
+    assert decide(Opener(took_s=0.1), terms=terms).verdict(terms).decision is Decision.USE
+
+
+@pytest.mark.parametrize(("moved", "score"), [(0.5, 0.9), (0.0, 0.88)])
+def test_in_the_same_precision_answers_must_be_nearly_equal(moved: float, score: float) -> None:
+    candidate = Opener(lambda batch: three_boxes(batch, moved=moved, score=score))
+    assert decide(candidate).verdict().decision is Decision.USE
+    terms = Terms(bar=SAME, least_gain=0.0)
+    assert decide(candidate, terms=terms).verdict(terms).decision is Decision.REFUSE
+
+
+def test_a_network_that_always_computes_several_pictures_is_given_them() -> None:
+    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK, pictures=4)
+    offer_until_due(gate)
+    shapes = []
+
+    def answer(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        shapes.append(batch.shape)
+        return (np.repeat(three_boxes(batch)[0], len(batch), axis=0),)
+
+    spec = replace(SPEC, max_batch=4, fixed_batch=True)
+    opened = [FakeBackend(answer, input_spec=spec, on_ready=lambda: None) for _ in range(2)]
+    opening = iter(opened)
+    verdict = gate.run(lambda: next(opening), lambda: next(opening), beat=lambda: None, stopping=lambda: False)
+    assert verdict.agreement.frames == BATCH
+    assert set(shapes) == {(4, 16, 16, 3)}
 
 
 def test_forgetting_begins_anew() -> None:
@@ -189,15 +224,15 @@ def test_frames_are_spread_and_the_canvas_is_copied() -> None:
     gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
     canvas = np.full((16, 16, 3), 9, np.uint8)
     found = rows_head(three_boxes(canvas[None]), 0.5, 0.5)[0]
-    gate.offer(canvas, found)
+    gate.offer(lambda: canvas, found)
     canvas[:] = 0
     for _ in range(9):
-        gate.offer(canvas, found)
+        gate.offer(lambda: canvas, found)
     assert len(gate._kept) == 1
     assert (gate._kept[0] == 9).all()
-    gate.offer(canvas, found)
+    gate.offer(lambda: canvas, found)
     assert len(gate._kept) == 1  # ten frames lie between two that are kept
-    gate.offer(canvas, found)
+    gate.offer(lambda: canvas, found)
     assert len(gate._kept) == 2
 
 
@@ -205,7 +240,7 @@ def test_empty_frames_do_not_fill_the_batch() -> None:
     gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
     canvas = np.zeros((16, 16, 3), np.uint8)
     for _ in range(1000):
-        gate.offer(canvas, NOTHING)
+        gate.offer(lambda: canvas, NOTHING)
     assert len(gate._kept) == BATCH // 4
     assert not gate.due()
     assert offer_until_due(gate) < 200
@@ -217,5 +252,5 @@ def test_what_is_kept_is_bounded() -> None:
     canvas = np.full((16, 16, 3), 200, np.uint8)
     found = rows_head(three_boxes(canvas[None]), 0.5, 0.5)[0]
     for _ in range(100):
-        gate.offer(canvas, found)
+        gate.offer(lambda: canvas, found)
     assert len(gate._kept) == BATCH

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamer.infer.agreement import Agreement
-from streamer.infer.gate import Decision, Verdict
+from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.proof import ProofKey, load_proof, machine_name, save_proof
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the configuration says of a classifier: the keys of a sidecar, checked."""
+"""What the configuration says of a model beyond its file, checked."""
 
 from __future__ import annotations
 
@@ -22,11 +22,18 @@ def test_a_classifiers_keys_reach_recognition() -> None:
     assert spec_options(settings(threshold="0.3")).threshold == 0.3
 
 
+def test_a_gpu_and_when_its_engine_is_built() -> None:
+    assert (settings().build, settings().device) == (None, 0)
+    said = settings(backend="tensorrt", precision="int8", build="before", device="1")
+    assert (said.backend, said.precision, said.build, said.device) == ("tensorrt", "int8", "before", 1)
+
+
 @pytest.mark.parametrize(
     "said",
     [
         {"look": "cafe"}, {"resize": 4}, {"resize": "big"}, {"activation": "tanh"}, {"threshold": 1.1},
-        {"threshold": {"box": "much"}}, {"threshold": {}}, {"threshold": []},
+        {"threshold": {"box": "much"}}, {"build": "later"}, {"device": -1}, {"device": 64}, {"device": "gpu"},
+        {"threshold": {}}, {"threshold": []},
     ],
 )  # fmt: skip
 def test_what_is_not_allowed_is_refused(said: dict[str, Any]) -> None:

@@ -23,11 +23,24 @@ _X86 = ("x86_64", "amd64", "i686", "i386")
 
 
 def choose(kind: str) -> str:
-    """Return the runtime that `auto` means here: OpenVINO on x86 where it is installed, else ONNX Runtime."""
+    """Return the runtime that `auto` means here: TensorRT where it and a GPU are there, else as `on_cpu`."""
     if kind != "auto":
         return kind
+    return "tensorrt" if _has_tensorrt() else on_cpu()
+
+
+def on_cpu() -> str:
+    """Return the runtime that `auto` means without a GPU: OpenVINO on x86 where it is installed, else ONNX Runtime."""
     on_x86 = platform.machine().lower() in _X86
     return "openvino" if on_x86 and importlib.util.find_spec("openvino") is not None else "onnxruntime"
+
+
+def _has_tensorrt() -> bool:
+    if any(importlib.util.find_spec(package) is None for package in ("tensorrt", "pycuda")):
+        return False
+    from streamer.cuda.open import has_gpu  # noqa: PLC0415  only where it may be of use
+
+    return has_gpu()
 
 
 def open_backend(
@@ -66,7 +79,7 @@ def _opener(chosen: str) -> OpenBackend:
         case "fake":
             from .fake import open_fake as opener  # noqa: PLC0415  only when chosen
         case "tensorrt":
-            raise BackendError("backend: tensorrt is not supported yet; use auto, openvino or onnxruntime")
+            from .tensorrt import open_tensorrt as opener  # noqa: PLC0415  only when chosen
         case other:
             raise BackendError(f"backend: {other!r} is not known; allowed are {', '.join(KINDS)}")
     return opener

@@ -5,7 +5,7 @@ for. The verdict stands in the engine's facts, with the pictures that it rests o
 
 - `cameras`: canvases of the very cameras, gathered by a run. It is what a run goes by, and asks for again each hour.
 - `frames`: a folder or a clip that the user gave to `models build`. A run begins with such an engine at once.
-- `trial`: the portrait that ships, turned, mirrored, shrunk, darker and brighter. That is weak: one person in front of
+- `trial`: the portrait that ships, mirrored, moved, shrunk, darker and brighter. That is weak: one person in front of
   grey says little of a yard at night. It finds engines that are plainly wrong; a run does not rely on it.
 """
 
@@ -131,7 +131,8 @@ def _varied(bgr: NDArray[np.uint8], *, scale: float, light: float, shift: float)
     height, width = bgr.shape[:2]
     move = np.array([[scale, 0, shift * width], [0, scale, shift * height]], np.float32)
     moved = cv2.warpAffine(bgr, move, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    return np.clip(moved.astype(np.float32) * light, 0, 255).astype(np.uint8)
+    lit: NDArray[np.uint8] = np.clip(moved.astype(np.float32) * light, 0, 255).astype(np.uint8)
+    return lit
 
 
 def proof_of(verdict: Verdict, *, source: str, head: str, threshold: float, iou: float) -> dict[str, Any]:
