@@ -93,7 +93,7 @@ def _left_alone(graph: Any) -> set[str]:  # noqa: ANN401  a GraphProto
     return {*tail.nodes, *tail.last_layers, *products}
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  it has no stubs
+class _Reader(CalibrationDataReader):  # type: ignore[misc]  # it has no stubs
     """Gives the quantiser one canvas after another, as the network is fed."""
 
     def __init__(self, spec: InputSpec, canvases: Iterable[NDArray[np.uint8]], measured: Callable[[int], None]) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamer.core.errors import BackendError
 
-from .precision import converter
+from .precision import converter, weight_files
 from .recipe import OPTIMISATION_LEVEL, profile_of
 
 if TYPE_CHECKING:
@@ -111,24 +110,10 @@ def model_part(digest: str, path: Path) -> dict[str, Any]:
         BackendError: one of them can't be read.
     """
     try:
-        outside = {name: _sha256(path.parent / name) for name in _weight_files(path)}
+        outside = {name: _sha256(path.parent / name) for name in weight_files(path)}
     except OSError as exc:
         raise BackendError(f"{exc.filename or path}: can't be read ({exc.strerror})") from exc
     return {"sha256": digest.removeprefix("sha256:"), "weights": outside}
-
-
-def _weight_files(path: Path) -> list[str]:
-    """Return the names of the files beside a model that hold weights of it; nearly all models have none."""
-    if not path.stat().st_size:
-        return []
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if data.find(b"location") < 0:  # the key under which ONNX names them: not there in most, then nothing is parsed
-            return []
-    from .precision import load_graph  # noqa: PLC0415  onnx is wanted where TensorRT is
-
-    model = load_graph(path, weights=False)
-    named = (e.value for tensor in model.graph.initializer for e in tensor.external_data if e.key == "location")
-    return sorted(set(named))
 
 
 def _sha256(path: Path) -> str:

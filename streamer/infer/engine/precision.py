@@ -1,4 +1,4 @@
-"""The precision is put into the ONNX file: what TensorRT then builds computes in what stands there, and in nothing else.
+"""The precision is put into the ONNX file: what TensorRT then builds computes in what stands there.
 
 One path for TensorRT 10 and 11: the network is strongly typed, and no flag asks for a precision.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import mmap
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +48,9 @@ def convert(
 ) -> Path:
     """Return the file that TensorRT reads.
 
-    f32 is the model itself. In f16 the picture goes in as f16, as the kernel writes it: the same numbers as after a
-    cast, at half the memory traffic. Other inputs and all outputs keep their types. In int8 the large layers take
-    8 bits, by scales measured on the calibration's pictures, and what is between them stays f32.
+    f32 is the model itself, its open sizes decided. In f16 the picture goes in as f16, as the kernel writes it: the
+    same numbers as after a cast, at half the memory traffic. Other inputs and all outputs keep their types. In int8 the
+    large layers take 8 bits, by scales measured on the calibration's pictures, and what is between them stays f32.
 
     Args:
         path: the model.
@@ -63,12 +64,15 @@ def convert(
         BackendError: the model can't be brought to that precision, or what that takes is not installed.
         OSError: the folder can't be written.
     """
-    if precision == "f32":
-        return path
     target = folder / f"{precision}.onnx"
     model = load_graph(path)
+    fixed = fix_axes(model, spec)
+    if precision == "f32" and not fixed:
+        return path
     with _said(path, precision):
-        if precision == "f16":
+        if precision == "f32":
+            made = model
+        elif precision == "f16":
             from .half import to_f16  # noqa: PLC0415  it imports onnxruntime.transformers
 
             made = to_f16(model, spec)
@@ -101,6 +105,39 @@ def load_graph(path: Path, *, weights: bool = True) -> Model:
         return onnx.load(str(path), load_external_data=weights)
     except Exception as exc:
         raise BackendError(f"{path}: can't be read as ONNX ({_first_line(exc)})") from exc
+
+
+def weight_files(path: Path) -> list[str]:
+    """Return the names of the files beside a model that hold weights of it; nearly all models have none.
+
+    Raises:
+        BackendError: it can't be read, or `onnx`, which is wanted only where there are such files, is not installed.
+        OSError: it can't be opened.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data.find(b"location") < 0:  # the key under which ONNX names them: where it is not, nothing is parsed
+            return []
+    graph = load_graph(path, weights=False).graph
+    tensors = [*graph.initializer, *(attribute.t for node in graph.node for attribute in node.attribute)]
+    return sorted({e.value for tensor in tensors for e in tensor.external_data if e.key == "location"})
+
+
+def fix_axes(model: Model, spec: InputSpec) -> bool:
+    """Write the sizes that a network is used with into the inputs that leave them open: TensorRT tunes for them.
+
+    The batch stays open where it is used so. Returns whether anything was open.
+    """
+    picture = (*spec.hw, 3) if spec.layout == "nhwc" else (3, *spec.hw)
+    batch = None if spec.max_batch > 1 and not spec.fixed_batch else spec.max_batch
+    wanted: dict[str, tuple[int | None, ...]] = {extra.name: (batch, *extra.axes) for extra in spec.extras}
+    wanted[spec.name] = (batch, *picture) if spec.batched else picture
+    fixed = False
+    for port in model.graph.input:
+        for axis, length in zip(port.type.tensor_type.shape.dim, wanted.get(port.name, ()), strict=False):
+            if length is not None and axis.dim_value <= 0:
+                axis.dim_value = length  # takes the place of a name
+                fixed = True
+    return fixed
 
 
 def _save(model: Model, target: Path) -> None:
