@@ -96,9 +96,8 @@ class Drawer:
         self._in_use: list[Event | None] = [None] * _SLOTS
         self._kept: list[Kept] = []
         self._kernels: Kernels = gpu.load(kernel_image(gpu.info))
-        pinned = gpu.pinned((_SLOTS * max_batch * _JOB.itemsize,), np.uint8)
-        self._jobs = pinned.view(_JOB).reshape(_SLOTS, max_batch)
-        self._memory = gpu.allocate(pinned.nbytes)
+        self._pinned = gpu.pinned((_SLOTS, max_batch * _JOB.itemsize), np.uint8)
+        self._memory = gpu.allocate(self._pinned.nbytes)
 
     def draw(self, drawings: Sequence[Drawing], destination: int, stream: Stream) -> None:
         """Enqueue the drawing of a batch, picture by picture into the tensor at `destination`; nothing is waited for.
@@ -115,10 +114,10 @@ class Drawer:
         used = self._in_use[slot]
         if used is not None:
             used.wait()  # over at once: the batch that used it lies `_SLOTS` back. Ends as that batch's outputs do.
-        jobs = self._jobs[slot, : len(drawings)]
-        _describe(drawings, jobs)
-        address = self._memory.pointer + slot * self._jobs[slot].nbytes
-        stream.copy_in(address, jobs)
+        row = self._pinned[slot, : len(drawings) * _JOB.itemsize]
+        _describe(drawings, row.view(_JOB))
+        address = self._memory.pointer + slot * self._pinned.shape[1]
+        stream.copy_in(address, row)
         self._launch(address, len(drawings), destination, stream)
         self._in_use[slot] = stream.record()
 
@@ -130,11 +129,11 @@ class Drawer:
             ValueError: there are too many drawings, or one is none.
         """
         self._check(drawings)
-        jobs = np.zeros(len(drawings), _JOB)
-        _describe(drawings, jobs)
-        kept = Kept(self._gpu.allocate(jobs.nbytes), len(drawings))
+        row = np.empty(len(drawings) * _JOB.itemsize, np.uint8)
+        _describe(drawings, row.view(_JOB))
+        kept = Kept(self._gpu.allocate(row.nbytes), len(drawings))
         self._kept.append(kept)
-        stream.copy_in(kept.memory.pointer, jobs)
+        stream.copy_in(kept.memory.pointer, row)
         stream.synchronize()
         return kept
 

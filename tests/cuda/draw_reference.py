@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from host_gpu import HostGpu, HostStream
+from host_gpu import STREAM, HostGpu
 
 from streamer.core.frame import ColorMatrix, ColorRange, PixelFormat
 from streamer.cuda.draw import Drawer, Drawing, Target
@@ -106,7 +106,7 @@ class Shot:
         return canvas
 
     def weights(self, order: PixelFormat) -> tuple[float, ...]:
-        """Return the weights for what the kernel samples of 10 bits: a quarter of the code, of 1020/4 in place of 1023/4."""
+        """Return what to draw with. Of 10 bits the kernel samples a quarter of the code: up to 1023/4, not 255."""
         weights = yuv_weights(self.matrix, self.span, order)
         full = self.pixels == "p010" and self.span is ColorRange.FULL
         return tuple((weights * (1020 / 1023 if full else 1)).ravel().tolist())
@@ -127,7 +127,7 @@ class Shot:
         )  # fmt: skip
 
 
-def shot(rng: np.random.Generator, pixels: str, hw: HW, **said: Any) -> Shot:
+def shot(rng: np.random.Generator, pixels: str, hw: HW, **said: Any) -> Shot:  # noqa: ANN401  fields of Shot
     """Draw noise, the hardest picture to resample."""
     if pixels == "packed":
         return Shot(pixels, (rng.integers(0, 256, (*hw, 3), np.uint8),), **said)
@@ -142,8 +142,8 @@ def drawn(gpu: HostGpu, target: Target, drawings: list[Drawing], *, max_batch: i
     """Return (B, H, W, 3) values in the network's dtype."""
     b, (h, w) = len(drawings), target.hw
     tensor = gpu.allocate(b * 3 * h * w * np.dtype(target.dtype).itemsize)
-    drawer = Drawer(gpu, target, max_batch=max_batch)  # type: ignore[arg-type]
-    drawer.draw(drawings, tensor.pointer, HostStream())  # type: ignore[arg-type]
+    drawer = Drawer(gpu.gpu, target, max_batch=max_batch)
+    drawer.draw(drawings, tensor.pointer, STREAM)
     drawer.close()
     nhwc = target.layout == "nhwc"
     values = gpu.read(tensor.pointer, (b, h, w, 3) if nhwc else (b, 3, h, w), target.dtype)

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from host_kernels import host_library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from host_kernels import Size
+    from numpy.typing import DTypeLike, NDArray
+
+    from streamer.cuda.gpu import Gpu, Stream
+
 
 _ALIGNED = 256  # bytes, as cuMemAlloc
 _WATCHED = 256  # bytes before and behind each piece
@@ -48,6 +51,8 @@ class HostMemory:
 class GuardedMemory:
     """Ends at a page that can't be touched."""
 
+    freed = False
+
     def __init__(self, nbytes: int) -> None:
         self.nbytes, page = nbytes, mmap.PAGESIZE
         room = -(-nbytes // page) * page
@@ -61,6 +66,9 @@ class GuardedMemory:
 
     def free(self) -> None:
         """The process ends before long."""
+
+
+Piece = HostMemory | GuardedMemory
 
 
 class HostStream:
@@ -81,29 +89,33 @@ class HostStream:
         pass
 
 
+STREAM = cast("Stream", HostStream())
+
+
 class HostLaunches:
     def __init__(self, *, backwards: bool) -> None:
         self._backwards = backwards
 
-    def launch(self, name: str, *, grid: Any, block: Any, stream: Any, arguments: Sequence[np.generic]) -> None:
-        assert stream is not None
+    def launch(
+        self, name: str, *, grid: Size, block: Size, stream: HostStream, arguments: Sequence[np.generic]
+    ) -> None:
+        assert stream.handle
         host_library().launch(name, grid, block, arguments, backwards=self._backwards)
 
 
 class HostGpu:
-    """Typed loosely: it stands where a `Gpu` is expected."""
-
     def __init__(self, *, backwards: bool = False, guarded: bool = False) -> None:
-        self.info: Any = None
-        self.memories: list[Any] = []
+        self.info = None
+        self.memories: list[Piece] = []
         self._backwards, self._guarded = backwards, guarded
 
-    @contextmanager
-    def current(self) -> Iterator[None]:
-        yield
+    @property
+    def gpu(self) -> Gpu:
+        """As what is tested takes it: it asks for no more than is here."""
+        return cast("Gpu", self)
 
-    def allocate(self, nbytes: int) -> Any:
-        memory = GuardedMemory(nbytes) if self._guarded else HostMemory(nbytes)
+    def allocate(self, nbytes: int) -> Piece:
+        memory: Piece = GuardedMemory(nbytes) if self._guarded else HostMemory(nbytes)
         self.memories.append(memory)
         return memory
 
@@ -113,13 +125,13 @@ class HostGpu:
         memory.values[:] = np.ascontiguousarray(values).view(np.uint8).ravel()
         return int(memory.pointer)
 
-    def read(self, pointer: int, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    def read(self, pointer: int, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return a copy of what lies there."""
         values = np.empty(shape, dtype)
         ctypes.memmove(values.ctypes.data, pointer, values.nbytes)
         return values
 
-    def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    def pinned(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         return np.zeros(shape, dtype)
 
     def load(self, _image: bytes) -> HostLaunches:

@@ -1,4 +1,4 @@
-"""The drawing kernel against a slow float64 reference, on the host: every value, whatever is drawn, and nothing else."""
+"""The drawing kernel against a slow float64 reference, on the host: every value, and nothing beside them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from draw_reference import PLACES, PLAIN, Shot, drawn, levels_of, shot
-from host_gpu import HostGpu, HostStream
+from host_gpu import STREAM, HostGpu
 from host_kernels import host_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,30 +158,30 @@ def test_the_order_in_which_threads_run_changes_nothing() -> None:
         drawings = [s.put(gpu, letterbox(s.hw, target.hw), PixelFormat.RGB, (1, 2)) for s in (subject, other)]
         found.append(drawn(gpu, target, drawings))
         gpu.close()
-    assert np.array_equal(*found)
+    assert np.array_equal(found[0], found[1])
 
 
 def test_what_is_kept_is_drawn_again_and_again() -> None:
     rng = np.random.default_rng(6)
-    gpu, stream = HostGpu(), HostStream()
+    gpu = HostGpu()
     canvas = rng.integers(0, 256, (8, 8, 3), np.uint8)
     address = gpu.put(canvas)
     whole = Drawing(
         pixels="packed", pointers=(address,), pitches=(24,), frame_hw=(8, 8), size_hw=(8, 8), top=0, left=0, weights=()
     )
-    drawer = Drawer(gpu, replace(PLAIN, layout="nhwc"), max_batch=1)  # type: ignore[arg-type]
-    kept = drawer.keep([whole], stream)  # type: ignore[arg-type]
+    drawer = Drawer(gpu.gpu, replace(PLAIN, layout="nhwc"), max_batch=1)
+    kept = drawer.keep([whole], STREAM)
     tensor = gpu.allocate(8 * 8 * 3 * 4)
     for content in (canvas, 255 - canvas):
-        HostStream().copy_in(address, content)
-        drawer.draw_kept(kept, tensor.pointer, stream)  # type: ignore[arg-type]
+        STREAM.copy_in(address, content)
+        drawer.draw_kept(kept, tensor.pointer, STREAM)
         assert np.array_equal(gpu.read(tensor.pointer, (8, 8, 3), np.float32), content)
     drawer.close()
     drawer.close()
-    assert kept.memory.freed  # type: ignore[attr-defined]
+    assert all(memory.freed for memory in gpu.memories[1:3])
 
 
-def _drawing(**other: Any) -> Drawing:
+def _drawing(**other: Any) -> Drawing:  # noqa: ANN401  fields of Drawing
     first = Drawing(
         pixels="nv12", pointers=(1024, 4096), pitches=(64, 64), frame_hw=(10, 11), size_hw=(10, 11), top=0, left=0,
         weights=tuple(yuv_weights(ColorMatrix.BT601, ColorRange.LIMITED, PixelFormat.RGB).ravel().tolist()),
@@ -203,19 +203,19 @@ def _drawing(**other: Any) -> Drawing:
     ],
 )
 def test_a_drawing_that_is_none_is_refused(wrong: dict[str, Any], said: str) -> None:
-    drawer = Drawer(HostGpu(), PLAIN, max_batch=2)  # type: ignore[arg-type]
+    drawer = Drawer(HostGpu().gpu, PLAIN, max_batch=2)
     with pytest.raises(ValueError, match=said):
-        drawer.draw([_drawing(), _drawing(**wrong)], 256, HostStream())  # type: ignore[arg-type]
+        drawer.draw([_drawing(), _drawing(**wrong)], 256, STREAM)
 
 
 def test_too_many_none_or_an_unknown_target_are_refused() -> None:
-    drawer = Drawer(HostGpu(), PLAIN, max_batch=1)  # type: ignore[arg-type]
+    drawer = Drawer(HostGpu().gpu, PLAIN, max_batch=1)
     for drawings in ([], [_drawing(), _drawing()]):
         with pytest.raises(ValueError, match=r"expected 1\.\.1"):
-            drawer.draw(drawings, 256, HostStream())  # type: ignore[arg-type]
-    for other in ({"layout": "chw"}, {"dtype": "bfloat16"}):
+            drawer.draw(drawings, 256, STREAM)
+    for target in (replace(PLAIN, layout="chw"), replace(PLAIN, dtype="bfloat16")):
         with pytest.raises(ValueError, match="is none of"):
-            Drawer(HostGpu(), replace(PLAIN, **other), max_batch=1)  # type: ignore[arg-type]
+            Drawer(HostGpu().gpu, target, max_batch=1)
 
 
 @pytest.mark.parametrize(("beyond", "code"), [(0, 0), (1, -11)])

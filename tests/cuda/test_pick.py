@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from host_gpu import HostGpu, HostStream
+from host_gpu import STREAM, HostGpu
 from host_kernels import host_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,9 +44,9 @@ class Picked:
 
 def picked_of(output: Output, layout: Layout, *, floor: float, most: int = 512, backwards: bool = False) -> Picked:
     gpu = HostGpu(backwards=backwards)
-    picker = Picker(gpu, layout, floor=floor, most=most, max_batch=len(output))  # type: ignore[arg-type]
+    picker = Picker(gpu.gpu, layout, floor=floor, most=most, max_batch=len(output))
     before = gpu.put(output)
-    picker.enqueue(before, len(output), HostStream())  # type: ignore[arg-type]
+    picker.enqueue(before, len(output), STREAM)
     values = gpu.read(picker.picked, (len(output), *picker.shape), np.float32)
     counts = gpu.read(picker.counts, (len(output),), np.int32)
     assert np.array_equal(gpu.read(before, output.shape, np.uint32), output.view(np.uint32))  # it is only read
@@ -195,7 +195,7 @@ def test_an_anchor_major_head_can_still_tell_its_axes_apart() -> None:
 def decoded(output: Output, layout: Layout, hw: tuple[int, int]) -> Output:
     gpu = HostGpu()
     address = gpu.put(output)
-    GridDecoder(gpu, layout, hw=hw).enqueue(address, len(output), HostStream())  # type: ignore[arg-type]
+    GridDecoder(gpu.gpu, layout, hw=hw).enqueue(address, len(output), STREAM)
     values = gpu.read(address, output.shape, np.float32)
     gpu.close()
     return values
@@ -238,8 +238,8 @@ def test_logarithms_of_no_box_stay_no_box() -> None:
     "wrong", [{"channels": 4}, {"first_class": 3}, {"anchors": 0}, {"objectness": True}, {"first_class": 9}]
 )
 def test_a_layout_without_a_class_is_refused(wrong: dict[str, Any]) -> None:
-    right = {"channels": 9, "anchors": 10, "anchor_major": True, "objectness": False, "first_class": 4}
-    Layout(**right)  # type: ignore[arg-type]
+    right: dict[str, Any] = {"channels": 9, "anchors": 10, "anchor_major": True, "objectness": False, "first_class": 4}
+    Layout(**right)
     with pytest.raises(ValueError, match="no class lies in"):
         Layout(**{**right, **wrong})
 
@@ -247,13 +247,13 @@ def test_a_layout_without_a_class_is_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("wrong", [{"floor": 0.0}, {"floor": float("nan")}, {"most": 0}, {"max_batch": 0}])
 def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be above 0"):
-        Picker(HostGpu(), _v8(10), **{"floor": 0.5, "max_batch": 1, **wrong})  # type: ignore[arg-type]
+        Picker(HostGpu().gpu, _v8(10), **{"floor": 0.5, "max_batch": 1, **wrong})
 
 
 def test_too_many_pictures_and_other_strides_are_refused() -> None:
-    picker = Picker(HostGpu(), _v8(10), floor=0.5, max_batch=2)  # type: ignore[arg-type]
+    picker = Picker(HostGpu().gpu, _v8(10), floor=0.5, max_batch=2)
     for pictures in (0, 3):
         with pytest.raises(ValueError, match=r"expected 1\.\.2"):
-            picker.enqueue(256, pictures, HostStream())  # type: ignore[arg-type]
+            picker.enqueue(256, pictures, STREAM)
     with pytest.raises(ValueError, match=r"have 21 cells in \(32, 32\), the output has 10"):
-        GridDecoder(HostGpu(), _v8(10), hw=(32, 32))  # type: ignore[arg-type]
+        GridDecoder(HostGpu().gpu, _v8(10), hw=(32, 32))
