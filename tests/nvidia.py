@@ -28,6 +28,7 @@ TESTS = Path(__file__).resolve().parent
 FAKES = TESTS / "fakes"
 _VENDORS = ("pycuda", "tensorrt")
 # Modules of ours that keep something of a vendor's for the life of the process; each has a `forget()` for tests.
+_IMPORTERS = ("streamer.cuda.pycuda_gpu", "streamer.cuda.pycuda_stream")  # hold pycuda itself
 _HOLDERS = ("streamer.cuda.open", "streamer.cuda.compile", "streamer.infer.backends.tensorrt.runtime")
 
 
@@ -109,7 +110,8 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
 
 def _forget_opened() -> None:
     """Let the code load and open everything anew: what it holds belongs to one import of the fakes."""
-    sys.modules.pop("streamer.cuda.pycuda_gpu", None)  # the one module that holds pycuda
+    for name in _IMPORTERS:
+        sys.modules.pop(name, None)
     for name in _HOLDERS:
         module = sys.modules.get(name)
         if module is not None and hasattr(module, "forget"):

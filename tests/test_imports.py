@@ -26,7 +26,7 @@ OWNERS = {
     "pycuda": ("cuda/",),
     "tensorrt": ("infer/backends/tensorrt",),
     "openvino": ("infer/backends/openvino",),
-    "onnxruntime": ("infer/backends/onnxruntime", "infer/recognise"),
+    "onnxruntime": ("infer/backends/onnxruntime", "infer/recognise", "infer/engine/"),
     "paho": ("publish/",),
     "amqtt": ("publish/",),
     "av": ("capture/",),

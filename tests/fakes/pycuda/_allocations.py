@@ -85,7 +85,10 @@ def mem_get_info() -> tuple[int, int]:
 
 
 def pagelocked_empty(
-    shape: int | tuple[int, ...], dtype: Any, order: str = "C", mem_flags: int = 0  # noqa: ANN401  as numpy takes them
+    shape: int | tuple[int, ...],
+    dtype: Any,
+    order: str = "C",
+    mem_flags: int = 0,  # noqa: ANN401  as numpy takes them
 ) -> NDArray[Any]:
     if order != "C" or mem_flags & ~7:
         raise e.failed("numpy_empty", e.INVALID_VALUE, "unrecognized order specifier")

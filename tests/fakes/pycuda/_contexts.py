@@ -65,7 +65,9 @@ class Device:
         with machine.lock:
             times = machine.contexts[self._ordinal] = machine.contexts.get(self._ordinal, 0) + 1
         if times > 1:
-            machine.violations.append("the primary context was retained twice: what one object made, the other can't free")
+            machine.violations.append(
+                "the primary context was retained twice: what one object made, the other can't free"
+            )
         return Context(self._ordinal)
 
 

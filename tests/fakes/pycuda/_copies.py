@@ -144,7 +144,9 @@ class Memcpy2D:
         reach = [(at, (self.height - 1) * pitch + self.width_in_bytes, device) for at, pitch, device in ends]
         pinned = [not device and machine.memory.is_pinned(at, n) for at, n, device in reach]
         uses = tuple((at, n) for (at, n, device), held in zip(reach, pinned, strict=True) if device or held)
-        at_once = stream is None or any(not device and not held for (_, _, device), held in zip(reach, pinned, strict=True))
+        at_once = stream is None or any(
+            not device and not held for (_, _, device), held in zip(reach, pinned, strict=True)
+        )
         _copy(state, routine, Work("copy rows", self._rows(source, target), uses), at_once=at_once)
 
     def _rows(self, source: int, target: int) -> Callable[[], None]:

@@ -28,7 +28,7 @@ class Module(ContextDependent):
 
     def get_function(self, name: str) -> Function:
         machine.current("cuModuleGetFunction")
-        if not re.search(rf"__global__[^;{{(]*\b{re.escape(name)}\s*\(", self._source):
+        if not re.search(rf"__global__[^;{{]*?\b{re.escape(name)}\s*\(", self._source):
             raise e.failed("cuModuleGetFunction", e.NOT_FOUND)
         return Function(self, name)
 

@@ -172,7 +172,7 @@ def _bytes(value: Any) -> bytes:
 class PatchedCDLL(ctypes.CDLL):
     """ctypes.CDLL, but for the two libraries, which here are objects of Python."""
 
-    def __new__(cls, name: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, D102
+    def __new__(cls, name: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         if isinstance(name, str) and "libcuda.so" in name:
             return FakeDriver()
         if isinstance(name, str) and "libnvrtc.so" in name:

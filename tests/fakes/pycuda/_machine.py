@@ -17,6 +17,7 @@ from ._streams import GLOBAL, Capture, StreamState, Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+
 @dataclass
 class DeviceFacts:
     """What the driver tells of a GPU."""

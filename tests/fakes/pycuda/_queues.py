@@ -76,7 +76,7 @@ class Event(ContextDependent):
         return self
 
     def time_since(self, start: Event) -> float:
-        if not self._timing or not start._timing:  # noqa: SLF001  its own class
+        if not self._timing or not start._timing:
             raise e.failed("cuEventElapsedTime", e.INVALID_HANDLE)
         return 0.001
 

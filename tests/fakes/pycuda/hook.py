@@ -94,3 +94,18 @@ def reserve(nbytes: int) -> Reservation:
         handle = machine.handle()
         machine.reserved[handle] = nbytes
         return Reservation(handle)
+
+
+def free_bytes() -> int:
+    """Return the memory that is left on the current context's device."""
+    facts, limit = device_facts(), machine.out_of_memory_after
+    total = facts.memory_bytes if limit is None else min(facts.memory_bytes, limit)
+    return max(0, total - machine.used_bytes())
+
+
+def drain(stream_handle: int) -> None:
+    """Do all that is queued on a stream, as a call that waits for it would."""
+    machine.current("cuStreamSynchronize")
+    stream = machine.stream("cuStreamSynchronize", stream_handle)
+    machine.refuse_on_captured("cuStreamSynchronize", stream)
+    stream.run_until(stream.enqueued)
