@@ -1,8 +1,9 @@
 """A fake of TensorRT's Python bindings, for machines without a GPU.
 
-Its names are those that every TensorRT of 10.x and 11.x has (`portable.txt`), no others. It parses with `onnx`, computes
-with ONNX Runtime on the fake GPU's memory in the order of its streams, and raises `Misuse` where the real library would
-answer with undefined behaviour. What the real one answers with None or False and a line in the logger, so does this.
+Its names are those that every TensorRT of 10.x and 11.x has (`portable.txt`), no others. It parses with `onnx`,
+computes with ONNX Runtime on the fake GPU's memory in the order of its streams, and raises `Misuse` where the real
+library would answer with undefined behaviour. What the real one answers with None or False and a line in the logger,
+so does this.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from ._parser import INetworkDefinition, ITensor, OnnxParser, ParserError
 __version__ = faults().version
 
 
-def init_libnvinfer_plugins(logger: ILogger, namespace: str) -> bool:
+def init_libnvinfer_plugins(logger: ILogger, namespace: str) -> bool:  # noqa: ARG001  the real names
     """Register TensorRT's own plugins; this fake has none."""
     register(logger)
     return True

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 from ._base import Handle
 from ._config import IBuilderConfig, IOptimizationProfile
-from ._device import hook
+from ._device import facts, free_bytes, misused
 from ._dims import IHostMemory
 from ._enums import NetworkDefinitionCreationFlag
 from ._faults import faults
 from ._interfaces import ILogger, emit, error, register
-from ._names import Misuse
 from ._parser import INetworkDefinition
 from ._plan import Plan
 from ._steps import ask_for_step
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from ._interfaces import IProgressMonitor
 
 BUILDING = "Building an engine from network"
+_API = "Error Code 4: API Usage Error"
 PHASES = (("Parsing of layers", 2), ("Tactic selection", 4))  # under BUILDING
 
 
@@ -33,7 +33,7 @@ class Builder(Handle):
 
     def __init__(self, logger: ILogger) -> None:
         self._logger = register(logger)
-        self._device = hook().device_facts()
+        self._device = facts()
         self.max_threads = 1
 
     @property
@@ -47,13 +47,13 @@ class Builder(Handle):
     def create_network(self, flags: int = 0) -> INetworkDefinition:
         strongly = 1 << int(NetworkDefinitionCreationFlag.STRONGLY_TYPED)
         if faults().major < 11 and not flags & strongly:
-            raise Misuse("a weakly typed network: 10.x needs 1 << int(STRONGLY_TYPED), and 11 builds no other")
+            misused("a weakly typed network: 10.x needs 1 << int(STRONGLY_TYPED), and 11 builds no other")
         if flags & ~strongly:
-            raise Misuse(f"network flags {flags:#b}: bits that are not STRONGLY_TYPED differ between 10 and 11")
+            misused(f"network flags {flags:#b}: bits that are not STRONGLY_TYPED differ between 10 and 11")
         return INetworkDefinition(self, flags)
 
     def create_builder_config(self) -> IBuilderConfig:
-        return IBuilderConfig(device=self._device.name, memory_bytes=hook().free_bytes())
+        return IBuilderConfig(device=self._device.name, memory_bytes=free_bytes())
 
     def create_optimization_profile(self) -> IOptimizationProfile:
         return IOptimizationProfile()
@@ -79,12 +79,12 @@ class Builder(Handle):
         if not network.num_outputs:
             return "Error Code 4: Internal Error (Network must have at least one output)"
         need = said.build_needs_bytes
-        if need > hook().free_bytes():
+        if need > free_bytes():
             return f"Error Code 2: OutOfMemory (Requested size was {need} bytes.)"
         return _profiles_refused(network._inputs, [p._shapes for p in config._profiles])
 
     def _plan(self, network: INetworkDefinition, config: IBuilderConfig) -> Plan:
-        static = {t.name: (t.shape or (),) * 3 for t in network._inputs}
+        static: dict[str, tuple[tuple[int, ...], ...]] = {t.name: (t.shape or (),) * 3 for t in network._inputs}
         layers = tuple(_forgotten(layer) if faults().forget_precision else layer for layer in network._layers)
         return Plan(
             version=faults().version,
@@ -104,20 +104,17 @@ class Builder(Handle):
 def _profiles_refused(inputs: list[Tensor], profiles: list[dict[str, tuple[tuple[int, ...], ...]]]) -> str | None:
     dynamic = [t for t in inputs if t.shape is None or -1 in t.shape]
     if dynamic and not profiles:
-        return "Error Code 4: API Usage Error (Network has dynamic or shape inputs, but no optimization profile has been defined.)"
+        return f"{_API} (Network has dynamic or shape inputs, but no optimization profile has been defined.)"
     for index, profile in enumerate(profiles):
         for tensor in dynamic:
             if tensor.name not in profile:
-                return f"Error Code 4: API Usage Error (In optimization profile {index}, input {tensor.name} has no dimensions.)"
+                return f"{_API} (In optimization profile {index}, input {tensor.name} has no dimensions.)"
         for tensor in inputs:
             for shape in profile.get(tensor.name, ()):
                 if tensor.shape is not None and not _fits(shape, tensor.shape):
-                    return (
-                        f"Error Code 4: API Usage Error (Profile {index}: {tensor.name}: {shape} does not fit "
-                        f"the network's {tensor.shape})"
-                    )
+                    return f"{_API} (Profile {index}: {tensor.name}: {shape} does not fit {tensor.shape})"
     unknown = {name for profile in profiles for name in profile} - {t.name for t in inputs}
-    return f"Error Code 4: API Usage Error ({sorted(unknown)} are no inputs)" if unknown else None
+    return f"{_API} ({sorted(unknown)} are no inputs)" if unknown else None
 
 
 def _fits(shape: tuple[int, ...], allowed: tuple[int, ...]) -> bool:

@@ -4,27 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._base import Handle
 from ._compute import Computed, compute, output_shapes
-from ._device import hook
+from ._device import CudaError, drain, hook, is_lost, misused, require_context, require_stream, violated
 from ._dims import Dims, ShapeLike, nptype, volume
 from ._enums import DataType
 from ._faults import faults
 from ._interfaces import ILogger, IOutputAllocator, error
-from ._names import Misuse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator
 
     from ._engine import ICudaEngine
 
 ALIGNMENT = 256
+
+
+@dataclass
+class Running:
+    """What of a context is enqueued and has not run yet. Outlives the context, so that its end can be judged."""
+
+    count: int = 0
+    stream: int = 0
+
+
+def _ended(running: Running) -> None:
+    if running.count and not is_lost():
+        violated("an execution context was destroyed while its work was still queued")
+
+
+def _require_memory(pointer: int, nbytes: int) -> None:
+    try:
+        hook.memory(pointer, nbytes)
+    except CudaError as exc:
+        misused(str(exc))
 
 
 class IExecutionContext(Handle):
@@ -32,12 +51,11 @@ class IExecutionContext(Handle):
         "_addresses",
         "_allocators",
         "_engine",
-        "_last_stream",
         "_lock",
         "_logger",
-        "_pending",
         "_profile",
         "_ran",
+        "_running",
         "_shapes",
         "debug_sync",
         "enqueue_emits_profile",
@@ -57,8 +75,8 @@ class IExecutionContext(Handle):
         self._addresses: dict[str, int] = {}
         self._allocators: dict[str, IOutputAllocator] = {}
         self._ran: tuple[tuple[str, tuple[int, ...]], ...] | None = None  # the shapes of the last plain enqueue
-        self._pending = 0  # enqueued and not yet run
-        self._last_stream = 0
+        self._running = Running()
+        weakref.finalize(self, _ended, self._running)
         self.name = ""
         self.debug_sync = False
 
@@ -76,7 +94,7 @@ class IExecutionContext(Handle):
 
     def set_optimization_profile_async(self, profile_index: int, stream_handle: int) -> bool:
         with self._one_thread():
-            hook().capturing(stream_handle)  # the stream is alive
+            require_stream(stream_handle)
             if not 0 <= profile_index < len(self._engine._plan.profiles):
                 raise RuntimeError(f"profile {profile_index} of {len(self._engine._plan.profiles)}")
             self._profile = profile_index
@@ -122,7 +140,7 @@ class IExecutionContext(Handle):
             if not isinstance(memory, int):
                 raise TypeError("incompatible function arguments: memory is an int")
             if memory % ALIGNMENT:
-                raise Misuse(f"the address of {name} is not aligned to {ALIGNMENT} bytes")
+                misused(f"the address of {name} is not aligned to {ALIGNMENT} bytes")
             self._addresses[name] = memory
             return True
 
@@ -141,26 +159,33 @@ class IExecutionContext(Handle):
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         with self._one_thread():
-            if not hook().has_context():
-                raise Misuse("no CUDA context is current in this thread: TensorRT would take device 0's by itself")
+            require_context("execute_async_v3")
             if stream_handle == 0:
-                raise Misuse("the default stream: TensorRT adds synchronisations to it")
-            if self._pending and stream_handle != self._last_stream:
-                raise Misuse("this context's last run goes on in another stream: both would use one scratch memory")
-            capturing = hook().capturing(stream_handle)
-            wrong = self._not_ready(capturing=capturing)
-            if wrong is not None:
-                if capturing:
-                    hook().invalidate_capture(stream_handle)
-                return self._said(wrong)
-            self._enqueue(stream_handle, capturing=capturing)
-            return True
+                misused("execute_async_v3 on the default stream: TensorRT adds synchronisations to it")
+            capturing = require_stream(stream_handle)
+            if self._running.count and stream_handle != self._running.stream:
+                misused("a context's last run goes on in another stream: both would use one scratch memory")
+            wrong = self._not_ready(capturing=capturing) or self._not_enqueued(stream_handle, capturing=capturing)
+            if wrong is None:
+                return True
+            if capturing:
+                hook.invalidate_capture(stream_handle)
+            return self._said(wrong)
+
+    def _not_enqueued(self, stream: int, *, capturing: bool) -> str | None:
+        """Enqueue; return why that failed, or None."""
+        try:
+            self._enqueue(stream, capturing=capturing)
+        except CudaError as exc:
+            return f"Error Code 1: Cuda Runtime ({exc})"
+        return None
 
     def _not_ready(self, *, capturing: bool) -> str | None:
         """Return why this can't be enqueued now, or None."""
-        said, plan = faults(), self._engine._plan
-        if said.execute_fails is not None:
-            return said.execute_fails
+        return faults().execute_fails or self._not_bound() or (self._not_capturable() if capturing else None)
+
+    def _not_bound(self) -> str | None:
+        plan = self._engine._plan
         if self._unset():
             return f"the shapes of {self._unset()} are not set"
         for name in self._engine._tensors:
@@ -168,9 +193,12 @@ class IExecutionContext(Handle):
                 return f"neither address nor allocator is set for tensor {name}"
         if plan.data_dependent and not set(plan.data_dependent) <= set(self._allocators):
             return f"{plan.data_dependent} need an output allocator: their shapes are known only after the run"
-        if capturing and (said.not_capturable or plan.data_dependent):
+        return None
+
+    def _not_capturable(self) -> str | None:
+        if faults().not_capturable or self._engine._plan.data_dependent:
             return "Error Code 1: Cuda Runtime (operation not permitted when stream is capturing)"
-        if capturing and self._ran != self._key():
+        if self._ran != self._key():
             return "the first enqueue of these shapes allocates: operation not permitted when stream is capturing"
         return None
 
@@ -183,25 +211,27 @@ class IExecutionContext(Handle):
         outputs = {n: (self._addresses[n], shapes[n], self._dtype(n)) for n in shapes}
         uses = [(at, volume(s) * np.dtype(t).itemsize) for at, s, t in (*inputs.values(), *outputs.values())]
         for pointer, nbytes in uses:
-            hook().memory(pointer, nbytes)  # alive, and large enough
-        engine = self._engine
+            _require_memory(pointer, nbytes)
+        plan, running, alive = self._engine._plan, self._running, weakref.ref(self)
 
         def work() -> None:
-            results = compute(engine._plan, {n: _read(*where) for n, where in inputs.items()})
+            if alive() is None:
+                violated("a graph ran after the execution context that it was captured from was destroyed")
+            results = compute(plan, {n: _read(*where) for n, where in inputs.items()})
             for name, where in outputs.items():
                 _write(where[0], results[name])
             if not capturing:
-                self._pending -= 1
+                running.count -= 1
 
+        hook.enqueue(stream, work, uses)
         if not capturing:
-            self._pending += 1
-            self._last_stream = stream
+            running.count += 1
+            running.stream = stream
             self._ran = self._key()
-        hook().enqueue(stream, work, uses, owner=(self, engine))
 
     def _run_and_allocate(self, stream: int, inputs: dict[str, tuple[int, tuple[int, ...], type[np.generic]]]) -> None:
         """Outputs of unknown size: the real enqueue waits for the sizes too, then asks for memory."""
-        hook().drain(stream)
+        drain(stream)
         results = compute(self._engine._plan, {n: _read(*where) for n, where in inputs.items()})
         for name, value in results.items():
             allocator = self._allocators.get(name)
@@ -209,8 +239,8 @@ class IExecutionContext(Handle):
             if allocator is not None:
                 at = allocator.reallocate_output_async(name, at, value.nbytes, ALIGNMENT, stream)
                 allocator.notify_shape(name, Dims(value.shape))
-            hook().memory(at, value.nbytes)
-            hook().enqueue(stream, _writer(at, value), [(at, value.nbytes)], owner=self)
+            _require_memory(at, value.nbytes)
+            hook.enqueue(stream, _writer(at, value), [(at, value.nbytes)])
 
     def _output_shapes(self) -> dict[str, tuple[int, ...]]:
         if self._unset():
@@ -236,7 +266,7 @@ class IExecutionContext(Handle):
     @contextlib.contextmanager
     def _one_thread(self) -> Iterator[None]:
         if not self._lock.acquire(blocking=False):
-            raise Misuse("two threads use one execution context at once")
+            misused("two threads use one execution context at once")
         try:
             yield
         finally:
@@ -245,12 +275,13 @@ class IExecutionContext(Handle):
 
 def _read(pointer: int, shape: tuple[int, ...], dtype: type[np.generic]) -> Computed:
     nbytes = volume(shape) * np.dtype(dtype).itemsize
-    return hook().memory(pointer, nbytes).view(dtype).reshape(shape).copy()
+    read: Computed = hook.memory(pointer, nbytes).view(dtype).reshape(shape).copy()
+    return read
 
 
 def _write(pointer: int, value: Computed) -> None:
-    hook().memory(pointer, value.nbytes)[:] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+    hook.memory(pointer, value.nbytes)[:] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
 
 
-def _writer(pointer: int, value: NDArray[np.generic]):  # noqa: ANN202
+def _writer(pointer: int, value: Computed) -> Callable[[], None]:
     return lambda: _write(pointer, value)

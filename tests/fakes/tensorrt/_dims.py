@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Union, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Dims(Handle):
         return repr(self._shape)
 
 
-ShapeLike = Union[Dims, tuple[int, ...], list[int]]
+ShapeLike = Dims | tuple[int, ...] | list[int]
 
 
 class IHostMemory(Handle):
@@ -69,7 +69,7 @@ class IHostMemory(Handle):
         return self._data
 
 
-Buffer = Union[bytes, bytearray, memoryview, IHostMemory]
+Buffer = bytes | bytearray | memoryview | IHostMemory
 
 _NUMPY: dict[DataType, type[np.generic]] = {
     DataType.FLOAT: np.float32,

@@ -1,5 +1,7 @@
 """Loading the bytes of an engine, and what can be asked of it."""
 
+# ruff: noqa: ARG002  the arguments are TensorRT's
+
 from __future__ import annotations
 
 import json
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._base import Handle
 from ._context import IExecutionContext
-from ._device import hook
+from ._device import CudaError, CudaMemoryError, facts, hook, misused, require_alive, require_context
 from ._dims import Buffer, Dims, IHostMemory
 from ._enums import (
     DataType,
@@ -23,7 +25,7 @@ from ._enums import (
 from ._faults import faults
 from ._graph import TYPES
 from ._interfaces import ILogger, emit, error, register
-from ._names import Misuse, NotInFake
+from ._names import NotInFake
 from ._plan import BadPlanError, decode
 
 if TYPE_CHECKING:
@@ -36,11 +38,13 @@ _SPELLED = {name: (late, early) for name, late, early in TYPES.values()}
 def reserved(logger: ILogger, nbytes: int, owner: object) -> bool:
     """Take GPU memory that is given back when `owner` goes; False, and the reason in the logger: there is none."""
     try:
-        reservation = hook().reserve(nbytes)
-    except Exception as exc:  # noqa: BLE001  pycuda's MemoryError, which only its fake may name
-        if type(exc).__name__ not in {"MemoryError", "_MemoryError"}:
-            raise
+        require_alive()
+        reservation = hook.reserve(nbytes)
+    except CudaMemoryError:
         error(logger, f"Error Code 2: OutOfMemory (Requested size was {nbytes} bytes.)")
+        return False
+    except CudaError as exc:
+        error(logger, f"Error Code 1: Cuda Runtime ({exc})")
         return False
     weakref.finalize(owner, reservation.free)
     return True
@@ -59,8 +63,7 @@ class Runtime(Handle):
         return self._logger
 
     def deserialize_cuda_engine(self, serialized_engine: Buffer) -> ICudaEngine | None:
-        if not hook().has_context():
-            raise Misuse("no CUDA context is current in this thread: TensorRT would take device 0's by itself")
+        require_context("deserialize_cuda_engine")
         try:
             plan = decode(bytes(serialized_engine))
         except BadPlanError as exc:
@@ -76,7 +79,7 @@ class Runtime(Handle):
 
 
 def _misfit(plan: Plan, logger: ILogger) -> str | None:
-    said, here = faults(), hook().device_facts()
+    said, here = faults(), facts()
     if plan.version != said.version:
         return (
             "[runtime.cpp] Error Code 1: Serialization (The engine plan file is not compatible with this version of "
@@ -186,8 +189,7 @@ class ICudaEngine(Handle):
     ) -> IExecutionContext | None:
         if strategy is ExecutionContextAllocationStrategy.USER_MANAGED:
             raise NotInFake("contexts whose memory the caller gives")
-        if not hook().has_context():
-            raise Misuse("no CUDA context is current in this thread: TensorRT would take device 0's by itself")
+        require_context("create_execution_context")
         context = IExecutionContext(self, self._runtime.logger)
         return context if reserved(self._runtime.logger, faults().context_bytes, context) else None
 
@@ -199,7 +201,7 @@ class ICudaEngine(Handle):
 
     def _tensor(self, name: str) -> Tensor:
         if name not in self._tensors:
-            raise Misuse(f"{name!r} is no tensor of this engine: TensorRT logs it and returns a value without meaning")
+            misused(f"{name!r} is no tensor of this engine: TensorRT logs it and returns a value without meaning")
         return self._tensors[name]
 
 

@@ -1,5 +1,7 @@
 """What the caller subclasses: logger, progress monitor, output allocator."""
 
+# ruff: noqa: ARG002  the arguments are TensorRT's
+
 from __future__ import annotations
 
 import sys
@@ -8,7 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._base import Names
-from ._names import Misuse
+from ._device import misused
 
 if TYPE_CHECKING:
     from ._dims import Dims
@@ -83,7 +85,7 @@ def register(logger: ILogger) -> ILogger:
         known = _first() if _first is not None else None
         if known is None:
             if _first is not None:
-                raise Misuse("the logger that TensorRT was first given is gone: it is used to the end of the process")
+                misused("the logger that TensorRT was first given is gone: it is used to the end of the process")
             _first = weakref.ref(logger)
             return logger
     if known is not logger:
@@ -113,7 +115,7 @@ def emit(logger: ILogger, severity: ILogger.Severity, message: str) -> None:
     caller.start()
     caller.join(10)
     if raised:
-        raise Misuse("ILogger.log raised: TensorRT's own threads end the process then") from raised[0]
+        misused(f"ILogger.log raised {raised[0]!r}: TensorRT's own threads end the process then")
 
 
 def error(logger: ILogger, message: str) -> None:

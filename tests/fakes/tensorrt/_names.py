@@ -1,4 +1,4 @@
-"""Which names TensorRT has: facts read from its bindings (`portable.txt`, `history.txt`), and what naming another means."""
+"""Which names TensorRT has, read from its bindings (`portable.txt`, `history.txt`), and what naming another means."""
 
 from __future__ import annotations
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import onnx
 
 from ._base import Handle
+from ._device import misused
 from ._dims import Dims
 from ._enums import DataType, NetworkDefinitionCreationFlag, OnnxParserFlag
 from ._faults import faults
 from ._graph import Refusal, data_dependent, inputs_of, layers_of, outputs_of, refusals, strict
 from ._interfaces import ILogger, error, register
-from ._names import Misuse
 
 if TYPE_CHECKING:
     from ._builder import Builder
@@ -198,7 +198,7 @@ class OnnxParser(Handle):
 
     def _take(self, model: onnx.ModelProto) -> bool:
         if self._network.num_inputs:
-            raise Misuse("this network was parsed into already")
+            misused("this network was parsed into already")
         try:
             inferred = strict(model)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as exc:

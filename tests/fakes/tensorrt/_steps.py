@@ -22,7 +22,7 @@ class BuildSteps:
         self.port: int = self._listener.getsockname()[1]
         self._waiting: socket.socket | None = None
 
-    def __enter__(self) -> BuildSteps:
+    def __enter__(self) -> BuildSteps:  # noqa: PYI034  Self came with Python 3.11
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
