@@ -68,12 +68,21 @@ class FakeGpu:
 
     def read(self, pointer: int, nbytes: int) -> NDArray[np.uint8]:
         """A copy of what device memory holds now: of what has been done, not of what is queued."""
-        return self.machine.memory.view("read", pointer, nbytes).copy()
+        return np.array(self.machine.memory.view("read", pointer, nbytes))
 
     def forgive(self) -> list[str]:
         """Return what was done wrong so far, and forget it: for the test that did it."""
         wrong, self.machine.violations[:] = list(self.machine.violations), []
         return wrong
+
+    def abandon(self) -> None:
+        """Accept what is left on the device now: for a test of what a hung or lost GPU leaves behind by design."""
+        for block in self.machine.memory.live():
+            block.owner = "abandoned"
+        for stream in self.machine.streams.values():
+            stream.alive = stream is self.machine.default
+        for held in (self.machine.reserved, self.machine.graphs, self.machine.executables):
+            held.clear()
 
     def wrong(self) -> list[str]:
         """Return everything that the code under test must not have left: leaks, pushed contexts, violations."""

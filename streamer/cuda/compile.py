@@ -70,7 +70,7 @@ def _compiled(info: GpuInfo) -> bytes:
     for compiler in _compilers():
         try:
             return compiler(source, info)
-        except _Refused as exc:
+        except _Refused as exc:  # noqa: PERF203  a handful at most
             reasons.append(str(exc))
     said = "; ".join(reasons) if reasons else "neither NVRTC (libnvrtc) nor nvcc is here"
     raise BackendError(f"the GPU's kernels can't be compiled: {said}; NVRTC comes with CUDA: {install_line()}")

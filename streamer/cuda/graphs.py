@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .gpu import Gpu, Stream
+
+_log = logging.getLogger(__name__)
 
 # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile, allocating for instance, neither fails nor
 # spoils the capture. In the GLOBAL mode both happen.
@@ -47,7 +50,9 @@ class CudaGraph:
         executable, self._executable = self._executable, None
         if executable is not None:
             with self._gpu.current():
-                self._driver.call("cuGraphExecDestroy", executable)
+                code = self._driver.code("cuGraphExecDestroy", executable)
+            if code:  # of a lost device: whoever worked with it was told
+                _log.debug("a graph was not freed: %s", self._driver.text(code))
 
 
 def capture(gpu: Gpu, stream_handle: int, work: Callable[[], None]) -> CudaGraph:

@@ -138,7 +138,7 @@ class PycudaKernels:
         """Queue a kernel."""
         assert isinstance(stream, PycudaStream)  # noqa: S101  one process has one kind of GPU
         with self._gpu.current():
-            self._function(name)(*arguments, grid=grid, block=block, stream=stream.raw)
+            self._function(name)(*arguments, grid=grid, block=block, stream=stream.open_raw())
 
     def _function(self, name: str) -> cuda.Function:
         function = self._functions.get(name)

@@ -52,23 +52,23 @@ class PycudaStream:
 
     def __init__(self, gpu: PycudaGpu) -> None:
         self._gpu = gpu
-        self.raw: cuda.Stream | None = None
+        self._raw: cuda.Stream | None = None
         self._spare: deque[cuda.Event] = deque()
-        self.raw = cuda.Stream(_NON_BLOCKING)
-        self.handle = int(self.raw.handle)
+        self._raw = cuda.Stream(_NON_BLOCKING)
+        self.handle = int(self._raw.handle)
         self._default = self._new_event()
 
     def copy_in(self, target: int, source: NDArray[Any]) -> None:
         """Queue a copy to the device."""
         if source.nbytes:
             with self._gpu.current():
-                cuda.memcpy_htod_async(target, source, self.raw)
+                cuda.memcpy_htod_async(target, source, self.open_raw())
 
     def copy_out(self, target: NDArray[Any], source: int) -> None:
         """Queue a copy from the device."""
         if target.nbytes:
             with self._gpu.current():
-                cuda.memcpy_dtoh_async(target, source, self.raw)
+                cuda.memcpy_dtoh_async(target, source, self.open_raw())
 
     def copy_rows(
         self,
@@ -92,19 +92,19 @@ class PycudaStream:
         copy.src_pitch, copy.dst_pitch = source_pitch, target_pitch
         copy.width_in_bytes, copy.height = width_bytes, rows
         with self._gpu.current():
-            copy(self.raw)
+            copy(self.open_raw())
 
     def after(self, event: Event) -> None:
         """Let what follows wait for an event."""
         assert isinstance(event, PycudaEvent)  # noqa: S101  one process has one kind of GPU
         with self._gpu.current():
-            self._open().wait_for_event(event.raw)
+            self.open_raw().wait_for_event(event.raw)
 
     def after_default(self) -> None:
         """Let what follows wait for the legacy default stream."""
         with self._gpu.current():
             self._default.record()
-            self._open().wait_for_event(self._default)
+            self.open_raw().wait_for_event(self._default)
 
     def record(self) -> PycudaEvent:
         """Mark this moment."""
@@ -113,7 +113,7 @@ class PycudaStream:
                 raw = self._spare.popleft()
             except IndexError:
                 raw = self._new_event()
-            raw.record(self._open())
+            raw.record(self.open_raw())
             return PycudaEvent(self._gpu, raw, self._spare)
 
     def synchronize(self) -> None:
@@ -127,9 +127,9 @@ class PycudaStream:
 
     def close(self) -> None:
         """Free it. Idempotent."""
-        if self.raw is not None:
+        if self._raw is not None:
             with self._gpu.current():
-                self.raw = None
+                self._raw = None
                 del self._default
                 self._spare.clear()
                 self._spare = deque()  # the old one belongs to the events that are still held
@@ -137,10 +137,15 @@ class PycudaStream:
     def __del__(self) -> None:
         self.close()
 
-    def _open(self) -> cuda.Stream:
-        if self.raw is None:
+    def open_raw(self) -> cuda.Stream:
+        """Return pycuda's own; None would stand for the default stream.
+
+        Raises:
+            BackendError: it is closed.
+        """
+        if self._raw is None:
             raise BackendError("this stream of the GPU is closed")
-        return self.raw
+        return self._raw
 
     def _new_event(self) -> cuda.Event:
         return cuda.Event(cuda.event_flags.BLOCKING_SYNC | cuda.event_flags.DISABLE_TIMING)

@@ -11,7 +11,7 @@ from ._contexts import ContextDependent
 from ._machine import machine
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from ._memory import Block
 
@@ -85,13 +85,11 @@ def mem_get_info() -> tuple[int, int]:
 
 
 def pagelocked_empty(
-    shape: int | tuple[int, ...],
-    dtype: Any,
-    order: str = "C",
-    mem_flags: int = 0,  # noqa: ANN401  as numpy takes them
+    shape: int | tuple[int, ...], dtype: DTypeLike, order: str = "C", mem_flags: int = 0
 ) -> NDArray[Any]:
     if order != "C" or mem_flags & ~7:
         raise e.failed("numpy_empty", e.INVALID_VALUE, "unrecognized order specifier")
     kind = np.dtype(dtype)
     nbytes = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-    return np.asarray(PagelockedHostAllocation(nbytes)).view(kind).reshape(shape)
+    array: NDArray[Any] = np.asarray(PagelockedHostAllocation(nbytes)).view(kind).reshape(shape)
+    return array

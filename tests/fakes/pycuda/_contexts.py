@@ -82,7 +82,6 @@ class Context:
         return 0x55000000 + self.ordinal_
 
     def push(self) -> None:
-        machine.check_alive("cuCtxPushCurrent")
         machine.stack.append(self)
 
     @staticmethod

@@ -133,21 +133,21 @@ class Memcpy2D:
     def set_dst_device(self, devptr: int) -> None:
         self._dst = (_address(devptr), True)
 
-    def __call__(self, stream: Stream | None = None, *, aligned: bool = False) -> None:
+    def __call__(self, stream: Stream) -> None:
         routine = "cuMemcpy2DAsync"
         state = state_of(stream, routine)
         if self._src is None or self._dst is None or self.width_in_bytes > min(self.src_pitch, self.dst_pitch):
             raise e.failed(routine, e.INVALID_VALUE)
         source = self._src[0] + self.src_y * self.src_pitch + self.src_x_in_bytes
         target = self._dst[0] + self.dst_y * self.dst_pitch + self.dst_x_in_bytes
-        ends = ((source, self.src_pitch, self._src[1]), (target, self.dst_pitch, self._dst[1]))
-        reach = [(at, (self.height - 1) * pitch + self.width_in_bytes, device) for at, pitch, device in ends]
-        pinned = [not device and machine.memory.is_pinned(at, n) for at, n, device in reach]
-        uses = tuple((at, n) for (at, n, device), held in zip(reach, pinned, strict=True) if device or held)
-        at_once = stream is None or any(
-            not device and not held for (_, _, device), held in zip(reach, pinned, strict=True)
-        )
-        _copy(state, routine, Work("copy rows", self._rows(source, target), uses), at_once=at_once)
+        uses, at_once = [], False
+        for at, pitch, on_device in ((source, self.src_pitch, self._src[1]), (target, self.dst_pitch, self._dst[1])):
+            nbytes = (self.height - 1) * pitch + self.width_in_bytes
+            if on_device or machine.memory.is_pinned(at, nbytes):
+                uses.append((at, nbytes))
+            else:
+                at_once = True
+        _copy(state, routine, Work("copy rows", self._rows(source, target), tuple(uses)), at_once=at_once)
 
     def _rows(self, source: int, target: int) -> Callable[[], None]:
         width, height, from_pitch, to_pitch = self.width_in_bytes, self.height, self.src_pitch, self.dst_pitch

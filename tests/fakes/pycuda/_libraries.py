@@ -1,5 +1,7 @@
 """Stand-ins for libcuda and NVRTC, called as ctypes calls the real ones."""
 
+# ruff: noqa: ANN401, ARG002, N802  the libraries' own names, and whatever ctypes hands over
+
 from __future__ import annotations
 
 import ctypes
@@ -100,13 +102,13 @@ class FakeDriver:
         return self._called(launch)
 
     def cuGraphExecDestroy(self, executable: Any) -> int:
-        return e.SUCCESS if machine.executables.pop(_number(executable), None) is not None else e.INVALID_VALUE
+        return self._code() if machine.executables.pop(_number(executable), None) is not None else e.INVALID_VALUE
 
     def cuGraphDestroy(self, graph: Any) -> int:
         return e.SUCCESS if machine.graphs.pop(_number(graph), None) is not None else e.INVALID_VALUE
 
     def _code(self) -> int:
-        return machine._broken or e.SUCCESS
+        return machine.broken or e.SUCCESS
 
     def _called(self, work: Callable[[], int]) -> int:
         try:
@@ -172,7 +174,7 @@ def _bytes(value: Any) -> bytes:
 class PatchedCDLL(ctypes.CDLL):
     """ctypes.CDLL, but for the two libraries, which here are objects of Python."""
 
-    def __new__(cls, name: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def __new__(cls, name: Any = None, *args: Any, **kwargs: Any) -> Any:
         if isinstance(name, str) and "libcuda.so" in name:
             return FakeDriver()
         if isinstance(name, str) and "libnvrtc.so" in name:

@@ -74,9 +74,7 @@ class Machine:
         self.fail_capture = False
         self.going = threading.Event()
         self.going.set()
-        self._broken: int | None = None  # the sticky error that every call then gives
-
-    # {{{ faults
+        self._broken: int | None = None
 
     def hang(self) -> None:
         """From now on no queued work is done: whoever waits for it waits."""
@@ -86,19 +84,30 @@ class Machine:
         self.going.set()
 
     def lose_device(self) -> None:
-        """As when a GPU falls off the bus: every call fails from now on."""
-        self._broken = e.UNKNOWN
+        """As when a GPU falls off the bus: every call fails from now on, but those that free."""
+        self._break(e.UNKNOWN)
 
     def break_with(self, error: BaseException) -> None:
-        self._broken = error.code_ if isinstance(error, e.Error) else e.LAUNCH_FAILED
+        self._break(error.code_ if isinstance(error, e.Error) else e.LAUNCH_FAILED)
+
+    def _break(self, code: int) -> None:
+        """What is queued will never be done, and nothing that it used is in use any more."""
+        with self.lock:
+            self._broken = code
+            for stream in self.streams.values():
+                for work in stream.queue:
+                    for block in work.blocks:
+                        block.users -= 1
+                stream.queue.clear()
+
+    @property
+    def broken(self) -> int | None:
+        """The code that every call gives, once something has failed on the device."""
+        return self._broken
 
     def check_alive(self, routine: str) -> None:
         if self._broken is not None:
             raise e.failed(routine, self._broken)
-
-    # }}}
-
-    # {{{ contexts
 
     @property
     def stack(self) -> ContextStack:
@@ -117,10 +126,6 @@ class Machine:
         if not self.stack:
             raise e.failed(routine, e.INVALID_CONTEXT, f"no context is pushed in {threading.current_thread().name}")
         return self.stack[-1]
-
-    # }}}
-
-    # {{{ memory
 
     def allocate(self, routine: str, kind: str, nbytes: int, owner: str = "code under test") -> Block:
         with self.lock:
@@ -148,10 +153,6 @@ class Machine:
                 raise e.failed(routine, e.INVALID_VALUE, "the memory is still in use on a stream")
             self.memory.end(block)
 
-    # }}}
-
-    # {{{ streams
-
     def handle(self) -> int:
         return next(self._handles)
 
@@ -175,10 +176,6 @@ class Machine:
                 self.violations.append(f"a stream was destroyed with {len(stream.queue)} works not done")
             stream.alive = False
 
-    # }}}
-
-    # {{{ capture
-
     def refuse_while_capturing(self, routine: str) -> None:
         """What may not be called while this thread captures (or any thread, in GLOBAL mode) spoils the capture."""
         for capture in self._captures():
@@ -193,8 +190,6 @@ class Machine:
 
     def _captures(self) -> Iterable[Capture]:
         return {id(s.capture): s.capture for s in self.streams.values() if s.capture is not None}.values()
-
-    # }}}
 
     def leaks(self) -> list[str]:
         """Return what the code under test has not given back."""

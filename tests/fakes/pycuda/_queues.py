@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from . import _errors as e
 from ._contexts import ContextDependent
 from ._machine import machine
-from ._streams import Mark, StreamState
+
+if TYPE_CHECKING:
+    from ._streams import Mark, StreamState
 
 
 class event_flags(IntEnum):  # noqa: N801  pycuda's name

@@ -167,8 +167,6 @@ class StreamState:
         if not self.alive:
             raise e.failed(routine, e.INVALID_HANDLE, "the stream was destroyed")
 
-    # {{{ capture
-
     def begin_capture(self, mode: int) -> int:
         with self.machine.lock:
             if self is self.machine.default:
@@ -195,5 +193,3 @@ class StreamState:
             if unjoined:
                 return e.CAPTURE_UNJOINED, []
             return e.SUCCESS, capture.works
-
-    # }}}
