@@ -6,6 +6,7 @@ PyGObject is not on PyPI as a wheel: it comes from the distribution, for the dis
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -72,17 +73,18 @@ def open_gstreamer(
 def pipeline_for(spec: SourceSpec) -> str:
     """Return the whole pipeline: what the address says, and our appsink behind it.
 
+    NV12, which hardware decoders give, goes through as it is, and so does I420; the rest is converted to one of them.
     `csi:N` is NVIDIA's camera source, 1280x720 at 30 fps. It has never been run here: it needs a Jetson.
     """
     prefix, _, rest = spec.url.partition(":")
     if prefix == "csi":
         rest = (
             f"nvarguscamerasrc sensor-id={int(rest.partition('?')[0])} ! "
-            "video/x-raw(memory:NVMM),width=1280,height=720,framerate=30/1 ! nvvidconv ! video/x-raw,format=I420"
+            "video/x-raw(memory:NVMM),width=1280,height=720,framerate=30/1 ! nvvidconv ! video/x-raw,format=NV12"
         )
     # One buffer, the newest; or a short queue that makes the pipeline wait.
     depth = "max-buffers=1 drop=true" if spec.delivery is Delivery.NEWEST else "max-buffers=8 drop=false"
-    return f"{rest} ! videoconvert ! video/x-raw,format=I420 ! appsink name={_SINK} {depth} sync=false"
+    return f"{rest} ! videoconvert ! video/x-raw,format={{I420,NV12}} ! appsink name={_SINK} {depth} sync=false"
 
 
 class _Gst:
@@ -194,20 +196,29 @@ class GstSource:
             data = np.frombuffer(bytes(memory.data), np.uint8)
         finally:
             sample.get_buffer().unmap(memory)
-        half = ((info.height + 1) // 2, (info.width + 1) // 2)
-        shapes = ((info.height, info.width), half, half)
+        form, shapes = _laid_out(sample.get_caps().get_structure(0).get_string("format"), info.height, info.width)
         planes = tuple(
-            np.lib.stride_tricks.as_strided(data[offset:], shape=shape, strides=(stride, 1), writeable=False)
+            np.lib.stride_tricks.as_strided(
+                data[offset:], shape=(shape[0], math.prod(shape[1:])), strides=(stride, 1), writeable=False
+            ).reshape(shape)
             for shape, offset, stride in zip(shapes, info.offset, info.stride, strict=False)
         )
         video = self._gst.video
         matrices = {video.VideoColorMatrix.BT709: ColorMatrix.BT709, video.VideoColorMatrix.BT2020: ColorMatrix.BT2020}
         full = int(info.colorimetry.range) == _FULL_RANGE
         return Picture(
-            format=PixelFormat.I420,
+            format=form,
             planes=planes,
             width=info.width,
             height=info.height,
             matrix=matrices.get(info.colorimetry.matrix, ColorMatrix.BT601),
             range=ColorRange.FULL if full else ColorRange.LIMITED,
         )
+
+
+def _laid_out(name: str, h: int, w: int) -> tuple[PixelFormat, tuple[tuple[int, ...], ...]]:
+    """Return our name for a format that `pipeline_for` asks for, and the shapes of its planes."""
+    half = ((h + 1) // 2, (w + 1) // 2)
+    if name == "NV12":
+        return PixelFormat.NV12, ((h, w), (*half, 2))
+    return PixelFormat.I420, ((h, w), half, half)

@@ -73,7 +73,7 @@ def drawing_of_canvas(pointer: int, hw: HW) -> Drawing:
 def downloaded(picture: DevicePicture) -> Picture:
     """Copy a picture to the CPU, as NV12 with 8 bits a sample.
 
-    For the few that the CPU must see: 3 MB at 1080p, about a millisecond of the calling thread.
+    For the few that the CPU must see: 3 MB at 1080p.
 
     Raises:
         BackendError: the GPU failed.
@@ -81,7 +81,7 @@ def downloaded(picture: DevicePicture) -> Picture:
     """
     h, w = picture.height, picture.width
     half_h, half_w = (h + 1) // 2, (w + 1) // 2
-    luma, chroma = _copied(picture, ((h, w), (half_h, 2 * half_w)))
+    luma, chroma = _copied(picture, ((h, w), (half_h, 2 * half_w)), step=1)
     return Picture(
         format=PixelFormat.NV12,
         planes=(luma, chroma.reshape(half_h, half_w, 2)),
@@ -92,22 +92,18 @@ def downloaded(picture: DevicePicture) -> Picture:
     )
 
 
-def luma_of(picture: DevicePicture) -> Picture:
-    """Copy a picture's luma alone to the CPU: what the motion gate looks at. 2 MB at 1080p.
+def luma_rows(picture: DevicePicture, hw: HW, step: int) -> NDArray[np.uint8]:
+    """Copy every `step`th row of the luma's top left part of `hw` to the CPU: what the motion gate looks at.
+
+    Returns:
+        (ceil(H / step), W), 8 bits a sample; 0.5 MB of a picture's 3 at 1080p.
 
     Raises:
         BackendError: the GPU failed.
         ValueError: the picture is neither NV12 nor P010.
     """
-    (luma,) = _copied(picture, ((picture.height, picture.width),))
-    return Picture(
-        format=PixelFormat.GRAY,
-        planes=(luma,),
-        width=picture.width,
-        height=picture.height,
-        matrix=picture.matrix,
-        range=picture.range,
-    )
+    (luma,) = _copied(picture, ((-(-hw[0] // step), hw[1]),), step=step)
+    return luma
 
 
 def _samples(picture: DevicePicture) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
@@ -120,27 +116,20 @@ def _samples(picture: DevicePicture) -> np.dtype[np.uint8] | np.dtype[np.uint16]
             raise ValueError(f"a picture in a GPU's memory: expected nv12 or p010, got {other.value}")
 
 
-def _copied(picture: DevicePicture, shapes: Sequence[HW]) -> list[NDArray[np.uint8]]:
-    """Return the first planes, one (rows, samples) of `shapes` each, 8 bits a sample.
+def _copied(picture: DevicePicture, shapes: Sequence[HW], *, step: int) -> list[NDArray[np.uint8]]:
+    """Return the first planes, one (rows, samples) of `shapes` each, of every `step`th row, 8 bits a sample.
 
-    The rows come with their padding, in one piece; of the last row only the samples: behind them the memory may end.
     The stream lives for this call: a camera's thread asks ten times a second, and nothing is left to free at its end.
     """
-    dtype = _samples(picture)
+    planes = [np.empty(shape, _samples(picture)) for shape in shapes]
     gpu = open_gpu(picture.device)
-    pieces = [
-        np.empty((rows - 1) * pitch + samples * dtype.itemsize, np.uint8)
-        for (rows, samples), pitch in zip(shapes, picture.pitches, strict=False)
-    ]
     with gpu.current(), closing(gpu.open_stream()) as stream:
         stream.after_default()
-        for piece, pointer in zip(pieces, picture.pointers, strict=False):
-            stream.copy_out(piece, pointer)
+        for plane, pointer, pitch in zip(planes, picture.pointers, picture.pitches, strict=False):
+            width = plane.strides[0]
+            stream.copy_rows(plane, width, pointer, step * pitch, width, len(plane))
         stream.synchronize()
-    return [
-        _eight_bits(np.ndarray(shape, dtype, piece, strides=(pitch, dtype.itemsize)))
-        for shape, pitch, piece in zip(shapes, picture.pitches, pieces, strict=False)
-    ]
+    return [_eight_bits(plane) for plane in planes]
 
 
 def _eight_bits(plane: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:

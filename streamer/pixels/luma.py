@@ -33,14 +33,9 @@ def small_luma(picture: AnyPicture, cell_px: int) -> NDArray[np.uint8]:
     Raises:
         BackendError: the picture is in the memory of a GPU that failed.
     """
-    if not isinstance(picture, Picture):
-        from .device import luma_of  # noqa: PLC0415  nothing of a GPU is loaded where there is none
-
-        picture = luma_of(picture)
-    plane: Any = picture.planes[0]
     rows, columns = luma_hw(picture.width, picture.height, cell_px)
     step = max(n for n in range(1, cell_px + 1) if cell_px % n == 0 and (n == 1 or cell_px // n >= _ROWS_PER_CELL))
-    whole = plane[: rows * cell_px : step, : columns * cell_px]
+    whole = _part(picture, (rows * cell_px, columns * cell_px), step)
     small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
     match picture.format:
         case PixelFormat.BGR:
@@ -49,3 +44,12 @@ def small_luma(picture: AnyPicture, cell_px: int) -> NDArray[np.uint8]:
             small = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     luma: NDArray[np.uint8] = small
     return luma
+
+
+def _part(picture: AnyPicture, hw: HW, step: int) -> Any:  # noqa: ANN401  OpenCV's stubs want its own array type
+    """Return every `step`th row of the first plane's top left part; of a GPU's memory no more is copied than that."""
+    if isinstance(picture, Picture):
+        return picture.planes[0][: hw[0] : step, : hw[1]]
+    from .device import luma_rows  # noqa: PLC0415  nothing of a GPU is loaded where there is none
+
+    return luma_rows(picture, (min(hw[0], picture.height), min(hw[1], picture.width)), step)

@@ -93,6 +93,19 @@ def test_a_live_pipeline_gives_its_pictures_as_planes() -> None:
     assert 0 <= facts["age_ms"] < 100
 
 
+def test_what_a_hardware_decoder_gives_is_not_converted() -> None:
+    source = "videotestsrc is-live=true pattern=red ! video/x-raw,format=NV12,width=322,height=241,framerate=30/1"
+    facts = played(source)
+    assert (facts["format"], facts["shapes"]) == ("nv12", [[241, 322], [121, 161, 2]])
+    assert facts["means"] == [81.0, 165.0]  # the mean of 90 and 240
+
+
+def test_what_is_neither_is_converted() -> None:
+    facts = played("videotestsrc is-live=true pattern=red ! video/x-raw,format=BGR,width=320,height=240")
+    assert facts["format"] in {"i420", "nv12"}
+    assert facts["means"][0] == pytest.approx(81, abs=1)
+
+
 def test_every_gives_each_picture_and_then_the_end_as_a_loss() -> None:
     pipeline = "videotestsrc num-buffers=30 ! video/x-raw,width=1280,height=720"
     facts = played(pipeline, delivery="every", frames=31)
@@ -137,7 +150,7 @@ def spec(url: str, delivery: Delivery = Delivery.NEWEST) -> SourceSpec:
 
 
 def test_our_sink_keeps_the_newest_or_makes_the_pipeline_wait() -> None:
-    assert pipeline_for(spec("gst:a ! b")).startswith("a ! b ! videoconvert ! video/x-raw,format=I420 ! appsink")
+    assert pipeline_for(spec("gst:a ! b")).startswith("a ! b ! videoconvert ! video/x-raw,format={I420,NV12} ! appsink")
     assert "max-buffers=1 drop=true sync=false" in pipeline_for(spec("gst:a"))
     assert "drop=false" in pipeline_for(spec("gst:a", Delivery.EVERY))
 
