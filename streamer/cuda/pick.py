@@ -14,8 +14,6 @@ import numpy as np
 from .compile import kernel_image
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .gpu import Gpu, Kernels, Stream
 
 _THREADS = 128  # of each block
@@ -68,20 +66,21 @@ class Picker:
         self._tiles = -(-layout.anchors // tile)
         nbytes = (
             4 * max_batch * layout.channels * self.most,  # picked: float32
+            4 * max_batch * self.most,  # indices: int32
             4 * max_batch,  # counts: int32
             max_batch * layout.anchors,  # which passed: uint8
             4 * max_batch * self._tiles,  # how many of each tile: int32
         )
         self._kernels: Kernels = gpu.load(kernel_image(gpu.info))
         self._memories = [gpu.allocate(n) for n in nbytes]
-        self.picked, self.counts, passed, of_tiles = (memory.pointer for memory in self._memories)
+        self.picked, self.indices, self.counts, passed, of_tiles = (memory.pointer for memory in self._memories)
         shape = (layout.channels, layout.anchors, *layout.steps)
         place_step = layout.channels if layout.anchor_major else 1
         best = (int(layout.objectness), layout.first_class)
         self._mark = [*_pointers(passed), *_numbers(*shape, *best), np.float32(floor)]
         self._count = [*_pointers(passed, of_tiles), *_numbers(layout.anchors, tile, self._tiles)]
         numbers = _numbers(*shape, tile, self._tiles, self.most, place_step, _CHANNELS_EACH)
-        self._gather = [*_pointers(passed, of_tiles, self.picked, self.counts), *numbers]
+        self._gather = [*_pointers(passed, of_tiles, self.picked, self.indices, self.counts), *numbers]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -90,9 +89,10 @@ class Picker:
         return (self.most, channels) if self._layout.anchor_major else (channels, self.most)
 
     def enqueue(self, output: int, pictures: int, stream: Stream) -> None:
-        """Enqueue three launches, which a graph may hold: read the output, write what is at `picked` and `counts`.
+        """Enqueue three launches, which a graph may hold: read the output, write what `picked` and the others hold.
 
-        `counts`, (B,) int32, tells how many anchors passed; where that is above `most`, the first `most` were kept.
+        `picked`: the anchors, as `shape` says; `indices`, (B, most) int32: which they are in the output, -1 where
+        there are fewer; `counts`, (B,) int32: how many passed. Where that is above `most`, the first `most` were kept.
 
         Raises:
             BackendError: the GPU failed.
@@ -114,46 +114,6 @@ class Picker:
         """Free the memory; nothing enqueued may be under way. Idempotent."""
         for memory in self._memories:
             memory.free()
-
-
-class GridDecoder:
-    """Turns YOLOX's boxes, relative to their cells, to px, in place: the output is then one of `yolox-decoded`."""
-
-    def __init__(self, gpu: Gpu, layout: Layout, *, strides: Sequence[int] = (8, 16, 32), hw: tuple[int, int]) -> None:
-        """Work out which anchors are whose.
-
-        Args:
-            gpu: where the output is.
-            layout: how the output lies.
-            strides: px of a cell, in the order of the anchors; row-major cells within each.
-            hw: of the network's input, px.
-
-        Raises:
-            BackendError: the kernels can't be compiled.
-            ValueError: the strides have other cells than the output has anchors.
-        """
-        grids = [(hw[0] // stride, hw[1] // stride, stride) for stride in strides]
-        cells = sum(rows * columns for rows, columns, _ in grids)
-        if cells != layout.anchors:
-            raise ValueError(f"strides {tuple(strides)} have {cells} cells in {hw}, the output has {layout.anchors}")
-        self._kernels: Kernels = gpu.load(kernel_image(gpu.info))
-        self._levels: list[tuple[int, list[np.generic]]] = []  # cells; what the kernel is given after the output
-        first = 0
-        for rows, columns, stride in grids:
-            numbers = _numbers(layout.channels, layout.anchors, first, rows * columns, columns, *layout.steps)
-            self._levels.append((rows * columns, [*numbers, np.float32(stride)]))
-            first += rows * columns
-
-    def enqueue(self, output: int, pictures: int, stream: Stream) -> None:
-        """Enqueue a launch for each stride, which a graph may hold. An output is decoded once.
-
-        Raises:
-            BackendError: the GPU failed.
-        """
-        for cells, numbers in self._levels:
-            grid = (-(-cells // _THREADS), 1, pictures)
-            arguments = [*_pointers(output), *numbers]
-            self._kernels.launch("decode_grid", grid=grid, block=(_THREADS, 1, 1), stream=stream, arguments=arguments)
 
 
 def _tile_of(anchors: int) -> int:

@@ -26,7 +26,7 @@ GPUS = (75, 87, 89, 90, 120)  # Turing, Orin, Ada, Hopper, Blackwell
 def test_kernels_are_those_that_the_code_launches() -> None:
     room = KERNELS.parent
     launched = {name for f in ("draw.py", "pick.py") for name in re.findall(r'"(\w+)"', (room / f).read_text("utf-8"))}
-    assert {"draw", "pick_mark", "pick_count", "pick_gather", "decode_grid"} == set(kernel_names(ALL)) <= launched
+    assert {"draw", "pick_mark", "pick_count", "pick_gather"} == set(kernel_names(ALL)) <= launched
 
 
 def test_no_thread_waits_for_another_and_nothing_is_included() -> None:

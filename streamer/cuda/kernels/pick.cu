@@ -1,4 +1,4 @@
-// From a detector's whole output to the anchors that reach the floor, in their order. Four kernels, run one after the
+// From a detector's whole output to the anchors that reach the floor, in their order. Three kernels, run one after the
 // other on one stream: each value is written by one thread of one launch and read by later launches only. So there is
 // no race, no atomic, no barrier, and the answer is the same each time. Channel c of anchor a lies at
 // c * channel_step + a * anchor_step of its picture. This text includes nothing.
@@ -54,12 +54,13 @@ extern "C" __global__ void __launch_bounds__(128) pick_count(
     counts[picture * tiles + index] = count;
 }
 
-// Copy the channels of the first `most` that passed, and 0 where there are fewer; write how many there are in all.
-// A thread has one place of the result, and `some` of its channels. Grid: x places, y groups of channels, z pictures.
-// `picked`: (B, channels, most) with `place_step` 1, or (B, most, channels) with `place_step` channels. `totals`: (B,).
+// Copy the channels of the first `most` that passed, and 0 where there are fewer; write which they are, -1 where there
+// are fewer, and how many there are in all. A thread has one place of the result, and `some` of its channels: those of
+// the first group write the rest too. Grid: x places, y groups of channels, z pictures. `picked`: (B, channels, most)
+// with `place_step` 1, or (B, most, channels) with `place_step` channels. `indices`: (B, most). `totals`: (B,).
 extern "C" __global__ void __launch_bounds__(128) pick_gather(
     const float* __restrict__ output, const unsigned char* __restrict__ passed, const int* __restrict__ counts,
-    float* __restrict__ picked, int* __restrict__ totals, int channels, int anchors, int channel_step, int anchor_step,
+    float* __restrict__ picked, int* __restrict__ indices, int* __restrict__ totals, int channels, int anchors, int channel_step, int anchor_step,
     int tile, int tiles, int most, int place_step, int some) {
     const int place = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (place >= most) return;
@@ -83,24 +84,11 @@ extern "C" __global__ void __launch_bounds__(128) pick_gather(
         const long long step = place_step == 1 ? most : 1;
         target[c * step] = found ? __ldg(row + static_cast<long long>(c) * channel_step) : 0.0f;
     }
-    if (place == 0 && blockIdx.y == 0) {
+    if (blockIdx.y != 0) return;
+    indices[picture * most + place] = found ? anchor : -1;
+    if (place == 0) {
         int total = 0;
         for (int t = 0; t < tiles; ++t) total += __ldg(counts + picture * tiles + t);
         totals[picture] = total;
     }
-}
-
-// Turn the rows of one stride from cells to px, in place: YOLOX's (dx, dy, log w, log h). Each thread reads and writes
-// the four numbers of one row, which are no other thread's. Grid: x cells of the stride, z pictures.
-extern "C" __global__ void __launch_bounds__(128) decode_grid(
-    float* __restrict__ output, int channels, int anchors, int first, int cells, int columns, int channel_step,
-    int anchor_step, float stride) {
-    const int cell = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-    if (cell >= cells) return;
-    const long long picture = blockIdx.z;
-    float* row = output + picture * channels * anchors + static_cast<long long>(first + cell) * anchor_step;
-    row[0] = (row[0] + static_cast<float>(cell % columns)) * stride;
-    row[channel_step] = (row[channel_step] + static_cast<float>(cell / columns)) * stride;
-    row[2ll * channel_step] = expf(row[2ll * channel_step]) * stride;
-    row[3ll * channel_step] = expf(row[3ll * channel_step]) * stride;
 }
