@@ -129,8 +129,17 @@ class Pool(Generic[Work]):
             # A failure was for `collect`, which nobody will call any more.
             self.hung = not all(job.wait(until - time.monotonic()) for job in self._slots if job is not None)
         self._end_threads()
+        if not self.hung:
+            self._let_go()
         if self.hung and not told:
             raise BackendError(f"{self._name}: could not be closed within {self._limit_s:g} s")
+
+    def _let_go(self) -> None:
+        """Hold no outputs any more: they may lie in memory that the adapter gives back now."""
+        for job in self._slots:
+            if job is not None:
+                job.outputs = ()
+                job.error = job.error or BackendError(f"{self._name}: is closed")
 
     def _end_threads(self) -> None:
         try:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from streamer.core.errors import BackendError
+from streamer.cuda.open import install_line
 
 from .logger import forget_loggers, process_logger
 
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 # 10.3 is the first in which contexts can share the memory of their activations (`set_device_memory`), and the one of
 # JetPack 6.2; no JetPack and no current package has an older 10.
 LEAST, BELOW = (10, 3, 0), (12, 0, 0)
-INSTALL = (
-    'on a PC: pip install "streamer[tensorrt]" (tensorrt-cu12 in place of tensorrt for a driver older than CUDA 13); '
-    "on a Jetson it comes with JetPack 6.2 or later: sudo apt install python3-libnvinfer, "
-    "and a virtual environment made with --system-site-packages"
-)
 
 
 def load_runtime() -> ModuleType:
@@ -31,14 +27,16 @@ def load_runtime() -> ModuleType:
     try:
         import tensorrt  # noqa: PLC0415  late: only where it is chosen
     except ModuleNotFoundError as exc:
-        raise BackendError(f"backend: tensorrt is not installed; {INSTALL}") from exc
+        raise BackendError(f"backend: tensorrt is not installed; {install_line()}") from exc
     except ImportError as exc:
-        raise BackendError(f"backend: tensorrt can't be loaded here ({_first_line(exc)}); {INSTALL}") from exc
+        raise BackendError(f"backend: tensorrt can't be loaded here ({_first_line(exc)}); {install_line()}") from exc
     trt: ModuleType = tensorrt
     found = version(trt)
     if not LEAST <= found < BELOW:
         allowed = f"{'.'.join(map(str, LEAST))} or later, below {BELOW[0]}"
-        raise BackendError(f"backend: TensorRT {trt.__version__} is not supported, it must be {allowed}; {INSTALL}")
+        raise BackendError(
+            f"backend: TensorRT {trt.__version__} is not supported, it must be {allowed}; {install_line()}"
+        )
     trt.init_libnvinfer_plugins(process_logger(trt), "")  # before a plan that holds plugins is read
     return trt
 

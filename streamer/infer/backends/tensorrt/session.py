@@ -118,8 +118,8 @@ class Session:
         """
         try:
             with self._gpu.current():
-                self._slots = []
                 self._stack.close()
+                self._slots.clear()  # and with them what is page-locked
         except BackendError:
             if not self._failed:  # after a failed launch or a lost GPU nothing can be freed, and that is known
                 raise
@@ -129,18 +129,18 @@ class Session:
         gpu, engine, spec = self._gpu, self._engine, self._plan.input_spec
         dtype = engine.inputs[spec.name].dtype
         activations = allocated(gpu, stack, engine.activation_bytes)
-        self._input = allocated(gpu, stack, nbytes_of(picture_shape(spec, spec.max_batch), dtype))
+        pixels = allocated(gpu, stack, nbytes_of(picture_shape(spec, spec.max_batch), dtype))
         self._compute = gpu.open_stream()
         stack.callback(self._compute.close)
-        addresses = {spec.name: self._input.pointer, **self._extras(stack)}
-        self._drawer = Drawer(gpu, target_of(spec, dtype), max_batch=spec.max_batch)
-        stack.callback(self._drawer.close)
+        addresses = {spec.name: pixels.pointer, **self._extras(stack)}
+        drawer = Drawer(gpu, target_of(spec, dtype), max_batch=spec.max_batch)
+        stack.callback(drawer.close)
         slots = SlotPlan(
             trt=self._plan.trt,
             engine=engine,
             activations=activations,
             addresses=addresses,
-            drawer=self._drawer,
+            drawer=drawer,
             input_spec=spec,
             output_names=self._plan.output_names,
             pick=self._plan.pick,
@@ -172,10 +172,10 @@ class Session:
             run = slot.run_of(count)
             self._compute.after(uploaded)
             if drawings is None:
-                self._drawer.draw_kept(slot.kept(count), self._input.pointer, self._compute)
+                slot.draw_canvases(count, self._compute)
             else:
                 self._compute.after_default()  # FFmpeg's decoder works on that stream
-                self._drawer.draw(drawings, self._input.pointer, self._compute)
+                slot.draw(drawings, self._compute)
             try:
                 run.start(self._compute)
             except CaptureFailed as exc:

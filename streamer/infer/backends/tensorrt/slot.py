@@ -17,12 +17,12 @@ from .logger import process_logger
 from .picked import Picked, layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import ExitStack
     from types import ModuleType
     from typing import Any
 
-    from streamer.cuda.draw import Drawer, Kept
+    from streamer.cuda.draw import Drawer, Drawing, Kept
     from streamer.cuda.gpu import Gpu, Memory, Stream
     from streamer.infer.backends.base import Pick
     from streamer.infer.backends.pool import Outputs
@@ -82,14 +82,18 @@ class Slot:
             run = self._runs[count] = self._prepared(self._open_context(count))
         return run
 
-    def kept(self, count: int) -> Kept:
-        """Return the drawing of so many canvases of this slot."""
+    def draw_canvases(self, count: int, stream: Stream) -> None:
+        """Enqueue the drawing of so many canvases of this slot into the network's input."""
+        plan = self._plan
         kept = self._kept.get(count)
         if kept is None:
-            hw = self._plan.input_spec.hw
-            drawings = [drawing_of_canvas(self.canvases.pointer(row), hw) for row in range(count)]
-            kept = self._kept[count] = self._plan.drawer.keep(drawings, self.stream)
-        return kept
+            drawings = [drawing_of_canvas(self.canvases.pointer(row), plan.input_spec.hw) for row in range(count)]
+            kept = self._kept[count] = plan.drawer.keep(drawings, self.stream)
+        plan.drawer.draw_kept(kept, plan.addresses[plan.input_spec.name], stream)
+
+    def draw(self, drawings: Sequence[Drawing], stream: Stream) -> None:
+        """Enqueue the drawing of pictures, wherever they are, into the network's input."""
+        self._plan.drawer.draw(drawings, self._plan.addresses[self._plan.input_spec.name], stream)
 
     def copy_out(self, count: int) -> None:
         """Enqueue the outputs' way out."""
