@@ -11,14 +11,11 @@ import os
 import platform
 import shutil
 import socket
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from enum import Enum
-from importlib import metadata
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -26,33 +23,16 @@ from rich.text import Text
 
 from streamer import __version__
 
+from . import doctor_gpu
+from .findings import Finding, State, ask, pip_line, required
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LIMIT_S = 10.0  # of each probe; they run side by side
 _BROKER = ("localhost", 1883)
 _CPU_FEATURES = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16")
 _DECODERS = ("h264", "hevc", "av1", "mjpeg")
 _FREE_GB_LOW = 2.0
-
-
-class State(str, Enum):
-    """How a finding is to be taken."""
-
-    OK = "ok"
-    MISSING = "missing"  # something that would help is not there
-    NOTE = "note"  # for information
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    topic: str
-    state: State
-    found: str
-    purpose: str = ""  # what it is for, a sentence; given when it is missing
-    get: str = ""  # the exact line that installs it
 
 
 def doctor(out: TextIO, *, as_json: bool = False) -> int:
@@ -67,13 +47,17 @@ def doctor(out: TextIO, *, as_json: bool = False) -> int:
 
 def examine(root: Path = Path("/")) -> list[Finding]:
     """Return all findings, in the order in which they are shown."""
-    probes: dict[str, Callable[[], Finding]] = {
+    probes: dict[str, Callable[[], Finding | None]] = {
         "Python": python,
         "CPU": lambda: cpu(root),
         "memory": lambda: memory(root),
-        "GPU": lambda: gpu(root),
-        "TensorRT": lambda: tensorrt(root),
-        "pycuda": lambda: pycuda(root),
+        "GPU": lambda: doctor_gpu.gpu(root),
+        "JetPack": lambda: doctor_gpu.jetpack(root),
+        "TensorRT": lambda: doctor_gpu.tensorrt(root),
+        "pycuda": lambda: doctor_gpu.pycuda(root),
+        "engine builder": lambda: doctor_gpu.builder(root),
+        "NVRTC": lambda: doctor_gpu.nvrtc(root),
+        "NVDEC": lambda: doctor_gpu.decoder(root),
         "OpenVINO": openvino,
         "ONNX Runtime": onnxruntime,
         "PyAV": pyav,
@@ -86,10 +70,10 @@ def examine(root: Path = Path("/")) -> list[Finding]:
         "clock": clock,
     }
     with ThreadPoolExecutor(max_workers=4, thread_name_prefix="streamer-doctor") as pool:
-        return list(pool.map(lambda item: _guarded(*item), probes.items()))
+        return [found for found in pool.map(lambda item: _guarded(*item), probes.items()) if found is not None]
 
 
-def _guarded(topic: str, probe: Callable[[], Finding]) -> Finding:
+def _guarded(topic: str, probe: Callable[[], Finding | None]) -> Finding | None:
     try:
         return probe()
     except Exception as exc:  # noqa: BLE001  the doctor never falls ill itself, and says what it could not see
@@ -129,32 +113,6 @@ def memory(root: Path) -> Finding:
     kib = {line.partition(":")[0]: int(line.split()[1]) for line in lines if len(line.split()) > 1}
     gib = {key: kib[key] / 2**20 for key in ("MemTotal", "MemAvailable")}
     return Finding("memory", State.OK, f"{gib['MemTotal']:.1f} GiB, {gib['MemAvailable']:.1f} GiB available")
-
-
-def gpu(root: Path) -> Finding:
-    """An NVIDIA GPU, its driver and the CUDA version that driver can run."""
-    jetson = _jetson(root)
-    if jetson:
-        return Finding("GPU", State.OK, f"Jetson: {jetson}")
-    query = "--query-gpu=name,driver_version,memory.total,compute_cap"
-    if shutil.which("nvidia-smi"):
-        cards = _run(["nvidia-smi", query, "--format=csv,noheader"])
-        banner = _run(["nvidia-smi"])
-        cuda = banner.partition("CUDA Version:")[2].split("|")[0].strip()
-        return Finding("GPU", State.OK, f"{'; '.join(cards.splitlines())}; CUDA {cuda or 'unknown'}")
-    if _has_gpu(root):
-        text = "device files of an NVIDIA GPU are there, but nvidia-smi is not"
-        return Finding("GPU", State.MISSING, text, "It shows the driver.", "sudo apt-get install nvidia-smi")
-    return Finding("GPU", State.NOTE, "no NVIDIA GPU; models run on the CPU")
-
-
-def _jetson(root: Path) -> str:
-    release = root / "etc/nv_tegra_release"
-    return release.read_text("utf-8", "replace").splitlines()[0].lstrip("# ") if release.is_file() else ""
-
-
-def _has_gpu(root: Path) -> bool:
-    return bool(_jetson(root)) or any((root / "dev").glob("nvidia[0-9]*"))
 
 
 def video_devices(root: Path) -> Finding:
@@ -206,31 +164,9 @@ def clock() -> Finding:
 # --- what is installed -----------------------------------------------------------------------------------------------
 
 
-def tensorrt(root: Path) -> Finding:
-    """TensorRT's Python package."""
-    code = "import tensorrt; say(tensorrt.__version__)"
-    return _only_with_gpu(root, "TensorRT", code, "sudo apt-get install tensorrt python3-libnvinfer")
-
-
-def pycuda(root: Path) -> Finding:
-    """PyCUDA, and whether it sees the GPU."""
-    code = "import pycuda, pycuda.driver as d; d.init(); say(f'{pycuda.VERSION_TEXT}, {d.Device.count()} GPUs')"
-    return _only_with_gpu(root, "pycuda", code, "sudo apt-get install build-essential && " + _pip("tensorrt", "pycuda"))
-
-
-def _only_with_gpu(root: Path, topic: str, code: str, on_jetson: str) -> Finding:
-    found, error = _ask(code)
-    if found is not None:
-        return Finding(topic, State.OK, str(found))
-    if not _has_gpu(root):
-        return Finding(topic, State.NOTE, "not installed, and not needed without an NVIDIA GPU")
-    get = on_jetson if _jetson(root) else _pip("tensorrt")
-    return Finding(topic, State.MISSING, error, "For models on the GPU, which this version does not use yet.", get)
-
-
 def openvino() -> Finding:
     """OpenVINO, its devices, and the precisions the CPU computes in."""
-    found, error = _ask("""
+    found, error = ask("""
 import sys
 sys.modules['openvino_telemetry'] = None  # it would call home
 import openvino as ov
@@ -241,7 +177,7 @@ say([ov.__version__, names, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"
     if found is None:
         x86 = platform.machine() in {"x86_64", "AMD64"}
         state = State.MISSING if x86 else State.NOTE
-        return Finding("OpenVINO", state, error, "The fastest way to run models on an x86 CPU.", _pip("openvino"))
+        return Finding("OpenVINO", state, error, "The fastest way to run models on an x86 CPU.", pip_line("openvino"))
     version, devices, precisions = found
     kinds = ", ".join(str(p).lower() for p in precisions if p in {"FP32", "BF16", "FP16", "INT8"})
     return Finding("OpenVINO", State.OK, f"{version}: {'; '.join(devices)}; {kinds}")
@@ -250,12 +186,12 @@ say([ov.__version__, names, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"
 def onnxruntime() -> Finding:
     """ONNX Runtime and its execution providers."""
     code = "import onnxruntime as o; say(o.__version__ + ': ' + ', '.join(o.get_available_providers()))"
-    return _required("ONNX Runtime", code, "Runs models on any CPU; Streamer needs it.", _pip("", "onnxruntime"))
+    return required("ONNX Runtime", code, "Runs models on any CPU; Streamer needs it.", pip_line("", "onnxruntime"))
 
 
 def pyav() -> Finding:
     """PyAV, the FFmpeg inside it, and the decoders for what cameras send."""
-    found, error = _ask(f"""
+    found, error = ask(f"""
 import av
 decoders = {{}}
 for name in {_DECODERS!r}:
@@ -267,7 +203,7 @@ for name in {_DECODERS!r}:
 say([av.__version__, getattr(av, "ffmpeg_version_info", "unknown"), decoders])
 """)
     if found is None:
-        return Finding("PyAV", State.MISSING, error, "Reads cameras and files; Streamer needs it.", _pip("", "av"))
+        return Finding("PyAV", State.MISSING, error, "Reads cameras and files; Streamer needs it.", pip_line("", "av"))
     version, ffmpeg, decoders = found
     have, lack = ([n for n, there in decoders.items() if there is wanted] for wanted in (True, False))
     text = f"{version} (FFmpeg {ffmpeg}); decodes {', '.join(have)}"
@@ -277,7 +213,7 @@ say([av.__version__, getattr(av, "ffmpeg_version_info", "unknown"), decoders])
             State.MISSING,
             f"{text}; not {', '.join(lack)}",
             "Cameras that send those can't be read.",
-            _pip("", "av"),
+            pip_line("", "av"),
         )
     return Finding("PyAV", State.OK, text)
 
@@ -285,12 +221,12 @@ say([av.__version__, getattr(av, "ffmpeg_version_info", "unknown"), decoders])
 def opencv() -> Finding:
     """OpenCV, which needs two system libraries that slim images lack."""
     get = "sudo apt-get install libgl1 libglib2.0-0"
-    return _required("OpenCV", "import cv2; say(cv2.__version__)", "Scales pictures; Streamer needs it.", get)
+    return required("OpenCV", "import cv2; say(cv2.__version__)", "Scales pictures; Streamer needs it.", get)
 
 
 def gstreamer() -> Finding:
     """GStreamer through PyGObject in this interpreter, and its hardware decoder on a Jetson."""
-    found, error = _ask("""
+    found, error = ask("""
 import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst
@@ -323,63 +259,7 @@ def broker(host: str, port: int) -> Finding:
 def amqtt() -> Finding:
     """The broker inside the process."""
     code = "from importlib.metadata import version; import amqtt; say('amqtt ' + version('amqtt'))"
-    return _required("embedded broker", code, "For `streamer demo` and `mqtt.url: embedded`.", _pip("demo"))
-
-
-# --- how it is asked -------------------------------------------------------------------------------------------------
-
-
-# What a vendor prints goes to stderr, so that stdout holds the answer alone.
-_SAY = """
-import json, os
-out = os.dup(1)
-os.dup2(2, 1)
-def say(value): os.write(out, json.dumps(value).encode())
-"""
-
-
-def _required(topic: str, code: str, purpose: str, get: str) -> Finding:
-    found, error = _ask(code)
-    if found is None:
-        return Finding(topic, State.MISSING, error, purpose, get)
-    return Finding(topic, State.OK, str(found))
-
-
-def _ask(code: str) -> tuple[Any, str]:
-    """Run `code`, which calls `say(value)` once, in an interpreter of its own.
-
-    Returns:
-        The value, or None and why there is none.
-    """
-    program = (
-        f"import json, os\nout = os.dup(1)\nos.dup2(2, 1)\ndef say(v): os.write(out, json.dumps(v).encode())\n{code}"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", program]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)  # noqa: S603  ours
-    except subprocess.TimeoutExpired:
-        return None, f"does not answer within {LIMIT_S:.0f} s"
-    if done.returncode == 0 and done.stdout:
-        return json.loads(done.stdout), ""
-    last = (done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"])[-1]
-    kind, _, reason = last.partition(": ")
-    return None, "not installed" if kind == "ModuleNotFoundError" else (reason or last)[:200]
-
-
-def _run(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)  # noqa: S603  fixed words
-    return done.stdout.strip()
-
-
-def _pip(extra: str, package: str = "") -> str:
-    """Return the line that installs the packages of an extra (or only one of them) as pyproject wants them."""
-    wanted = []
-    for line in metadata.requires("streamer") or []:
-        requirement, _, condition = (part.strip() for part in line.partition(";"))
-        belongs = f'"{extra}"' in condition.replace("'", '"') if extra else not condition
-        if belongs and requirement.startswith(package):
-            wanted.append(f"'{requirement}'")
-    return f"{sys.executable} -m pip install {' '.join(wanted) or package or extra}"
+    return required("embedded broker", code, "For `streamer demo` and `mqtt.url: embedded`.", pip_line("demo"))
 
 
 # --- how it is shown -------------------------------------------------------------------------------------------------

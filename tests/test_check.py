@@ -114,8 +114,12 @@ def test_an_alias_for_nothing_or_for_two_is_told(tmp_path: Path, model: Path, al
         ("{backend: onnxruntime, precision: bf16}", 1),
         ("{backend: onnxruntime, precision: f32}", 0),
         ("{backend: openvino, precision: bf16}", 0),
-        ("{precision: f16}", 1),
-        ("{precision: int8}", 1),
+        ("{backend: openvino, precision: f16}", 1),
+        ("{backend: onnxruntime, precision: int8}", 1),
+        ("{backend: tensorrt, precision: bf16}", 1),
+        ("{backend: tensorrt, precision: f16}", 0),
+        ("{backend: tensorrt, precision: int8}", 0),
+        ("{backend: tensorrt, build: before, device: 1}", 0),
     ],
 )
 def test_a_precision_that_a_run_could_not_use_is_a_problem(
@@ -126,3 +130,14 @@ def test_a_precision_that_a_run_could_not_use_is_a_problem(
     code, said = said_of(tmp_path, more=lines)
     assert (code, len(said)) == (2 if problems else 0, problems)
     assert all(".net.precision: " in line for line in said)
+
+
+@pytest.mark.parametrize(("chosen", "problems"), [("onnxruntime", 1), ("openvino", 1), ("tensorrt", 0)])
+def test_a_precision_for_gpus_is_a_problem_where_auto_finds_none(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, problems: int
+) -> None:
+    monkeypatch.setattr("streamer.check.choose", lambda kind: chosen if kind == "auto" else kind)
+    model.with_suffix(".yaml").write_text(SIDECAR.replace("cup/", "").replace("C#", "C"))
+    code, said = said_of(tmp_path, more="precision: f16")
+    assert (code, len(said)) == (2 if problems else 0, problems)
+    assert all("allowed with it: auto, f32" in line and "`streamer doctor`" in line for line in said)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamer import doctor as doctor_module
-from streamer.doctor import Finding, State, _ask, _pip, broker, clock, cpu, doctor, examine, gpu, memory, video_devices
+from streamer import findings
+from streamer.doctor import broker, clock, cpu, doctor, examine, memory, video_devices
+from streamer.findings import Finding, State, ask, pip_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,31 +82,6 @@ def test_memory(tmp_path: Path) -> None:
     assert memory(tmp_path).found == "8.0 GiB, 4.0 GiB available"
 
 
-def test_a_jetson_is_known_by_its_release(tmp_path: Path) -> None:
-    write(tmp_path, "etc/nv_tegra_release", "# R36 (release), REVISION: 4.3, GCID: 38968081\n")
-    found = gpu(tmp_path)
-    assert found == Finding("GPU", State.OK, "Jetson: R36 (release), REVISION: 4.3, GCID: 38968081")
-
-
-def test_a_gpu_is_told_with_driver_and_cuda(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "bin" / "nvidia-smi"
-    write(
-        tmp_path,
-        "bin/nvidia-smi",
-        '#!/bin/sh\ncase "$1" in --query*) echo "NVIDIA T4, 550.54, 15360 MiB, 7.5";;\n'
-        '*) echo "| NVIDIA-SMI 550.54   Driver Version: 550.54   CUDA Version: 12.4     |";; esac\n',
-    )
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
-    assert gpu(tmp_path).found == "NVIDIA T4, 550.54, 15360 MiB, 7.5; CUDA 12.4"
-
-
-def test_gpu_device_files_without_a_driver_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    write(tmp_path, "dev/nvidia0", "")
-    assert gpu(tmp_path).state is State.MISSING
-
-
 def test_usb_cameras_are_named(tmp_path: Path) -> None:
     assert video_devices(tmp_path).state is State.NOTE
     write(tmp_path, "dev/video0", "")
@@ -138,25 +115,25 @@ def test_the_clock_is_asked_not_guessed() -> None:
     ],
 )
 def test_a_runtime_that_fails_is_a_reason(code: str, reason: str) -> None:
-    assert _ask(code) == (None, reason)
+    assert ask(code) == (None, reason)
 
 
 def test_a_runtime_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_module, "LIMIT_S", 0.5)
-    found, reason = _ask("import threading; threading.Event().wait()")
+    monkeypatch.setattr(findings, "LIMIT_S", 0.5)
+    found, reason = ask("import threading; threading.Event().wait()")
     assert found is None
     assert "does not answer" in reason
 
 
 def test_a_runtime_that_chatters_is_still_understood() -> None:
-    assert _ask("print('loading...'); os.system('echo banner'); say(['1.2', {'a': True}])") == (
+    assert ask("print('loading...'); os.system('echo banner'); say(['1.2', {'a': True}])") == (
         ["1.2", {"a": True}],
         "",
     )
 
 
 def test_install_lines_name_what_the_project_asks_for() -> None:
-    assert "'amqtt" in _pip("demo")
-    assert "'av" in _pip("", "av")
-    assert "paho" not in _pip("", "av")
-    assert _pip("", "onnxruntime").count("'") == 2
+    assert "'amqtt" in pip_line("demo")
+    assert "'av" in pip_line("", "av")
+    assert "paho" not in pip_line("", "av")
+    assert pip_line("", "onnxruntime").count("'") == 2

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from streamer.core.errors import BackendError
 from streamer.infer.backends.base import BackendOptions
-from streamer.infer.backends.open import choose, faster_precision, open_backend, runtime_version
+from streamer.infer.backends.open import choose, faster_precision, on_cpu, open_backend, runtime_version
 from streamer.infer.recognise.onnx_file import read_facts
 from streamer.infer.spec import ColorOrder, Fit, InputSpec
 
@@ -150,8 +150,12 @@ def test_onnxruntime_refuses_bf16(tmp_path: Path) -> None:
         open_backend("onnxruntime", str(path), input_spec=SPEC, output_names=("out",), options=options)
 
 
-def test_what_is_not_a_runtime_yet_or_at_all(tmp_path: Path) -> None:
-    assert "not supported yet" in refused("tensorrt", tmp_path / "x.onnx")
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="needs a machine without TensorRT")
+def test_tensorrt_that_is_missing_says_how_to_get_it(tmp_path: Path) -> None:
+    assert "tensorrt is not installed; " in refused("tensorrt", tmp_path / "x.onnx")
+
+
+def test_what_is_no_runtime_at_all(tmp_path: Path) -> None:
     assert "allowed are auto, tensorrt, openvino, onnxruntime" in refused("caffe", tmp_path / "x.onnx")
 
 
@@ -172,8 +176,17 @@ def test_what_auto_means(
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object() if installed else None)
-    assert choose("auto") == chosen
+    monkeypatch.setattr("streamer.cuda.open.has_gpu", lambda: False)
+    assert choose("auto") == on_cpu() == chosen
     assert choose("onnxruntime") == "onnxruntime"
+
+
+@pytest.mark.parametrize("missing", ["", "tensorrt", "pycuda"])
+def test_auto_means_tensorrt_only_where_all_of_it_is_there(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setattr("streamer.cuda.open.has_gpu", lambda: True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else object())
+    assert choose("auto") == (on_cpu() if missing else "tensorrt")
+    assert on_cpu() != "tensorrt"
 
 
 def test_versions_and_faster_precisions() -> None:
