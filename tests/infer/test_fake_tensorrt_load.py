@@ -130,3 +130,36 @@ def test_an_output_of_unknown_length_comes_through_its_allocator(fake: Fake, tmp
     grows.memory = None
     del context
     running.close()
+
+
+def test_contexts_may_be_given_one_memory_if_they_take_turns(fake: Fake, fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    plan = plan_of(fake.trt, fake.logger, write_doubling(tmp_path / "m.onnx"))
+    running = Running(fake, plan)
+    needed = running.engine.device_memory_size_v2
+    memory = running.cuda.mem_alloc(needed)
+    managed = fake.trt.ExecutionContextAllocationStrategy.USER_MANAGED
+    second, other = running.engine.create_execution_context(managed), running.cuda.Stream(1)
+    with pytest.raises(fake.Misuse, match="memory of its own"):
+        running.context.set_device_memory(int(memory), needed)
+    running.context = running.engine.create_execution_context(managed)
+    running.bind(1)
+    running.put(pictures(1))
+    assert not running.context.execute_async_v3(running.stream.handle)
+    assert "no device memory" in fake.said[-1]
+    with pytest.raises(fake.Misuse, match="are needed"):
+        running.context.set_device_memory(int(memory), needed - 1)
+    running.context.set_device_memory(int(memory), needed)
+    assert running.context.execute_async_v3(running.stream.handle)
+    first, running.context = running.context, second
+    running.bind(1)
+    second.set_device_memory(int(memory), needed)
+    with pytest.raises(fake.Misuse, match="share their device memory"):
+        second.execute_async_v3(other.handle)
+    assert second.execute_async_v3(running.stream.handle)
+    running.stream.synchronize()
+    memory.free()
+    with pytest.raises(fake.Misuse, match="freed"):
+        first.execute_async_v3(running.stream.handle)
+    del first, second, other
+    running.close()
+    assert len(fake_gpu.forgive()) == 4

@@ -5,54 +5,36 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._base import Handle
-from ._compute import Computed, compute, output_shapes
-from ._device import CudaError, drain, hook, is_lost, misused, require_context, require_stream, violated
+from ._compute import compute, output_shapes
+from ._device import CudaError, drain, hook, misused, require_context, require_stream, violated
 from ._dims import Dims, ShapeLike, nptype, volume
 from ._enums import DataType
 from ._faults import faults
 from ._interfaces import ILogger, IOutputAllocator, error
+from ._running import SHARED, Running, ended, read, require_memory, write, writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ._engine import ICudaEngine
 
 ALIGNMENT = 256
 
 
-@dataclass
-class Running:
-    """What of a context is enqueued and has not run yet. Outlives the context, so that its end can be judged."""
-
-    count: int = 0
-    stream: int = 0
-
-
-def _ended(running: Running) -> None:
-    if running.count and not is_lost():
-        violated("an execution context was destroyed while its work was still queued")
-
-
-def _require_memory(pointer: int, nbytes: int) -> None:
-    try:
-        hook.memory(pointer, nbytes)
-    except CudaError as exc:
-        misused(str(exc))
-
-
 class IExecutionContext(Handle):
     __slots__ = (
         "_addresses",
         "_allocators",
+        "_device_memory",
         "_engine",
         "_lock",
         "_logger",
+        "_managed",
         "_profile",
         "_ran",
         "_running",
@@ -64,8 +46,10 @@ class IExecutionContext(Handle):
         "persistent_cache_limit",
     )
 
-    def __init__(self, engine: ICudaEngine, logger: ILogger) -> None:
+    def __init__(self, engine: ICudaEngine, logger: ILogger, *, managed: bool = False) -> None:
         self._engine = engine
+        self._managed = managed  # the caller gives the memory of the activations
+        self._device_memory: tuple[int, int] | None = None
         self._logger = logger
         self._lock = threading.Lock()
         self._profile = 0
@@ -76,7 +60,7 @@ class IExecutionContext(Handle):
         self._allocators: dict[str, IOutputAllocator] = {}
         self._ran: tuple[tuple[str, tuple[int, ...]], ...] | None = None  # the shapes of the last plain enqueue
         self._running = Running()
-        weakref.finalize(self, _ended, self._running)
+        weakref.finalize(self, ended, self._running)
         self.name = ""
         self.debug_sync = False
 
@@ -133,6 +117,14 @@ class IExecutionContext(Handle):
         shape = tuple(self.get_tensor_shape(name))
         return -1 if -1 in shape else volume(shape) * self._itemsize(name)
 
+    def set_device_memory(self, memory: int, size: int) -> None:
+        with self._one_thread():
+            if not self._managed:
+                misused("set_device_memory on a context that has memory of its own")
+            if size < self._engine.device_memory_size_v2 or memory % ALIGNMENT:
+                misused(f"{size} bytes at {memory:#x}: {self._engine.device_memory_size_v2}, aligned, are needed")
+            self._device_memory = (memory, size)
+
     def set_tensor_address(self, name: str, memory: int) -> bool:
         with self._one_thread():
             if name not in self._engine._tensors:
@@ -186,6 +178,8 @@ class IExecutionContext(Handle):
 
     def _not_bound(self) -> str | None:
         plan = self._engine._plan
+        if self._managed and self._device_memory is None:
+            return "the context is USER_MANAGED and was given no device memory"
         if self._unset():
             return f"the shapes of {self._unset()} are not set"
         for name in self._engine._tensors:
@@ -210,16 +204,19 @@ class IExecutionContext(Handle):
         shapes = self._output_shapes()
         outputs = {n: (self._addresses[n], shapes[n], self._dtype(n)) for n in shapes}
         uses = [(at, volume(s) * np.dtype(t).itemsize) for at, s, t in (*inputs.values(), *outputs.values())]
+        if self._device_memory is not None:
+            uses.append(self._device_memory)
+            SHARED.claim(self._device_memory[0], self._running, stream)
         for pointer, nbytes in uses:
-            _require_memory(pointer, nbytes)
+            require_memory(pointer, nbytes)
         plan, running, alive = self._engine._plan, self._running, weakref.ref(self)
 
         def work() -> None:
             if alive() is None:
                 violated("a graph ran after the execution context that it was captured from was destroyed")
-            results = compute(plan, {n: _read(*where) for n, where in inputs.items()})
+            results = compute(plan, {n: read(*where) for n, where in inputs.items()})
             for name, where in outputs.items():
-                _write(where[0], results[name])
+                write(where[0], results[name])
             if not capturing:
                 running.count -= 1
 
@@ -232,15 +229,15 @@ class IExecutionContext(Handle):
     def _run_and_allocate(self, stream: int, inputs: dict[str, tuple[int, tuple[int, ...], type[np.generic]]]) -> None:
         """Outputs of unknown size: the real enqueue waits for the sizes too, then asks for memory."""
         drain(stream)
-        results = compute(self._engine._plan, {n: _read(*where) for n, where in inputs.items()})
+        results = compute(self._engine._plan, {n: read(*where) for n, where in inputs.items()})
         for name, value in results.items():
             allocator = self._allocators.get(name)
             at = self._addresses.get(name, 0)
             if allocator is not None:
                 at = allocator.reallocate_output_async(name, at, value.nbytes, ALIGNMENT, stream)
                 allocator.notify_shape(name, Dims(value.shape))
-            _require_memory(at, value.nbytes)
-            hook.enqueue(stream, _writer(at, value), [(at, value.nbytes)])
+            require_memory(at, value.nbytes)
+            hook.enqueue(stream, writer(at, value), [(at, value.nbytes)])
 
     def _output_shapes(self) -> dict[str, tuple[int, ...]]:
         if self._unset():
@@ -271,17 +268,3 @@ class IExecutionContext(Handle):
             yield
         finally:
             self._lock.release()
-
-
-def _read(pointer: int, shape: tuple[int, ...], dtype: type[np.generic]) -> Computed:
-    nbytes = volume(shape) * np.dtype(dtype).itemsize
-    read: Computed = hook.memory(pointer, nbytes).view(dtype).reshape(shape).copy()
-    return read
-
-
-def _write(pointer: int, value: Computed) -> None:
-    hook.memory(pointer, value.nbytes)[:] = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-
-
-def _writer(pointer: int, value: Computed) -> Callable[[], None]:
-    return lambda: _write(pointer, value)

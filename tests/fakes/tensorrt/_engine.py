@@ -137,6 +137,10 @@ class ICudaEngine(Handle):
         return 0
 
     @property
+    def device_memory_size_v2(self) -> int:
+        return faults().context_bytes
+
+    @property
     def profiling_verbosity(self) -> ProfilingVerbosity:
         return ProfilingVerbosity[self._plan.verbosity]
 
@@ -187,11 +191,11 @@ class ICudaEngine(Handle):
     def create_execution_context(
         self, strategy: ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy.STATIC
     ) -> IExecutionContext | None:
-        if strategy is ExecutionContextAllocationStrategy.USER_MANAGED:
-            raise NotInFake("contexts whose memory the caller gives")
         require_context("create_execution_context")
+        if strategy is ExecutionContextAllocationStrategy.USER_MANAGED:
+            return IExecutionContext(self, self._runtime.logger, managed=True)
         context = IExecutionContext(self, self._runtime.logger)
-        return context if reserved(self._runtime.logger, faults().context_bytes, context) else None
+        return context if reserved(self._runtime.logger, self.device_memory_size_v2, context) else None
 
     def serialize(self) -> IHostMemory:
         return IHostMemory(self._plan.encode())

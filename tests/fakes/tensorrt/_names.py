@@ -1,4 +1,7 @@
-"""Which names TensorRT has, read from its bindings (`portable.txt`, `history.txt`), and what naming another means."""
+"""Which names TensorRT has, and what naming another means.
+
+From 10.3, the least version that Streamer takes, to 11.4; read from the bindings (`portable.txt`, `history.txt`).
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,13 @@ def _entries(path: Path) -> list[str]:
 
 @functools.cache
 def portable() -> dict[str, frozenset[str]]:
-    """Return class -> names that every sampled 10.x and 11.x has; `module` holds the module's functions."""
+    """Return class -> names that every sample from 10.3 to 11.4 has; `module` holds the module's functions."""
     named = (entry.split(":", 1) for entry in _entries(HERE / "portable.txt"))
-    return {owner: frozenset(re.findall(r"\w+", members)) for owner, members in named}
+    found = {owner: set(re.findall(r"\w+", members)) for owner, members in named}
+    for (owner, name), (first, last) in history().items():
+        if first in {"10.0", "10.3"} and last == "-":
+            found.setdefault(owner, set()).add(name)
+    return {owner: frozenset(members) for owner, members in found.items()}
 
 
 @functools.cache
@@ -48,7 +55,7 @@ def history() -> dict[tuple[str, str], tuple[str, str]]:
 def missing(owner: str, name: str) -> Exception:
     """Return what asking `owner` for a name that the fake lacks must raise.
 
-    A name that came after 10.0 is not there, as in the older versions, so that the code's guard is what runs. A name
+    A name that came after 10.3 is not there, as in the older versions, so that the code's guard is what runs. A name
     that is gone in 11 must not be asked for at all, not even with a guard: 10 would then go another way than 11.
     """
     if name in portable().get(owner, frozenset()):
