@@ -60,6 +60,15 @@ class Precision(str, Enum):
     BF16 = "bf16"
 
 
+class EnginePrecision(str, Enum):
+    """What an engine may be built in."""
+
+    AUTO = "auto"
+    F32 = "f32"
+    F16 = "f16"
+    INT8 = "int8"
+
+
 app = typer.Typer(
     name="streamer",
     help="Cameras in, asked-for events out over MQTT.",
@@ -270,6 +279,38 @@ def models_add(
     options = SpecOptions(head=head, labels=labels, look=look, activation=activation)
     with _a_reader_may_leave():
         _leave(add_model(path, options=options, name=name, picture=picture, force=force, out=sys.stdout))
+
+
+@models_app.command("build")
+def models_build(
+    model: Annotated[str, typer.Argument(metavar="M", help="a name, an .onnx file or a sidecar")],
+    *,
+    precision: Annotated[
+        EnginePrecision, typer.Option("--precision", help="auto: f16, and f32 where that does not agree")
+    ] = EnginePrecision.AUTO,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, max=8, help="pictures at once")] = None,
+    device: Annotated[int, typer.Option("--device", min=0, metavar="N", help="which GPU")] = 0,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            "--frames", metavar="DIR|CLIP", help="your own pictures, to compare on; int8 is calibrated on them"
+        ),
+    ] = None,
+    head: HeadOption = None,
+    labels: LabelsOption = None,
+) -> None:
+    """Compile a TensorRT engine for this GPU, and compare it with ONNX Runtime."""
+    from streamer.build_models import build_model  # noqa: PLC0415
+    from streamer.infer.recognise import SpecOptions  # noqa: PLC0415
+
+    options = SpecOptions(head=head, labels=labels)
+    with _a_reader_may_leave():
+        _leave(
+            build_model(
+                model, options=options, precision=precision.value, batch=batch, device=device, frames=frames,
+                out=sys.stdout,
+            )
+        )  # fmt: skip
 
 
 @app.command()

@@ -32,7 +32,6 @@ _OPTIONS = {
     "DedicatedQDQPair": True,
     "QuantizeBias": False,
     "OpTypesToExcludeOutputQuantization": _LAYERS,
-    "CalibMovingAverage": True,  # of the pictures' ranges: one bright lamp must not make every step coarse
 }
 Model = Any  # onnx's ModelProto has no stubs
 
@@ -86,11 +85,18 @@ def _with_axes(model: Model) -> Model:
 
 
 def _left_alone(graph: Any) -> set[str]:  # noqa: ANN401  a GraphProto
-    """Return the names of the nodes that stay as they are: the tail, the last layers, products of two activations."""
+    """Return the names of the nodes that stay as they are.
+
+    The tail and the last layers, whose numbers are the answer; the first one, which sees the pixels; products of two
+    activations; and layers in groups: they gain little, and a scale for all channels is too coarse for them. With
+    those in 8 bits not one of YOLOX-nano's boxes was right any more, without them 96 % were.
+    """
     tail = tail_of(graph)
     weights = {tensor.name for tensor in graph.initializer}
-    products = {node.name for node in graph.node if node.op_type in _LAYERS and node.input[1] not in weights}
-    return {*tail.nodes, *tail.last_layers, *products}
+    layers = [node for node in graph.node if node.op_type in _LAYERS]
+    products = {node.name for node in layers if node.input[1] not in weights}
+    grouped = {node.name for node in layers if any(a.name == "group" and a.i > 1 for a in node.attribute)}
+    return {*tail.nodes, *tail.last_layers, *products, *grouped, *(node.name for node in layers[:1])}
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]  # it has no stubs

@@ -73,10 +73,33 @@ def _joined(typed: Model, half: Model, tail: list[Node], weights: list[Any], *, 
     made.graph.input.extend(given.get(port.name, port) if port.name == picture else port for port in typed.graph.input)
     made.graph.ClearField("output")
     made.graph.output.extend(typed.graph.output)
-    made.graph.node.extend(tail)
+    made.graph.ClearField("node")
+    made.graph.node.extend(_sorted([*half.graph.node, *tail]))
     made.graph.initializer.extend(weights)
     made.graph.ClearField("value_info")  # types of before; TensorRT infers its own
     return made
+
+
+def _sorted(nodes: list[Node]) -> list[Node]:
+    """Return the nodes so that each stands behind what it reads, which the converter does not see to."""
+    makers = {name: node for node in nodes for name in node.output if name}
+    begun: set[int] = set()
+    placed: set[int] = set()
+    ordered: list[Node] = []
+    for last in nodes:
+        waiting = [last]
+        while waiting:
+            node = waiting[-1]
+            if id(node) not in begun:
+                begun.add(id(node))
+                before = (makers[name] for name in reads(node) if name in makers)
+                waiting.extend(maker for maker in before if id(maker) not in begun)
+                continue
+            waiting.pop()
+            if id(node) not in placed:
+                placed.add(id(node))
+                ordered.append(node)
+    return ordered
 
 
 def _add_constants(trunk: list[Node], tail: list[Node]) -> None:

@@ -149,26 +149,27 @@ def _check(made: Model, model: Model, target: Path) -> None:
     """Let ONNX and ONNX Runtime read what was made: a wrong type in it would be TensorRT's riddle otherwise."""
     import onnxruntime  # noqa: PLC0415  only where an engine is built
 
-    if _well_typed(model):
-        _infer_strictly(made)
+    if _understood(model):
+        _look_strictly(made)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised
     onnxruntime.InferenceSession(str(target), options, providers=["CPUExecutionProvider"])
 
 
-def _well_typed(model: Model) -> bool:
-    """Whether ONNX's own inference understands all of a model; operators of a vendor's are beyond it."""
+def _understood(model: Model) -> bool:
+    """Whether ONNX's own checks understand all of a model; operators of a vendor's are beyond them."""
     try:
-        _infer_strictly(model)
-    except Exception as exc:  # noqa: BLE001  its errors share no other base class
-        _log.debug("strict inference does not understand the model: %s", _first_line(exc))
+        _look_strictly(model)
+    except Exception as exc:  # noqa: BLE001  their errors share no other base class
+        _log.debug("ONNX's own checks do not understand the model: %s", _first_line(exc))
         return False
     return True
 
 
-def _infer_strictly(model: Model) -> None:
+def _look_strictly(model: Model) -> None:
     import onnx  # noqa: PLC0415  only where an engine is built
 
+    onnx.checker.check_model(model)
     onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
 
 

@@ -23,8 +23,7 @@ import numpy as np
 from streamer.core.errors import StreamerError
 from streamer.cuda.open import open_gpu
 from streamer.infer.engine.job import CANVASES, PLAN, read_job
-from streamer.infer.engine.key import weight_files
-from streamer.infer.engine.precision import convert
+from streamer.infer.engine.precision import convert, weight_files
 from streamer.infer.engine.room import check_room, free_host_bytes
 from streamer.infer.engine.stored import write_synced
 from streamer.infer.pull_faults import disk_said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
 
@@ -14,14 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    import tensorrt as trt
+
     from streamer.infer.engine.job import BuildJob
 
 _ALWAYS_TYPED = (11,)  # from this version on there is no other network
 _MOST = 300  # characters of a reason
-_Trt = Any  # tensorrt is optional, and its classes can't be named here
-
-# Called with a phase's share, 0..1, and TensorRT's own name of what it does.
-Told = "Callable[[str, float | None, str], None]"
 
 
 class Planner:
@@ -32,7 +30,7 @@ class Planner:
         self._told = told
         self._trt = load_runtime()
         self._logger = process_logger(self._trt)
-        self._runtime: _Trt = None  # outlives the engine that it has loaded
+        self._runtime: trt.Runtime | None = None  # outlives the engine that it has loaded
         self.timing = b""  # what was measured, for the next build on this GPU
 
     def build(self, onnx: Path, timing: bytes) -> bytes:
@@ -67,7 +65,7 @@ class Planner:
         del parser, cache, monitor  # until here TensorRT has pointed at them
         return bytes(plan)
 
-    def opened(self, plan: bytes) -> tuple[_Trt, _Trt]:
+    def opened(self, plan: bytes) -> tuple[trt.ICudaEngine, trt.IExecutionContext]:
         """Load a plan as it will be loaded; return the engine, and a context in which its shapes are decided.
 
         Raises:
@@ -89,15 +87,15 @@ class Planner:
                 context.set_input_shape(name, self._job.profile[name][1])
         return engine, context
 
-    def _parsed(self, network: _Trt, onnx: Path) -> _Trt:
-        parser = self._trt.OnnxParser(network, self._logger)
+    def _parsed(self, network: trt.INetworkDefinition, onnx: Path) -> trt.OnnxParser:
+        parser: trt.OnnxParser = self._trt.OnnxParser(network, self._logger)
         if not parser.parse_from_file(str(onnx)):
             errors = [parser.get_error(index) for index in range(parser.num_errors)]
             why = "; ".join(_parse_error(error) for error in errors) or "it gives no reason"
             raise BackendError(f"TensorRT can't read the model: {why[:_MOST]}")
         return parser
 
-    def _configure(self, config: _Trt, builder: _Trt, network: _Trt) -> None:
+    def _configure(self, config: trt.IBuilderConfig, builder: trt.Builder, network: trt.INetworkDefinition) -> None:
         trt, job = self._trt, self._job
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, job.workspace_bytes)
         config.builder_optimization_level = job.optimisation_level
@@ -132,17 +130,16 @@ def _network_flags(trt: ModuleType) -> int:
     return 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
 
 
-def _set_timing(config: _Trt, timing: bytes) -> _Trt:
+def _set_timing(config: trt.IBuilderConfig, timing: bytes) -> trt.ITimingCache | None:
     """Give the build what earlier ones have measured, if TensorRT takes it. The result must live as long."""
-    cache = config.create_timing_cache(timing)
-    if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
-        return cache
-    cache = config.create_timing_cache(b"")
-    config.set_timing_cache(cache, ignore_mismatch=False)
-    return cache
+    for known in (timing, b""):
+        cache = config.create_timing_cache(known)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return cache
+    return None  # it measures for itself
 
 
-def _parse_error(error: _Trt) -> str:
+def _parse_error(error: trt.ParserError) -> str:
     node = error.node_name() or error.node_operator()
     return " ".join(f"{error.desc()}{f' (node {node})' if node else ''}".split())
 
@@ -183,7 +180,7 @@ class Shares:
         self._told(share, phase)
 
 
-def _monitor(trt: ModuleType, told: Callable[[float | None, str], None]) -> _Trt:
+def _monitor(trt: ModuleType, told: Callable[[float | None, str], None]) -> trt.IProgressMonitor:
     """Make a progress monitor: its class can only be made once TensorRT is there. It must not raise."""
     shares = Shares(told)
 
