@@ -183,7 +183,8 @@ def _check_drawing(drawing: Drawing) -> None:
     planes = 1 if drawing.pixels == "packed" else 2
     width, sample = drawing.frame_hw[1], 2 if drawing.pixels == "p010" else 1
     rows = [3 * width] if planes == 1 else [width * sample, 2 * ((width + 1) // 2) * sample]
-    if len(drawing.pointers) != planes or len(drawing.pitches) != planes or not all(drawing.pointers):
+    addresses = [pointer for pointer in drawing.pointers if pointer and pointer % sample == 0]
+    if len(addresses) != planes or len(drawing.pointers) != planes or len(drawing.pitches) != planes:
         raise ValueError(f"{drawing.pixels}: expected {planes} planes, got {drawing.pointers} {drawing.pitches}")
     if any(pitch < row or pitch % sample for pitch, row in zip(drawing.pitches, rows, strict=True)):
         raise ValueError(f"{drawing.pixels} {width} wide: rows take {rows} bytes, the pitches are {drawing.pitches}")

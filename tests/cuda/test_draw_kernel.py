@@ -195,6 +195,7 @@ def _drawing(**other: Any) -> Drawing:  # noqa: ANN401  fields of Drawing
         ({"pixels": "i420"}, "expected one of nv12, p010, packed"),
         ({"pointers": (1024,)}, "expected 2 planes"),
         ({"pointers": (1024, 0)}, "expected 2 planes"),
+        ({"pixels": "p010", "pointers": (1024, 4097)}, "expected 2 planes"),
         ({"pitches": (64, 11)}, r"rows take \[11, 12\] bytes"),
         ({"pixels": "p010", "pitches": (65, 64)}, r"rows take \[22, 24\] bytes"),
         ({"pixels": "packed", "pointers": (1024,), "pitches": (32,)}, r"rows take \[33\] bytes"),
