@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import pytest
+import trt_engines
 from onnx import TensorProto, helper, numpy_helper
 
 from streamer.core.errors import BackendError
@@ -42,7 +43,7 @@ SPEC = InputSpec(
     max_batch=1,
 )
 OUTPUTS = ("second", "first")  # not in the order of the file: a spec's order counts
-KINDS = ("fake", "onnxruntime", "openvino")
+KINDS = ("fake", "onnxruntime", "openvino", "tensorrt")  # TensorRT over stand-ins for it and for the GPU
 LIMIT_S = 5.0
 
 
@@ -117,6 +118,8 @@ class Bench:
                 pytest.skip(f"needs {self.kind}")
             options = BackendOptions(precision="f32", latency=latency, threads=0, on_ready=on_ready)
             path = write_network(self.folder / "small.onnx", spec)
+            if self.kind == "tensorrt":
+                trt_engines.store_engine(self.folder, trt_engines.spec_of(path, spec, OUTPUTS))
             backend = open_backend(self.kind, str(path), input_spec=spec, output_names=OUTPUTS, options=options)
         self.opened.append(backend)
         return backend
@@ -130,7 +133,10 @@ def _computed(batch: NDArray[np.uint8], *, spec: InputSpec) -> tuple[NDArray[np.
 
 
 @pytest.fixture(params=KINDS)
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    if request.param == "tensorrt":
+        request.getfixturevalue("fake_gpu")
+        monkeypatch.setenv("STREAMER_CACHE", str(tmp_path))
     it = Bench(request.param, tmp_path)
     yield it
     for backend in it.opened:

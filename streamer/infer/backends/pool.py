@@ -107,7 +107,10 @@ class Pool(Generic[Work]):
             self.hung = True
             raise BackendError(f"{self._name}: no answer within {self._limit_s:g} s")
         if job.error is not None:
-            raise job.error
+            try:
+                raise job.error
+            finally:
+                del job  # the error's traceback holds this frame: a ring would keep all that it names until some day
         self._limit_s = self._later_limit_s
         return job.outputs
 
@@ -135,11 +138,11 @@ class Pool(Generic[Work]):
             raise BackendError(f"{self._name}: could not be closed within {self._limit_s:g} s")
 
     def _let_go(self) -> None:
-        """Hold no outputs any more: they may lie in memory that the adapter gives back now."""
+        """Hold no outputs any more, and no failure with all that it saw: they may lie in memory that is given back now."""
         for job in self._slots:
             if job is not None:
                 job.outputs = ()
-                job.error = job.error or BackendError(f"{self._name}: is closed")
+                job.error = BackendError(f"{self._name}: is closed")
 
     def _end_threads(self) -> None:
         try:
@@ -168,6 +171,7 @@ class Pool(Generic[Work]):
             del batch, taken  # nothing is held while this waits for the next: it may lie in a decoder's few surfaces
             job.done = True
             job.pending.release()
+            del job  # as in `collect`
             self._on_ready()
 
     def _job_of(self, ticket: Ticket) -> _Job:

@@ -59,21 +59,32 @@ def open_tensorrt(path: str, input_spec: InputSpec, output_names: tuple[str, ...
             f"{file.name}: no engine of it in {options.precision} for this GPU and TensorRT is built; "
             f"`streamer models build {file}` builds one"
         )
-    return open_engine(stored, input_spec, output_names, options)
+    return open_engine(stored, input_spec, output_names, options, name=file.name)
 
 
 def open_engine(
-    engine: StoredEngine, input_spec: InputSpec, output_names: tuple[str, ...], options: BackendOptions
-) -> Backend:
+    engine: StoredEngine,
+    input_spec: InputSpec,
+    output_names: tuple[str, ...],
+    options: BackendOptions,
+    *,
+    name: str = "",
+) -> TensorRtBackend:
     """Open an engine of the cache.
+
+    Args:
+        engine: which.
+        input_spec: how it is fed.
+        output_names: what it answers, in the order that its head wants.
+        options: device, precision, what may be left out.
+        name: of the model, for messages; without it they name the engine.
 
     Raises:
         BackendError: TensorRT, pycuda or the GPU is missing, memory is short, or the engine can't be read: it is then
             set aside, so that the next build makes it anew.
     """
     trt, gpu = load_runtime(), open_gpu(options.device)
-    # The digest in full is of no use to anybody who reads the message; the file's name begins with it.
-    name = f"engine {engine.plan_path.name[:12]}"
+    name = name or f"engine {engine.key.digest[:12]}"
     plan = SessionPlan(trt=trt, name=name, input_spec=input_spec, output_names=output_names, pick=options.pick)
     try:
         with gpu.current():

@@ -1,0 +1,271 @@
+"""An engine at work, over stand-ins for TensorRT and the GPU that keep their rules."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+import pytest
+from trt_engines import input_of, open_built, spec_of
+from trt_networks import SIDE, write_bright, write_kinds, write_rows
+
+from streamer.core.errors import BackendError
+from streamer.infer.backends.base import IN_FLIGHT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from nvidia import FakeGpu
+    from numpy.typing import NDArray
+
+    from streamer.infer.spec import ModelSpec
+
+HW = (8, 12)
+
+
+def rows_spec(folder: Path, max_batch: int = 4) -> ModelSpec:
+    path = write_rows(folder / "rows.onnx", anchors=525, anchor_major=False)
+    return spec_of(path, input_of((SIDE, SIDE), max_batch), ("out",))
+
+
+def canvases(seed: int, count: int, hw: tuple[int, int] = (SIDE, SIDE)) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, *hw, 3), dtype=np.uint8)
+
+
+def expected(spec: ModelSpec, batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
+    """What ONNX Runtime answers."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(spec.path), options, providers=["CPUExecutionProvider"])
+    pixels = (batch.transpose(0, 3, 1, 2) * np.float32(1 / 255)).astype(np.float32)
+    answers: list[NDArray[Any]] = session.run(list(spec.output_names), {"images": pixels})
+    return answers
+
+
+def set_faults(**faults: Any) -> None:  # noqa: ANN401  as `Faults` takes them
+    from tensorrt._faults import Faults, set_faults  # noqa: PLC0415  there only while the fixture is
+
+    set_faults(Faults(**faults))
+
+
+def test_each_slot_and_batch_size_is_replayed_as_a_graph_from_its_second_batch_on(
+    fake_gpu: FakeGpu, tmp_path: Path
+) -> None:
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    backend = opened.backend
+    for seed in range(4 * IN_FLIGHT):
+        batch = canvases(seed, 1 + seed // IN_FLIGHT % 2)  # three of one, three of two, three of one ...
+        (found,) = backend.collect(backend.submit(batch))
+        np.testing.assert_allclose(found, expected(opened.spec, batch)[0], rtol=1e-4, atol=1e-4)
+    assert fake_gpu.machine.graph_launches == 2 * IN_FLIGHT
+    backend.close()
+
+
+@pytest.mark.parametrize("why", ["engine", "driver"])
+def test_what_can_not_be_captured_runs_plainly_and_that_is_said_once(
+    fake_gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture, why: str
+) -> None:
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    if why == "engine":
+        set_faults(not_capturable=True)
+    else:
+        fake_gpu.machine.fail_capture = True
+    for seed in range(3 * IN_FLIGHT):
+        batch = canvases(seed, 1)
+        (found,) = opened.backend.collect(opened.backend.submit(batch))
+        np.testing.assert_allclose(found, expected(opened.spec, batch)[0], rtol=1e-4, atol=1e-4)
+    opened.backend.close()
+    assert fake_gpu.machine.graph_launches == 0
+    assert len([r for r in caplog.records if "without CUDA graphs" in r.message]) == 1
+
+
+def test_all_slots_in_flight_at_once_keep_their_own_answers(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    unpinned = []
+    for round_ in range(4):
+        batches = [canvases(10 * round_ + i, 1 + i) for i in range(IN_FLIGHT)]
+        tickets = [opened.backend.submit(batch) for batch in batches]
+        for ticket, batch in zip(reversed(tickets), reversed(batches), strict=True):
+            (found,) = opened.backend.collect(ticket)
+            np.testing.assert_allclose(found, expected(opened.spec, batch)[0], rtol=1e-4, atol=1e-4)
+        unpinned.append(fake_gpu.machine.synchronous_copies)
+    opened.backend.close()
+    assert unpinned[-1] == unpinned[0]  # only what is copied once for all is not page-locked
+
+
+def test_whole_and_short_numbers_become_float32(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    del fake_gpu
+    spec = spec_of(write_kinds(tmp_path / "kinds.onnx", HW), input_of(HW), ("f16", "i64", "i32"))
+    opened = open_built(tmp_path, spec)
+    for seed in range(2):
+        batch = canvases(seed, 1, HW)
+        found = opened.backend.collect(opened.backend.submit(batch))
+        assert [output.dtype for output in found] == [np.float32] * 3
+        for output, value in zip(found, expected(spec, batch), strict=True):
+            np.testing.assert_allclose(output, value.astype(np.float32), rtol=2e-3)
+    opened.backend.close()
+
+
+def test_an_output_as_long_as_the_pixels_say(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    spec = spec_of(write_bright(tmp_path / "bright.onnx", HW), input_of(HW), ("out", "most"))
+    opened = open_built(tmp_path, spec)
+    for level in (0, 40, 0, 200, 255, 90):
+        batch = np.minimum(canvases(level, 1, HW), level).astype(np.uint8)
+        found = opened.backend.collect(opened.backend.submit(batch))
+        wanted = expected(spec, batch)
+        assert found[0].shape == wanted[0].shape
+        np.testing.assert_array_equal(found[0], wanted[0])
+        np.testing.assert_allclose(found[1], wanted[1], rtol=1e-6)
+    opened.backend.close()
+    assert fake_gpu.machine.graph_launches == 0
+
+
+def test_what_tensorrt_refuses_is_said_with_its_reason_and_closing_adds_nothing(
+    fake_gpu: FakeGpu, tmp_path: Path
+) -> None:
+    del fake_gpu
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    set_faults(execute_fails="Error Code 1: Cuda Driver (the fan has stopped)")
+    with pytest.raises(BackendError, match=r"rows: TensorRT can't run it: .*the fan has stopped"):
+        opened.backend.collect(opened.backend.submit(canvases(1, 1)))
+    opened.backend.close()
+
+
+def test_a_lost_gpu_is_an_error_of_collect_and_not_again_of_close(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    opened.backend.collect(opened.backend.submit(canvases(1, 1)))
+    fake_gpu.machine.lose_device()
+    with pytest.raises(BackendError, match="^rows: "):
+        opened.backend.collect(opened.backend.submit(canvases(1, 1)))
+    opened.backend.close()
+    fake_gpu.forgive_lost()
+
+
+def test_short_memory_at_load_is_one_sentence_and_nothing_stays_allocated(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    spec = rows_spec(tmp_path)
+    open_built(tmp_path, spec).backend.close()
+    free = fake_gpu.machine.used_bytes()
+    refused = 0
+    for room in (1_000, 100_000, 1_000_000, 3_000_000):
+        fake_gpu.machine.out_of_memory_after = free + room
+        with pytest.raises(BackendError, match="memory"):
+            open_built(tmp_path, spec)
+        refused += 1
+        assert fake_gpu.machine.used_bytes() == free
+    assert refused == 4
+
+
+def test_short_memory_for_a_new_batch_size_is_one_sentence(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    opened.backend.collect(opened.backend.submit(canvases(1, 4)))
+    fake_gpu.machine.out_of_memory_after = fake_gpu.machine.used_bytes()
+    with pytest.raises(BackendError, match="rows: .*memory"):
+        opened.backend.collect(opened.backend.submit(canvases(1, 2)))
+    fake_gpu.machine.out_of_memory_after = None
+    opened.backend.close()
+
+
+def test_a_gpu_that_hangs_is_given_up_and_nothing_it_may_use_is_freed(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    opened.backend.collect(opened.backend.submit(canvases(1, 1)))
+    before = fake_gpu.machine.used_bytes()
+    opened.backend._pool._limit_s = 0.05
+    fake_gpu.machine.hang()
+    ticket = opened.backend.submit(canvases(2, 1))
+    assert not opened.backend.ready(ticket)
+    with pytest.raises(BackendError, match=r"no answer within 0\.05 s"):
+        opened.backend.collect(ticket)
+    opened.backend.close()
+    assert fake_gpu.machine.used_bytes() >= before
+    fake_gpu.machine.release()
+    for thread in opened.backend._pool._threads:
+        thread.join(5)
+    opened.backend._session.close()  # what only the end of the process does otherwise
+
+
+def test_many_models_and_threads_share_one_context(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    spec = rows_spec(tmp_path)
+    models = [open_built(tmp_path / str(i), spec) for i in range(3)]
+    failures: list[BaseException] = []
+
+    def work(index: int) -> None:
+        try:
+            for seed in range(4):
+                batch = canvases(10 * index + seed, 1 + seed % 2)
+                (found,) = models[index].backend.collect(models[index].backend.submit(batch))
+                np.testing.assert_allclose(found, expected(spec, batch)[0], rtol=1e-4, atol=1e-4)
+        except BaseException as exc:  # noqa: BLE001  it is for the test's own thread
+            failures.append(exc)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(8)
+    assert not failures
+    assert fake_gpu.machine.contexts == {0: 1}
+    for model in models:
+        model.backend.close()
+
+
+def test_a_picture_is_let_go_once_its_batch_is_answered(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    """An idle thread must not keep a decoder's surface."""
+    del fake_gpu
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    batch = canvases(1, 1)
+    finder = threading.Event()
+
+    class Owner:
+        def __del__(self) -> None:
+            finder.set()
+
+    from streamer.infer.backends.tensorrt.session import Batch  # noqa: PLC0415
+
+    held: list[Any] = [Owner()]
+    ticket = opened.backend._pool.submit(Batch(batch, (held.pop(),)))
+    opened.backend.collect(ticket)
+    assert finder.wait(2)
+    opened.backend.close()
+
+
+def test_pictures_and_canvases_must_be_as_many(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    del fake_gpu
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    with pytest.raises(ValueError, match="0 pictures, 0 placements and 1 canvases"):
+        opened.backend.submit_pictures([], [], canvases(1, 1))
+    with pytest.raises(ValueError, match=r"expected \(1\.\.4, 160, 160, 3\) uint8"):
+        opened.backend.submit_pictures([], [], canvases(1, 5))
+    opened.backend.close()
+
+
+def test_the_engine_must_be_one_of_the_model(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    del fake_gpu
+    spec = rows_spec(tmp_path)
+
+    def refused(change: Callable[[ModelSpec], ModelSpec]) -> str:
+        from streamer.infer.backends.base import BackendOptions  # noqa: PLC0415
+        from streamer.infer.backends.tensorrt import open_engine  # noqa: PLC0415
+
+        other = change(spec)
+        options = BackendOptions(precision="f32", latency=False, threads=0, on_ready=lambda: None)
+        with pytest.raises(BackendError) as caught:
+            open_engine(stored, other.input, other.output_names, options)
+        return str(caught.value)
+
+    opened = open_built(tmp_path, spec)
+    stored = opened.stored
+    opened.backend.close()
+    assert "it has no output boxes" in refused(lambda s: replace(s, output_names=("boxes",)))
+    assert "expected the one input 'x', it has images" in refused(
+        lambda s: replace(s, input=replace(s.input, name="x"))
+    )
+    assert "1..4 pictures at once, 1..8 are wanted" in refused(
+        lambda s: replace(s, input=replace(s.input, max_batch=8))
+    )
+    assert "(-1, 3, 160, 160), expected (-1, 3, 80, 160)" in refused(
+        lambda s: replace(s, input=replace(s.input, hw=(80, 160)))
+    )
