@@ -10,7 +10,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from streamer.core.errors import BackendError
+from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.backends.base import BackendOptions
 from streamer.infer.backends.tensorrt import open_engine
 from streamer.infer.catalogue import cache_folder
@@ -73,7 +73,8 @@ def engine_ways(plan: ServingPlan) -> Ways:
     precisions = [precision for precision in wanted if builds or shelf.find(precision) is not None]
     if not precisions:
         raise BackendError(
-            f"no engine of {plan.spec.name} for this GPU and TensorRT is built;"
+            f"no engine of {plan.spec.name} for this GPU and TensorRT, for {plan.spec.input.max_batch} pictures at once,"
+            " is built;"
             f" `streamer models build {plan.settings.model}` builds one"
         )
     ways = {precision: shelf.way(precision) for precision in precisions}
@@ -171,6 +172,8 @@ class Shelf:
             )
         except BuildStopped:
             raise BackendError(f"{name}: building was stopped") from None
+        except ConfigError as exc:  # of the model or the machine, not of the configuration that has been checked
+            raise BackendError(str(exc)) from exc
         _log.info("model %s: %s is built (%s); it serves once it has given the same answers on the cameras' frames",
                   plan.name, name, engine.plan_path)  # fmt: skip
 
