@@ -161,7 +161,7 @@ class TestNoGpu:
                 raise av.error.MemoryError(-12, "Cannot allocate memory")
             return create(name, "r")
 
-        monkeypatch.setattr(nvdec.av.CodecContext, "create", full)
+        monkeypatch.setattr(av.CodecContext, "create", full)
         caplog.set_level(logging.INFO)
         assert not nvdec_of().codec("h264").is_hwaccel
         assert "the GPU takes no more decoders (Cannot allocate memory)" in caplog.text

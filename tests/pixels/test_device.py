@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from device_pictures import freed, uploaded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,6 @@ from streamer.pixels.fit import crop, letterbox
 from streamer.pixels.luma import small_luma
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from nvidia import FakeGpu
 
 
@@ -26,38 +26,6 @@ def host_picture(rng: np.random.Generator, h: int, w: int, span: ColorRange = Co
     half = (h + 1) // 2, (w + 1) // 2
     planes = rng.integers(0, 256, (h, w), np.uint8), rng.integers(0, 256, (*half, 2), np.uint8)
     return Picture(format=PixelFormat.NV12, planes=planes, width=w, height=h, matrix=ColorMatrix.BT709, range=span)
-
-
-def uploaded(
-    picture: Picture, gpu: FakeGpu, *, padding: int = 37, deep: NDArray[np.int64] | None = None
-) -> DevicePicture:
-    """Put a picture on the fake GPU as a decoder does: late, with padded rows; `deep`: its ninth and tenth bits."""
-    pointers, pitches = [], []
-    for plane in picture.planes:
-        rows = plane.reshape(plane.shape[0], -1)
-        if deep is not None:
-            rows = ((rows.astype(np.uint16) << 8) + (deep[: rows.shape[0], : rows.shape[1]] << 6)).astype("<u2")
-        line = np.ascontiguousarray(rows).view(np.uint8)
-        pitches.append(line.shape[1] + 2 * padding)
-        whole = np.full((rows.shape[0], pitches[-1]), 0xA5, np.uint8)
-        whole[:, : line.shape[1]] = line
-        pointers.append(gpu.surface(whole.ravel()[: whole.size - 2 * padding]))  # the memory ends with the last sample
-    return DevicePicture(
-        format=PixelFormat.NV12 if deep is None else PixelFormat.P010,
-        pointers=tuple(pointers),
-        pitches=tuple(pitches),
-        width=picture.width,
-        height=picture.height,
-        matrix=picture.matrix,
-        range=picture.range,
-        device=0,
-        owner=None,
-    )
-
-
-def freed(picture: DevicePicture, gpu: FakeGpu) -> None:
-    for pointer in picture.pointers:
-        gpu.free_surface(pointer)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,161 @@
+"""From NVDEC's frames to detections over the fakes of pycuda and TensorRT: no picture comes to the CPU on the way."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import av
+import pytest
+from hardware_frames import NvdecCodec
+from trt_engines import open_built
+
+from streamer.capture.av_source import LiveSource
+from streamer.capture.base import Delivery, SourceSpec
+from streamer.capture.coded import clip_of_file
+from streamer.capture.nvdec import Nvdec
+from streamer.capture.packets import Coded
+from streamer.capture.record import record_scene
+from streamer.core.clock import NS_PER_S, SystemClock
+from streamer.core.errors import ChannelClosed, EndOfStream
+from streamer.core.frame import DevicePicture, Frame, FrameInfo
+from streamer.core.results import Detections, Result
+from streamer.infer.catalogue import open_catalogue
+from streamer.infer.heads import open_head
+from streamer.infer.model import Model
+from streamer.infer.recognise.load import load_spec
+from streamer.pipeline.frames import FrameQueue, Lane
+from streamer.pipeline.infer_loop import Inference, InferPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nvidia import FakeGpu
+
+    from streamer.capture.coded import Clip
+    from streamer.core.frame import AnyPicture
+    from streamer.infer.spec import ModelSpec
+    from streamer.pipeline.frames import Mark
+
+CAMERAS = ("left", "right")
+FRAMES = 12
+STEP_NS = NS_PER_S // 10
+
+
+class ClipPackets:
+    """A clip as a `PacketReader`."""
+
+    def __init__(self, clip: Clip, codec: av.VideoCodecContext) -> None:
+        self.codec = codec
+        self._left = iter(clip.units)
+        self._number = -1
+
+    def next(self) -> Coded:
+        for unit in self._left:
+            self._number += 1
+            packet: av.Packet[Any] = av.Packet(b"".join(b"\x00\x00\x00\x01" + nal for nal in unit.nals))
+            at_ns = self._number * STEP_NS
+            return Coded(packet=packet, pts_ns=at_ns, key=unit.key, arrived_ns=at_ns, waited=True)
+        raise EndOfStream
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def pictures_of(clip: Clip, codec: av.VideoCodecContext, nvdec: Nvdec | None) -> Iterator[AnyPicture]:
+    spec = SourceSpec(camera="c", url="rtsp://192.0.2.1/x", delivery=Delivery.EVERY)
+    source = LiveSource(ClipPackets(clip, codec), spec=spec, dropped=lambda *_: None, nvdec=nvdec)
+    for _ in range(FRAMES):
+        yield source.read().picture
+    source.close()
+
+
+def frame_of(camera: str, number: int, picture: AnyPicture) -> Frame:
+    info = FrameInfo(
+        camera=camera,
+        connection=0,
+        seq=number,
+        captured_ns=number * STEP_NS,
+        utc_ns=number * STEP_NS,
+        width=picture.width,
+        height=picture.height,
+        live=True,
+    )
+    return Frame(info=info, picture=picture)
+
+
+def inferred(model: Model, feeds: dict[str, Iterator[AnyPicture]], *, there: bool) -> dict[tuple[str, int], Detections]:
+    """Run the inference loop over all that the cameras give."""
+    lost: list[str] = []
+    frames = FrameQueue(dict.fromkeys(feeds, Lane.BUFFER), lost=lambda _, cause: lost.append(cause))
+    for camera, pictures in feeds.items():
+        for number, picture in enumerate(pictures):
+            assert isinstance(picture, DevicePicture) is there
+            assert frames.offer(frame_of(camera, number, picture))
+        frames.finish(camera)
+    found: dict[tuple[str, int], Detections] = {}
+
+    def passed(item: Result | Mark) -> None:
+        frames.release(item.info.camera if isinstance(item, Result) else item.camera)
+        if isinstance(item, Result):
+            assert isinstance(item.output, Detections)
+            found[item.info.camera, item.info.seq] = item.output
+
+    plan = InferPlan(
+        open_model=lambda: model,
+        frames=frames,
+        passed=passed,
+        count=lambda *_: None,
+        measured=lambda _: None,
+        max_age_ns=lambda _: None,
+        swapper=None,
+    )
+    with pytest.raises(ChannelClosed):
+        Inference(plan, clock=SystemClock(), beat=lambda: None).loop()
+    assert not lost
+    return found
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clip]:
+    folder = tmp_path_factory.mktemp("scenes")
+    for seed, camera in enumerate(CAMERAS, start=5):
+        record_scene(folder / f"{camera}.mp4", size=(640, 360), fps=10, seconds=FRAMES / 10, seed=seed)
+    return {camera: clip_of_file(folder / f"{camera}.mp4") for camera in CAMERAS}
+
+
+def test_detections_are_those_of_pictures_on_the_cpu(fake_gpu: FakeGpu, tmp_path: Path, clips: dict[str, Clip]) -> None:
+    spec: ModelSpec = load_spec("shapes", catalogue=open_catalogue({}))
+
+    def model() -> Model:
+        return Model(spec, open_built(tmp_path, spec).backend, open_head(spec), floor=0.4, iou=0.5)
+
+    nvdec = Nvdec(SourceSpec(camera="c", url="x", delivery=Delivery.EVERY), device=0, current=nullcontext)
+    there = {name: pictures_of(clip, NvdecCodec(fake_gpu).context, nvdec) for name, clip in clips.items()}
+    on_gpu = inferred(model(), there, there=True)
+    gc.collect()
+    assert not [block for block in fake_gpu.machine.memory.live("device") if block.owner == "decoder"]
+    here = {name: pictures_of(clip, software(), None) for name, clip in clips.items()}
+    on_cpu = inferred(model(), here, there=False)
+    assert set(on_gpu) == set(on_cpu) == {(camera, n) for camera in CAMERAS for n in range(FRAMES)}
+    for key, detections in on_cpu.items():
+        sure = detections[detections.scores > 0.5]
+        assert all(any_same(one, on_gpu[key]) for one in sure), (key, sure, on_gpu[key])
+    assert sum(len(detections) for detections in on_cpu.values()) > FRAMES
+
+
+def software() -> av.VideoCodecContext:
+    codec = av.CodecContext.create("h264", "r")
+    assert isinstance(codec, av.VideoCodecContext)
+    return codec
+
+
+def any_same(one: Any, others: Detections) -> bool:  # noqa: ANN401  a row of Detections
+    return any(
+        one.class_id == other.class_id
+        and abs(one.score - other.score) < 0.02
+        and max(abs(a - b) for a, b in zip(one.box, other.box, strict=True)) < 3
+        for other in others
+    )
