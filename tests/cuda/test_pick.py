@@ -168,6 +168,15 @@ def test_a_score_of_just_the_floor_passes_and_of_just_less_does_not() -> None:
         assert len(V8Head(1)([output], floor, 1.0)[0]) == 1  # the head says so too
 
 
+def test_an_objectness_of_just_the_floor_passes_with_a_sure_class() -> None:
+    layout = Layout(channels=6, anchors=2, anchor_major=True, objectness=True, first_class=5)
+    rows = np.ones((1, 2, 6), np.float32)
+    rows[0, :, 4] = 0.25, np.nextafter(np.float32(0.25), np.float32(0))
+    rows[0, 1, 5] = 1.01  # the product passes, the objectness does not
+    assert picked_of(rows, layout, floor=0.25).counts == [1]
+    assert len(V5Head()([rows], 0.25, 1.0)[0]) == 1  # the head says so too
+
+
 def test_nan_never_passes() -> None:
     layout = Layout(channels=7, anchors=4, anchor_major=True, objectness=True, first_class=5)
     rows = np.ones((1, 4, 7), np.float32)
