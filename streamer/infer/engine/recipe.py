@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from streamer.infer.spec import InputSpec
 
 PRECISIONS = ("f32", "f16", "int8")
-MOST_BATCH = 8
 OPTIMISATION_LEVEL = 3  # TensorRT's own default, of 0 to 5: it is named so that it stands in the key
 # TensorRT's default is all of the GPU's memory, which cameras, decoders and other models need as well.
 WORKSPACE_BYTES = 1 << 30
