@@ -100,10 +100,13 @@ class Drawer:
         self._memory = gpu.allocate(self._pinned.nbytes)
 
     def draw(self, drawings: Sequence[Drawing], destination: int, stream: Stream) -> None:
-        """Enqueue the drawing of a batch, picture by picture into the tensor at `destination`; nothing is waited for.
+        """Enqueue the drawing of a batch, picture by picture into the tensor at `destination`.
 
         The pictures stay as they are until the stream has come by. Not to be captured: a graph would repeat whatever
         the descriptors have become by then.
+
+        Blocks on: the batch that lies `_SLOTS` back, if even that is not drawn yet; a GPU that hangs keeps it, and
+        the thread, as it keeps who waits for outputs.
 
         Raises:
             BackendError: the GPU failed.
@@ -113,7 +116,7 @@ class Drawer:
         slot, self._turn = self._turn, (self._turn + 1) % _SLOTS
         used = self._in_use[slot]
         if used is not None:
-            used.wait()  # over at once: the batch that used it lies `_SLOTS` back. Ends as that batch's outputs do.
+            used.wait()
         row = self._pinned[slot, : len(drawings) * _JOB.itemsize]
         _describe(drawings, row.view(_JOB))
         address = self._memory.pointer + slot * self._pinned.shape[1]
