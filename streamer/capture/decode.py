@@ -93,7 +93,9 @@ class Decoder:
         if frame.format.name != _ON_GPU:  # FFmpeg found it out by itself, and asks anew for another picture size
             self._nvdec.refuse(f"the GPU decodes no {self._codec.name} like this one ({frame.format.name})")
             return picture_of(frame)
-        self._given = True
+        if not self._given:
+            self._given = True
+            self._nvdec.say_where()
         picture = device_picture(frame, self._nvdec.device)
         return self._nvdec.fetched(frame) if picture is None else picture
 

@@ -78,6 +78,10 @@ class Nvdec:
         self.refuse(f"the GPU takes no more decoders ({failed})")
         return cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
 
+    def say_where(self) -> None:
+        """Say that the GPU decodes this camera: once."""
+        _say(self._spec.camera, f"decoded on GPU {self.device}")
+
     def refuse(self, why: str) -> None:
         """Say that the CPU decodes this camera, and why: once.
 

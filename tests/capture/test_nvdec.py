@@ -190,7 +190,10 @@ class TestFrames:
     @pytest.mark.parametrize(
         ("sw_format", "kind"), [("nv12", PixelFormat.NV12), ("p010le", PixelFormat.P010)], ids=["8 bits", "10 bits"]
     )
-    def test_a_frame_stays_where_it_is(self, fake_gpu: FakeGpu, clip: Clip, sw_format: str, kind: PixelFormat) -> None:
+    def test_a_frame_stays_where_it_is(
+        self, fake_gpu: FakeGpu, clip: Clip, caplog: pytest.LogCaptureFixture, sw_format: str, kind: PixelFormat
+    ) -> None:
+        caplog.set_level(logging.INFO)
         codec = NvdecCodec(fake_gpu, sw_format=sw_format)
         pictures = decoded(Decoder(codec.context, threads=1, nvdec=nvdec_of()), clip, 5)
         assert len(pictures) == 5
@@ -201,6 +204,7 @@ class TestFrames:
             assert picture.pointers == tuple(plane.buffer_ptr for plane in picture.owner.planes)  # type: ignore[attr-defined]
             assert picture.pitches == tuple(plane.line_size for plane in picture.owner.planes)  # type: ignore[attr-defined]
             assert barcode.read(downloaded(picture).planes[0]) == number
+        assert caplog.messages == ["decoded on GPU 0"]
 
     def test_its_memory_lives_as_long_as_the_picture(self, fake_gpu: FakeGpu, clip: Clip) -> None:
         pictures = decoded(Decoder(NvdecCodec(fake_gpu).context, threads=1, nvdec=nvdec_of()), clip, 3)
