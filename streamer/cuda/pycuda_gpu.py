@@ -76,7 +76,9 @@ class _Current:
         if not stack or stack[-1] is not self._gpu:
             cuda.Context.pop()
         if isinstance(error, cuda.Error):
-            raise self._gpu.complaint(error) from error
+            # Without its traceback: who keeps the error must not keep objects of pycuda's beyond their context.
+            del trace
+            raise self._gpu.complaint(error) from error.with_traceback(None)
 
 
 class PycudaMemory:

@@ -56,7 +56,7 @@ class PycudaStream:
         self._spare: deque[cuda.Event] = deque()
         self._raw = cuda.Stream(_NON_BLOCKING)
         self.handle = int(self._raw.handle)
-        self._default = self._new_event()
+        self._default = _new_event()
 
     def copy_in(self, target: int, source: NDArray[Any]) -> None:
         """Queue a copy to the device."""
@@ -103,18 +103,17 @@ class PycudaStream:
     def after_default(self) -> None:
         """Let what follows wait for the legacy default stream."""
         with self._gpu.current():
+            raw = self.open_raw()
             self._default.record()
-            self.open_raw().wait_for_event(self._default)
+            raw.wait_for_event(self._default)
 
     def record(self) -> PycudaEvent:
         """Mark this moment."""
         with self._gpu.current():
-            try:
-                raw = self._spare.popleft()
-            except IndexError:
-                raw = self._new_event()
-            raw.record(self.open_raw())
-            return PycudaEvent(self._gpu, raw, self._spare)
+            raw = self.open_raw()
+            event = PycudaEvent(self._gpu, self._spare.popleft() if self._spare else _new_event(), self._spare)
+            event.raw.record(raw)
+            return event
 
     def synchronize(self) -> None:
         """Wait for all that is queued. By an event, for those sleep whatever flags the context was made with."""
@@ -147,5 +146,6 @@ class PycudaStream:
             raise BackendError("this stream of the GPU is closed")
         return self._raw
 
-    def _new_event(self) -> cuda.Event:
-        return cuda.Event(cuda.event_flags.BLOCKING_SYNC | cuda.event_flags.DISABLE_TIMING)
+
+def _new_event() -> cuda.Event:
+    return cuda.Event(cuda.event_flags.BLOCKING_SYNC | cuda.event_flags.DISABLE_TIMING)

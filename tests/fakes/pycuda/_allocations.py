@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _errors as e
-from ._contexts import ContextDependent
+from ._contexts import end, own
 from ._machine import machine
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from collections.abc import Callable
 
-    from ._memory import Block
+    from numpy.typing import DTypeLike, NDArray
 
 
 class host_alloc_flags:  # noqa: N801  pycuda's name
@@ -24,26 +24,20 @@ class host_alloc_flags:  # noqa: N801  pycuda's name
     WRITECOMBINED = 4
 
 
-class _Allocation(ContextDependent):
+class _Allocation:
     """A block that is freed once, with its context current."""
 
     def __init__(self, what: str, routine: str, kind: str, nbytes: int) -> None:
-        self._block: Block | None = None
-        super().__init__()
         self._what = what
-        self._block = machine.allocate(routine, kind, nbytes)
-        self._address = self._block.base
+        self._handle = own(what, lambda: self._acquire(routine, kind, nbytes))
+
+    def _acquire(self, routine: str, kind: str, nbytes: int) -> Callable[[], None]:
+        block = self._block = machine.allocate(routine, kind, nbytes)
+        return lambda: machine.free("cuMemFree", block)
 
     def free(self) -> None:
-        if self._block is None:
+        if not end(self._handle):
             raise e.failed(f"{self._what}::free", e.INVALID_HANDLE)
-        block, self._block = self._block, None
-        if self._may_free(self._what):
-            machine.free("cuMemFree", block)
-
-    def __del__(self) -> None:
-        if self._block is not None:
-            self.free()
 
 
 class DeviceAllocation(_Allocation):
@@ -53,7 +47,7 @@ class DeviceAllocation(_Allocation):
         super().__init__("device_allocation", "cuMemAlloc", "device", nbytes)
 
     def __int__(self) -> int:
-        return self._address
+        return self._block.base
 
     __index__ = __int__
 
@@ -67,7 +61,6 @@ class PagelockedHostAllocation(_Allocation):
     @property
     def __array_interface__(self) -> dict[str, Any]:
         """What lets numpy hold this object as an array's `base`, as pycuda's arrays do."""
-        assert self._block is not None
         return {"shape": (self._block.nbytes,), "typestr": "|u1", "data": (self._block.base, False), "version": 3}
 
 

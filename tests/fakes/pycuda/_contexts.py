@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from enum import IntEnum
+from itertools import count
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from . import _errors as e
 from ._machine import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 
 class device_attribute(IntEnum):  # noqa: N801  pycuda's name
@@ -107,19 +117,43 @@ class Context:
             stream.run_until(stream.enqueued)
 
 
-class ContextDependent:
-    """What remembers the context it was made in, and can be freed only where that is on top.
+# What Python's collector sees of an object of C++: nothing. An instance of a plain class would be finalised together
+# with the ring it is in, before its owner's own `__del__` could push the context. An array is not tracked: it ends with
+# its last reference, and what is bound to its end happens then, as the end of one of pycuda's objects does.
+Handle: TypeAlias = "NDArray[np.int64]"
 
-    The real pycuda lets the thread that made the context off; the fake does not, for who that was is luck.
+_owned: dict[int, tuple[str, Context, Callable[[], None]]] = {}  # handle -> what it is, its context, what frees it
+_numbers = count(1)
+
+
+def own(what: str, acquire: Callable[[], Callable[[], None]]) -> Handle:
+    """Make something in the current context; `acquire` makes it and returns what frees it."""
+    ward: Context = machine.current("explicit_context_dependent")
+    release = acquire()
+    number = next(_numbers)
+    _owned[number] = what, ward, release
+    handle = np.array(number)
+    weakref.finalize(handle, _end, number).atexit = False
+    return handle
+
+
+def end(handle: Handle) -> bool:
+    """Free what a handle stands for; return whether there was something left to free.
+
+    It is freed only where the very object of its context is on top. Elsewhere pycuda warns and leaks; it lets the
+    thread that made the context off, and this does not, for who that was is luck.
     """
+    return _end(int(handle))
 
-    def __init__(self) -> None:
-        self._ward: Context = machine.current("explicit_context_dependent")
 
-    def _may_free(self, what: str) -> bool:
-        """Warn and leak, as pycuda does, where the context is not the one that is current."""
-        if machine.stack and machine.stack[-1] is self._ward:
-            return True
-        machine.violations.append(f"{what} was freed in a thread where its context is not current: pycuda leaks it")
-        warnings.warn(f"{what} in out-of-thread context could not be cleaned up", UserWarning, stacklevel=3)
+def _end(number: int) -> bool:
+    entry = _owned.pop(number, None)
+    if entry is None:
         return False
+    what, ward, release = entry
+    if machine.stack and machine.stack[-1] is ward:
+        release()
+        return True
+    machine.violations.append(f"{what} was freed in a thread where its context is not current: pycuda leaks it")
+    warnings.warn(f"{what} in out-of-thread context could not be cleaned up", UserWarning, stacklevel=4)
+    return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _errors as e
-from ._contexts import ContextDependent
+from ._contexts import own
 from ._machine import machine
 from ._queues import Stream, state_of
 from ._streams import Work
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ._memory import Range
 
 
-class Module(ContextDependent):
+class Module:
     """Loaded kernels."""
 
     def __init__(self, source: str) -> None:
-        super().__init__()
         self._source = source
+        self._handle = own("module", lambda: _nothing)
 
     def get_function(self, name: str) -> Function:
         machine.current("cuModuleGetFunction")
@@ -76,6 +76,10 @@ def module_from_buffer(buffer: bytes, options: Any = (), message_handler: Any = 
     if "__global__" not in text:
         raise e.failed("cuModuleLoadDataEx", e.INVALID_IMAGE)
     return Module(text)
+
+
+def _nothing() -> None:
+    """A module holds nothing that a test could miss."""
 
 
 def _runner() -> Callable[..., None]:

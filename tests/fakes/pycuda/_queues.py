@@ -6,10 +6,12 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from . import _errors as e
-from ._contexts import ContextDependent
+from ._contexts import own
 from ._machine import machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._streams import Mark, StreamState
 
 
@@ -22,18 +24,19 @@ class event_flags(IntEnum):  # noqa: N801  pycuda's name
     INTERPROCESS = 4
 
 
-class Stream(ContextDependent):
+class Stream:
     """A queue of work."""
 
     def __init__(self, flags: int = 0) -> None:
-        self.state_: StreamState | None = None
-        super().__init__()
+        self._handle = own("stream", lambda: self._acquire(flags))
+
+    def _acquire(self, flags: int) -> Callable[[], None]:
         machine.refuse_while_capturing("cuStreamCreate")
-        self.state_ = machine.open_stream(flags)
+        state = self.state_ = machine.open_stream(flags)
+        return lambda: machine.destroy_stream(state)
 
     @property
     def handle(self) -> int:
-        assert self.state_ is not None
         return self.state_.handle
 
     def synchronize(self) -> None:
@@ -51,17 +54,13 @@ class Stream(ContextDependent):
     def wait_for_event(self, evt: Event) -> None:
         state_of(self, "cuStreamWaitEvent").wait_for("cuStreamWaitEvent", evt.mark_)
 
-    def __del__(self) -> None:
-        if self.state_ is not None and self._may_free("stream"):
-            machine.destroy_stream(self.state_)
 
-
-class Event(ContextDependent):
+class Event:
     """A moment of a stream."""
 
     def __init__(self, flags: int = 0) -> None:
         self.mark_: Mark | None = None
-        super().__init__()
+        self._handle = own("event", lambda: _nothing)
         self._timing = not int(flags) & event_flags.DISABLE_TIMING
 
     def record(self, stream: Stream | None = None) -> Event:
@@ -90,20 +89,20 @@ class Event(ContextDependent):
             raise e.failed(routine, e.CAPTURED_EVENT)
         return self.mark_
 
-    def __del__(self) -> None:
-        if hasattr(self, "_ward"):
-            self._may_free("event")
-
 
 def state_of(stream: Stream | None, routine: str) -> StreamState:
     """The stream behind what was handed over, None being the legacy default stream; a context must be current."""
     machine.current(routine)
     if stream is None:
         return machine.default
-    if not isinstance(stream, Stream) or stream.state_ is None:
+    if not isinstance(stream, Stream):
         raise TypeError("No registered converter was able to produce a C++ rvalue of type pycuda::stream")
     stream.state_.require_alive(routine)
     return stream.state_
+
+
+def _nothing() -> None:
+    """An event holds nothing that a test could miss."""
 
 
 def _looked_at(state: StreamState, count: int) -> bool:

@@ -1,0 +1,327 @@
+"""The GPU that the rest of Streamer sees, over the fake of pycuda."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import threading
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from streamer.core.errors import BackendError
+from streamer.cuda.gpu import GpuInfo, look_for_gpus, version_of
+from streamer.cuda.open import open_gpu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nvidia import FakeGpu
+
+    from streamer.cuda.gpu import Gpu
+
+KERNELS = b'extern "C" __global__ void fill(unsigned char* values, int count, int value) {}\n'
+
+
+@pytest.fixture
+def gpu(fake_gpu: FakeGpu) -> Gpu:
+    assert fake_gpu
+    return open_gpu()
+
+
+def run_in_thread(work: Callable[[], object]) -> list[BaseException]:
+    """Run in a thread that has pushed nothing; return what it raised."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as exc:  # noqa: BLE001  handed over
+            raised.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(5.0)
+    return raised
+
+
+def test_it_knows_what_it_is(gpu: Gpu) -> None:
+    expected = GpuInfo(
+        index=0,
+        name="NVIDIA GeForce RTX 4090",
+        compute_capability=(8, 9),
+        multiprocessors=128,
+        memory_bytes=24 << 30,
+        cuda_version=(13, 0),
+        integrated=False,
+    )
+    assert gpu.info == expected
+    assert look_for_gpus() == [expected], "the driver alone says the same"
+    assert str(gpu) == "GPU 0 (NVIDIA GeForce RTX 4090)"
+
+
+def test_the_driver_counts_versions_in_thousands() -> None:
+    assert version_of(12060) == (12, 6)
+    assert version_of(11020) == (11, 2)
+
+
+def test_current_is_re_entrant_and_leaves_nothing_pushed(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    stack = fake_gpu.machine.stack
+    with gpu.current():
+        assert len(stack) == 1
+        with gpu.current():
+            gpu.allocate(1).free()
+            assert len(stack) == 1, "pushed once"
+        assert len(stack) == 1
+    assert len(stack) == 0
+
+
+def test_an_error_within_pops_as_well(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    with pytest.raises(KeyError), gpu.current():
+        raise KeyError
+    assert len(fake_gpu.machine.stack) == 0
+
+
+def test_two_gpus_in_one_thread_each_find_their_own_context(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    fake_gpu.machine.devices.append(fake_gpu.machine.devices[0])
+    other, stack = open_gpu(1), fake_gpu.machine.stack
+    with gpu.current(), other.current(), gpu.current():
+        assert [c.ordinal_ for c in stack] == [0, 1, 0]
+    assert len(stack) == 0
+
+
+def test_any_thread_may_call_without_pushing(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    def work() -> None:
+        memory, host = gpu.allocate(16), gpu.pinned(4, np.float32)
+        with closing(gpu.open_stream()) as stream:
+            host[:] = 3
+            stream.copy_in(memory.pointer, host)
+            event = stream.record()
+            assert not event.done()
+            event.wait()
+        assert fake_gpu.read(memory.pointer, 16).view(np.float32).tolist() == [3] * 4
+        memory.free()
+
+    assert run_in_thread(work) == []
+
+
+def test_whatever_is_dropped_in_any_thread_is_freed_with_the_context(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    held: list[Any] = [gpu.allocate(16), gpu.pinned((2, 2), np.float16), gpu.open_stream()]
+    held.append(held[2].record())
+    held[2].synchronize()
+    assert len(fake_gpu.machine.leaks()) == 3
+
+    def drop() -> None:
+        while held:
+            held.pop(0)
+            gc.collect()
+
+    assert run_in_thread(drop) == []
+    assert fake_gpu.machine.leaks() == []
+    assert fake_gpu.machine.violations == []
+
+
+def test_memory_is_aligned_counted_and_freed_once(gpu: Gpu) -> None:
+    before = gpu.free_bytes()
+    memory = gpu.allocate(1000)
+    assert memory.pointer % 256 == 0
+    assert (memory.nbytes, before - gpu.free_bytes()) == (1000, 1000)
+    memory.free()
+    memory.free()
+    assert gpu.free_bytes() == before
+    empty = gpu.allocate(0)
+    assert (empty.nbytes, empty.pointer % 256) == (0, 0)
+    empty.free()
+
+
+def test_too_little_memory_is_one_sentence_with_numbers(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    fake_gpu.machine.out_of_memory_after = 10 << 20
+    with pytest.raises(BackendError) as caught:
+        gpu.allocate(64 << 20)
+    assert str(caught.value) == (
+        "GPU 0 (NVIDIA GeForce RTX 4090) has no memory left: 64.0 MiB were wanted, 10.0 MiB are free"
+    )
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((2, 3), "float32"), (5, "uint8"), ((0, 4), "int32"), ((), "float16")])
+def test_pinned_arrays_have_any_shape(gpu: Gpu, shape: int | tuple[int, ...], dtype: str) -> None:
+    array = gpu.pinned(shape, dtype)
+    assert array.shape == np.empty(shape, dtype).shape
+    assert array.dtype == dtype
+    assert array.flags.writeable
+    assert array.flags.c_contiguous
+    array[...] = 1
+    assert (array == 1).all()
+
+
+def test_pinned_arrays_of_records_are_pinned_too(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    kind = np.dtype([("pointer", np.uint64), ("value", np.float32), ("more", np.int32)])
+    records, memory = gpu.pinned(3, kind), gpu.allocate(3 * kind.itemsize)
+    records["value"] = 2.5
+    with closing(gpu.open_stream()) as stream:
+        stream.copy_in(memory.pointer, records)
+        stream.synchronize()
+    assert fake_gpu.machine.synchronous_copies == 0
+    assert fake_gpu.read(memory.pointer, 48).view(kind)["value"].tolist() == [2.5] * 3
+    memory.free()
+
+
+def test_copies_from_plain_arrays_are_done_before_they_return(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    memory, out = gpu.allocate(8), np.zeros(8, np.uint8)
+    with closing(gpu.open_stream()) as stream:
+        stream.copy_in(memory.pointer, np.arange(8, dtype=np.uint8))
+        stream.copy_out(out, memory.pointer)
+        assert out.tolist() == list(range(8))
+        stream.copy_in(memory.pointer, np.empty(0, np.uint8))  # nothing is no copy
+        stream.copy_out(np.empty(0, np.uint8), memory.pointer)
+    assert fake_gpu.machine.synchronous_copies == 2
+    memory.free()
+
+
+@pytest.mark.parametrize("source_on_device", [True, False])
+@pytest.mark.parametrize("target_on_device", [True, False])
+def test_rows_are_copied_between_any_two_places(
+    gpu: Gpu, fake_gpu: FakeGpu, *, source_on_device: bool, target_on_device: bool
+) -> None:
+    picture = np.arange(4 * 10, dtype=np.uint8).reshape(4, 10)  # 7 of 10 bytes are the row
+    source, target = gpu.pinned((4, 10), np.uint8), gpu.pinned((4, 16), np.uint8)
+    source[:], target[:] = picture, 0xCD
+    memories = [gpu.allocate(40), gpu.allocate(64)]
+    with closing(gpu.open_stream()) as stream:
+        stream.copy_in(memories[0].pointer, source)
+        stream.copy_rows(
+            memories[1].pointer if target_on_device else target,
+            16,
+            memories[0].pointer if source_on_device else source,
+            10,
+            7,
+            4,
+        )
+        stream.synchronize()
+    copied = fake_gpu.read(memories[1].pointer, 64).reshape(4, 16) if target_on_device else target
+    assert (copied[:, :7] == picture[:, :7]).all()
+    assert (copied[:, 7:] == 0xCD).all(), "nothing beside the rows"
+    for memory in memories:
+        memory.free()
+
+
+def test_a_stream_waits_for_another_and_for_the_decoder(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    surface = fake_gpu.surface(np.full(4, 8, np.uint8))
+    memory, host, out = gpu.allocate(4), gpu.pinned(4, np.uint8), gpu.pinned(8, np.uint8)
+    host[:] = 5
+    with closing(gpu.open_stream()) as one, closing(gpu.open_stream()) as two:
+        one.copy_in(memory.pointer, host)
+        two.after(one.record())
+        two.copy_out(out[:4], memory.pointer)
+        two.after_default()
+        two.copy_out(out[4:], surface)
+        two.synchronize()
+        assert out.tolist() == [5] * 4 + [8] * 4
+    memory.free()
+
+
+def test_events_are_used_again_once_they_are_dropped(gpu: Gpu) -> None:
+    with closing(gpu.open_stream()) as stream:
+        first: Any = stream.record()
+        raw = first.raw
+        second: Any = stream.record()
+        assert second.raw is not raw
+        del first
+        third: Any = stream.record()
+        assert third.raw is raw
+        assert all(event.done() for event in (second, third))
+    assert second.done(), "an event outlives its stream"
+
+
+def test_kernels_are_loaded_once_and_run_in_order(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    def fill(name: str, grid: object, block: object, arguments: tuple[np.generic, ...]) -> None:
+        assert (name, grid, block) == ("fill", (2, 1, 1), (4, 1, 1))
+        pointer, count, value = map(int, arguments)
+        ctypes.memset(pointer, value, count)
+
+    fake_gpu.machine.kernels = fill
+    kernels, memory, out = gpu.load(KERNELS), gpu.allocate(8), gpu.pinned(8, np.uint8)
+    assert gpu.load(KERNELS) is kernels
+    with closing(gpu.open_stream()) as stream:
+        arguments = (np.uintp(memory.pointer), np.int32(8), np.int32(7))
+        kernels.launch("fill", grid=(2, 1, 1), block=(4, 1, 1), stream=stream, arguments=arguments)
+        stream.copy_out(out, memory.pointer)
+        stream.synchronize()
+        assert out.tolist() == [7] * 8
+        with pytest.raises(TypeError):
+            kernels.launch("fill", grid=(2, 1, 1), block=(4, 1, 1), stream=stream, arguments=(np.uintp(0), 8, 7))  # type: ignore[arg-type]
+        with pytest.raises(BackendError, match="named symbol not found"):
+            kernels.launch("full", grid=(2, 1, 1), block=(4, 1, 1), stream=stream, arguments=arguments)
+    with pytest.raises(BackendError, match="device kernel image is invalid"):
+        gpu.load(b"no image")
+    memory.free()
+
+
+def test_a_failed_kernel_is_one_sentence(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    fake_gpu.machine.kernels, fake_gpu.machine.fail_launch = (lambda *_: None), "fill"
+    stream = gpu.open_stream()
+    gpu.load(KERNELS).launch(
+        "fill", grid=(1, 1, 1), block=(1, 1, 1), stream=stream, arguments=(np.uintp(0), np.int32(0), np.int32(0))
+    )
+    with pytest.raises(BackendError) as caught:
+        stream.synchronize()
+    said = "GPU 0 (NVIDIA GeForce RTX 4090) is lost to this process ("
+    assert str(caught.value).startswith(f"{said}cuStreamSynchronize failed: unspecified launch failure)")
+    assert "\n" not in str(caught.value)
+    stream.close()
+
+
+def test_a_lost_gpu_is_said_by_whatever_is_called_and_lets_everything_be_freed(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    stream, memory, host = gpu.open_stream(), gpu.allocate(16), gpu.pinned(16, np.uint8)
+    stream.copy_in(memory.pointer, host)
+    event = stream.record()
+    graph = stream.capture(lambda: stream.copy_in(memory.pointer, host))
+    fake_gpu.machine.lose_device()
+    for call in (event.done, event.wait, stream.synchronize, gpu.free_bytes, gpu.open_stream):
+        with pytest.raises(BackendError, match=r"is lost to this process .*unknown error"):
+            call()
+    with pytest.raises(BackendError, match="cuGraphLaunch: unknown error"):
+        graph.launch(stream)
+    graph.close()
+    stream.close()
+    memory.free()
+
+
+def test_a_closed_stream_refuses_work_and_closes_once(gpu: Gpu) -> None:
+    stream, memory = gpu.open_stream(), gpu.allocate(4)
+    stream.close()
+    stream.close()
+    for call in (
+        stream.synchronize,
+        stream.record,
+        stream.after_default,
+        lambda: stream.copy_in(memory.pointer, np.zeros(4, np.uint8)),
+        lambda: stream.copy_rows(memory.pointer, 4, memory.pointer, 4, 4, 1),
+    ):
+        with pytest.raises(BackendError, match="this stream of the GPU is closed"):
+            call()
+    memory.free()
+
+
+def test_many_threads_share_one_context(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    at_once = threading.Barrier(6)
+
+    def work() -> None:
+        with gpu.current(), closing(gpu.open_stream()) as stream:
+            at_once.wait(5.0)
+            for turn in range(20):
+                memory, host = gpu.allocate(64), gpu.pinned(64, np.uint8)
+                host[:] = turn
+                stream.copy_in(memory.pointer, host)
+                stream.record().wait()
+                memory.free()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10.0)
+    assert fake_gpu.machine.contexts == {0: 1}
+    assert fake_gpu.machine.violations == []
