@@ -42,18 +42,19 @@ def _host_kernels() -> Iterator[None]:
         yield
 
 
-sizes = st.tuples(st.integers(1, 90), st.integers(1, 90))
+sizes = st.tuples(st.integers(1, 70), st.integers(1, 70))
 
 
+@pytest.mark.timeout(60)  # a second or two where nobody else wants the cores
 @settings(max_examples=200)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    kinds=st.lists(st.tuples(st.sampled_from(["nv12", "p010", "packed"]), sizes), min_size=1, max_size=3),
+    kinds=st.lists(st.tuples(st.sampled_from(["nv12", "p010", "packed"]), sizes), min_size=1, max_size=2),
     matrix=st.sampled_from(ColorMatrix),
     span=st.sampled_from(ColorRange),
     order=st.sampled_from([PixelFormat.RGB, PixelFormat.BGR]),
     place=st.sampled_from(sorted(PLACES)),
-    canvas_hw=st.tuples(st.integers(1, 80), st.integers(1, 80)),
+    canvas_hw=st.tuples(st.integers(1, 60), st.integers(1, 60)),
     layout=st.sampled_from(["nchw", "nhwc"]),
     dtype=st.sampled_from(["float32", "float16", "uint8"]),
     area=st.booleans(),
