@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamer.infer.backends.base import BackendOptions
 from streamer.infer.backends.tensorrt import open_engine
@@ -18,10 +17,21 @@ from streamer.infer.spec import ColorOrder, Fit, InputSpec, ModelSpec, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from streamer.infer.backends.base import Pick
     from streamer.infer.backends.tensorrt import TensorRtBackend
     from streamer.infer.engine.stored import StoredEngine
+
+
+def set_faults(**faults: Any) -> None:  # noqa: ANN401  as the fake's `Faults` takes them
+    """Set what TensorRT gets wrong from now on, and its version. Only where `fake_gpu` is."""
+    import tensorrt  # noqa: PLC0415  there only while the fixture is
+    from tensorrt import _faults  # noqa: PLC0415
+
+    now = _faults.Faults(**faults)
+    _faults.set_faults(now)
+    tensorrt.__version__ = now.version
 
 
 def input_of(hw: tuple[int, int] = (8, 12), max_batch: int = 1, dtype: str = "float32") -> InputSpec:

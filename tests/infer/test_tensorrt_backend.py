@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import pytest
-from trt_engines import input_of, open_built, spec_of
+from trt_engines import input_of, open_built, set_faults, spec_of
 from trt_networks import SIDE, write_bright, write_kinds, write_rows
 
 from streamer.core.errors import BackendError
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from nvidia import FakeGpu
     from numpy.typing import NDArray
+    from nvidia import FakeGpu
 
     from streamer.infer.spec import ModelSpec
 
@@ -44,12 +44,6 @@ def expected(spec: ModelSpec, batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
     pixels = (batch.transpose(0, 3, 1, 2) * np.float32(1 / 255)).astype(np.float32)
     answers: list[NDArray[Any]] = session.run(list(spec.output_names), {"images": pixels})
     return answers
-
-
-def set_faults(**faults: Any) -> None:  # noqa: ANN401  as `Faults` takes them
-    from tensorrt._faults import Faults, set_faults  # noqa: PLC0415  there only while the fixture is
-
-    set_faults(Faults(**faults))
 
 
 def test_each_slot_and_batch_size_is_replayed_as_a_graph_from_its_second_batch_on(
@@ -139,10 +133,9 @@ def test_a_lost_gpu_is_an_error_of_collect_and_not_again_of_close(fake_gpu: Fake
     opened = open_built(tmp_path, rows_spec(tmp_path))
     opened.backend.collect(opened.backend.submit(canvases(1, 1)))
     fake_gpu.machine.lose_device()
-    with pytest.raises(BackendError, match="^rows: "):
+    with pytest.raises(BackendError, match=r"^rows: GPU 0 .* is lost"):
         opened.backend.collect(opened.backend.submit(canvases(1, 1)))
     opened.backend.close()
-    fake_gpu.forgive_lost()
 
 
 def test_short_memory_at_load_is_one_sentence_and_nothing_stays_allocated(fake_gpu: FakeGpu, tmp_path: Path) -> None:
@@ -163,7 +156,7 @@ def test_short_memory_for_a_new_batch_size_is_one_sentence(fake_gpu: FakeGpu, tm
     opened = open_built(tmp_path, rows_spec(tmp_path))
     opened.backend.collect(opened.backend.submit(canvases(1, 4)))
     fake_gpu.machine.out_of_memory_after = fake_gpu.machine.used_bytes()
-    with pytest.raises(BackendError, match="rows: .*memory"):
+    with pytest.raises(BackendError, match=r"^rows: .*memory"):
         opened.backend.collect(opened.backend.submit(canvases(1, 2)))
     fake_gpu.machine.out_of_memory_after = None
     opened.backend.close()

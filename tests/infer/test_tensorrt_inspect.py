@@ -5,27 +5,27 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from onnx import TensorProto
-from tiny_onnx import Output, write_tiny
-from trt_engines import input_of, spec_of, store_engine
+from trt_engines import input_of, set_faults, spec_of, store_engine
+from trt_networks import SIDE, write_rows
 
 from streamer.core.errors import BackendError
+from streamer.cuda.open import open_gpu
+from streamer.infer.backends.tensorrt.engine import load_engine, picture_shape
+from streamer.infer.backends.tensorrt.inspect import precisions_of
+from streamer.infer.backends.tensorrt.runtime import load_runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from nvidia import FakeGpu
 
 pytestmark = pytest.mark.usefixtures("fake_gpu")
 
 
 def counted(*layers: object) -> dict[str, int]:
     """What is counted of an inspector that answers with these layers."""
-    from streamer.infer.backends.tensorrt.inspect import precisions_of  # noqa: PLC0415  it imports what the fixture gives
-
     text = json.dumps({"Layers": layers})
     inspector = SimpleNamespace(get_engine_information=lambda _: text, execution_context=None)
-    return dict(precisions_of(SimpleNamespace(create_engine_inspector=lambda: inspector)))
+    engine: Any = SimpleNamespace(create_engine_inspector=lambda: inspector)
+    return dict(precisions_of(engine))
 
 
 def layer(kind: str, *tensors: dict[str, Any], weights: str | None = None) -> dict[str, Any]:
@@ -71,8 +71,28 @@ def test_an_engine_without_details_tells_nothing() -> None:
 
 
 def test_nonsense_is_said() -> None:
-    from streamer.infer.backends.tensorrt.inspect import precisions_of  # noqa: PLC0415
-
     inspector = SimpleNamespace(get_engine_information=lambda _: "nothing")
+    engine: Any = SimpleNamespace(create_engine_inspector=lambda: inspector)
     with pytest.raises(BackendError, match="gives no list of layers: 'nothing'"):
-        precisions_of(SimpleNamespace(create_engine_inspector=lambda: inspector))
+        precisions_of(engine)
+
+
+@pytest.mark.parametrize("version", ["10.3.0", "10.16.1.11", "11.4.0.106"])
+def test_a_dynamic_batch_tells_once_a_context_has_its_shapes(tmp_path: Path, version: str) -> None:
+    set_faults(version=version)
+    spec = spec_of(
+        write_rows(tmp_path / "rows.onnx", anchors=525, anchor_major=False), input_of((SIDE, SIDE), 2), ("out",)
+    )
+    stored = store_engine(tmp_path, spec)
+    gpu = open_gpu(0)
+    with gpu.current():
+        engine = load_engine(load_runtime(), stored.read())
+        activations = gpu.allocate(engine.activation_bytes)
+        context = engine.open_context(activations, {spec.input.name: picture_shape(spec.input, 2)})
+        known = precisions_of(engine._handle, context)
+        assert known["f32"] > 0
+        assert set(known) == {"f32"}
+        assert sum(precisions_of(engine._handle).values()) < sum(known.values())
+        del context
+        engine.close()
+        activations.free()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 SIDE = 160  # px of the square input; its cells of strides 8, 16 and 32 are 525
 CHANNELS = 6  # v8: a box and two classes; v5 and YOLOX: a box, an objectness, one class
@@ -40,7 +42,7 @@ def write_rows(path: Path, *, anchors: int, anchor_major: bool, power: float = 1
     if anchor_major:
         nodes.append(helper.make_node("Transpose", ["rows"], ["out"], perm=[0, 2, 1]))
         shape = [batch, anchors, CHANNELS]
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "shape": np.array([0, CHANNELS, _VALUES], np.int64),
         "first": np.array([0], np.int64),
         "last": np.array([anchors], np.int64),
@@ -79,8 +81,8 @@ def _save(
     path: Path,
     nodes: list[onnx.NodeProto],
     shape: Sequence[int | str],
-    outputs: dict[str, tuple[int, Sequence[int | str]]] | dict[str, tuple[int, list[int]]],
-    constants: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
+    outputs: Mapping[str, tuple[int, Sequence[int | str]]],
+    constants: Mapping[str, NDArray[Any]],
 ) -> Path:
     graph = helper.make_graph(
         nodes,

@@ -138,7 +138,7 @@ class Pool(Generic[Work]):
             raise BackendError(f"{self._name}: could not be closed within {self._limit_s:g} s")
 
     def _let_go(self) -> None:
-        """Hold no outputs any more, and no failure with all that it saw: they may lie in memory that is given back now."""
+        """Hold no outputs and no failure, with all that it saw, any more: their memory may be given back now."""
         for job in self._slots:
             if job is not None:
                 job.outputs = ()

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
-
     from numpy.typing import NDArray
 
     from streamer.cuda.gpu import Gpu, Memory, Stream
 
+    from .closing import Closing
     from .engine import Shape, Tensor
 
 # How numbers lie in memory; numpy has no bfloat16: it is the upper half of a float32.
@@ -40,19 +39,19 @@ def as_floats(values: NDArray[np.generic], dtype: str) -> NDArray[np.float32]:
 class Canvases:
     """The 8-bit pixels of a batch: page-locked on the host, and on the GPU."""
 
-    def __init__(self, gpu: Gpu, stack: ExitStack, shape: tuple[int, int, int, int]) -> None:
-        """Allocate; `stack` frees.
+    def __init__(self, gpu: Gpu, closing: Closing, shape: tuple[int, int, int, int]) -> None:
+        """Allocate; `closing` frees.
 
         Args:
             gpu: where.
-            stack: what is pushed on it is freed with the GPU current.
+            closing: what is to be freed goes there.
             shape: (B, H, W, 3) of the largest batch.
 
         Raises:
             BackendError: memory is short.
         """
         self._host: NDArray[np.uint8] = gpu.pinned(shape, np.uint8)
-        self._memory = allocated(gpu, stack, math.prod(shape))
+        self._memory = allocated(gpu, closing, math.prod(shape))
         self._each = math.prod(shape[1:])
 
     def pointer(self, row: int) -> int:
@@ -74,15 +73,15 @@ class Canvases:
 class Output:
     """One output of a fixed shape for each batch size: on the GPU, and page-locked on the host."""
 
-    def __init__(self, gpu: Gpu, stack: ExitStack, tensor: Tensor, largest: Shape) -> None:
-        """Allocate for the largest batch; `stack` frees.
+    def __init__(self, gpu: Gpu, closing: Closing, tensor: Tensor, largest: Shape) -> None:
+        """Allocate for the largest batch; `closing` frees.
 
         Raises:
             BackendError: memory is short.
         """
         self._dtype = tensor.dtype
         nbytes = nbytes_of(largest, tensor.dtype)
-        self._memory = allocated(gpu, stack, nbytes)
+        self._memory = allocated(gpu, closing, nbytes)
         self._gpu, self._nbytes = gpu, nbytes
         self._host: NDArray[np.uint8] | None = None
         self.pointer = self._memory.pointer
@@ -112,12 +111,12 @@ class Output:
         return self._host[: nbytes_of(shape, self._dtype)]
 
 
-def allocated(gpu: Gpu, stack: ExitStack, nbytes: int) -> Memory:
-    """Allocate device memory, at least one byte, and leave its freeing to the stack.
+def allocated(gpu: Gpu, closing: Closing, nbytes: int) -> Memory:
+    """Allocate device memory, at least one byte, and leave its freeing to `closing`.
 
     Raises:
         BackendError: memory is short.
     """
     memory = gpu.allocate(max(1, nbytes))
-    stack.callback(memory.free)
+    closing.callback(memory.free)
     return memory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
 from streamer.infer.backends.batch import check_names
@@ -13,6 +13,8 @@ from .logger import process_logger
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import ModuleType
+
+    import tensorrt
 
     from streamer.cuda.gpu import Memory
     from streamer.infer.spec import InputSpec
@@ -38,7 +40,7 @@ class Tensor:
 class Engine:
     """An engine and what keeps it alive. The GPU is current in whoever calls it."""
 
-    def __init__(self, trt: ModuleType, runtime: Any, handle: Any) -> None:  # noqa: ANN401  tensorrt's, optional
+    def __init__(self, trt: ModuleType, runtime: tensorrt.Runtime, handle: tensorrt.ICudaEngine) -> None:
         """Read its outside.
 
         Raises:
@@ -76,7 +78,7 @@ class Engine:
             built = f"{least[0]}..{most[0]} pictures"
             raise BackendError(f"it was built for {built} at once, {fewest}..{spec.max_batch} are wanted")
 
-    def open_context(self, activations: Memory, shapes: Mapping[str, Shape]) -> Any:  # noqa: ANN401  tensorrt's
+    def open_context(self, activations: Memory, shapes: Mapping[str, Shape]) -> tensorrt.IExecutionContext:
         """Return a new execution context for inputs of these shapes, which shares the memory of its activations.
 
         Raises:
@@ -97,9 +99,9 @@ class Engine:
         return context
 
     def close(self) -> None:
-        """Let go of it; contexts are gone already."""
-        self._handle = None
-        self._runtime = None
+        """Let go of it; contexts are gone already. Once."""
+        del self._handle
+        del self._runtime
 
     def _tensor(self, name: str) -> Tensor:
         kinds = {

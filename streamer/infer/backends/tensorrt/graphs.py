@@ -7,12 +7,14 @@ share the memory of their activations, because they run one after the other on o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import tensorrt
 
     from streamer.cuda.gpu import Graph, Stream
 
@@ -25,7 +27,7 @@ class Run:
 
     def __init__(
         self,
-        context: Any,  # noqa: ANN401  tensorrt.IExecutionContext: optional, so it can't be named here
+        context: tensorrt.IExecutionContext,
         shapes: Mapping[str, Shape],
         *,
         after: Callable[[Stream], None] | None,
@@ -72,11 +74,11 @@ class Run:
         self._warm = True
 
     def close(self) -> None:
-        """Let go of the graph first, then of the context; nothing is under way."""
+        """Let go of the graph first, then of the context; nothing is under way. Once."""
         if self._graph is not None:
             self._graph.close()
             self._graph = None
-        self._context = None
+        del self._context
         self._after = None
 
     def _enqueue(self, stream: Stream) -> None:

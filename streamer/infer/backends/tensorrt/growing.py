@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from .buffers import as_floats, stored_as
 if TYPE_CHECKING:
     from types import ModuleType
 
+    import tensorrt
     from numpy.typing import NDArray
 
     from streamer.cuda.gpu import Gpu, Memory, Stream
@@ -89,7 +90,7 @@ class Growing:
             self._outgrown.pop().free()
 
 
-def open_allocator(trt: ModuleType, output: Growing) -> Any:  # noqa: ANN401  a tensorrt.IOutputAllocator
+def open_allocator(trt: ModuleType, output: Growing) -> tensorrt.IOutputAllocator:
     """Return what TensorRT asks for memory; it keeps no reference to it, so the caller must."""
 
     class Allocator(trt.IOutputAllocator):  # type: ignore[name-defined,misc]  # known only when it runs
@@ -102,7 +103,7 @@ def open_allocator(trt: ModuleType, output: Growing) -> Any:  # noqa: ANN401  a 
             del tensor_name, memory, alignment, stream
             return self._grown.grow(size)
 
-        def notify_shape(self, tensor_name: str, shape: Any) -> None:  # noqa: ANN401  tensorrt.Dims
+        def notify_shape(self, tensor_name: str, shape: tensorrt.Dims) -> None:
             """Learn the length."""
             del tensor_name
             self._grown.shape = tuple(shape)

@@ -16,6 +16,8 @@ from .runtime import load_runtime
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import tensorrt
+
 # How formats and types are spelled, in lower case: 10 writes `Row major linear FP16 format` or `Half` under
 # "Format/Datatype", 11 writes `Half` under "DataType" beside a "Format". The narrower comes first: a layer that reads
 # int8 and writes halves computes in int8. `bf16` comes before `f16`, `uint8` before `int8`: one holds the other.
@@ -34,11 +36,11 @@ _NO_WORK = ("reformat", "noop", "constant")  # they only move numbers
 _KEYS = ("Format/Datatype", "DataType", "Datatype", "Format")
 
 
-def precisions_of(engine: Any, context: Any = None) -> Counter[str]:  # noqa: ANN401  tensorrt's, optional
+def precisions_of(engine: tensorrt.ICudaEngine, context: tensorrt.IExecutionContext | None = None) -> Counter[str]:
     """Count the layers that compute in each precision: `f32`, `f16`, `bf16`, `int8` ...
 
     Args:
-        engine: a `tensorrt.ICudaEngine`, built with detailed profiling.
+        engine: one that was built with detailed profiling.
         context: one of its contexts with its input shapes set: a network with a dynamic batch tells nothing else.
 
     Returns:
@@ -47,11 +49,11 @@ def precisions_of(engine: Any, context: Any = None) -> Counter[str]:  # noqa: AN
     Raises:
         BackendError: what the inspector says can't be read.
     """
-    trt = load_runtime()
+    runtime = load_runtime()
     inspector = engine.create_engine_inspector()
     if context is not None:
         inspector.execution_context = context
-    text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+    text = inspector.get_engine_information(runtime.LayerInformationFormat.JSON)
     try:
         layers = json.loads(text)["Layers"]
     except (ValueError, KeyError, TypeError) as exc:

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
+    import tensorrt
+
+    class KeepingLogger(tensorrt.ILogger):
+        """What every logger here is; its class can only be made once TensorRT is there."""
+
+        tail: Tail
+
+
 _log = logging.getLogger(__name__)
 
 _LINES_KEPT = 64
@@ -18,7 +26,7 @@ _NO_REASON = "TensorRT gives no reason"
 
 _lock = threading.Lock()  # guards `_loggers`
 # One for each TensorRT that was imported, which is one for each process. Never let go: TensorRT keeps a bare pointer.
-_loggers: dict[ModuleType, Any] = {}
+_loggers: dict[ModuleType, KeepingLogger] = {}
 
 
 class Tail:
@@ -54,7 +62,7 @@ class Tail:
         return "; ".join(" ".join(line.split()) for line in lines) or _NO_REASON
 
 
-def process_logger(trt: ModuleType) -> Any:  # noqa: ANN401  a tensorrt.ILogger: optional, so it can't be named here
+def process_logger(trt: ModuleType) -> KeepingLogger:
     """Return the one logger of this process; its `tail` is a `Tail`."""
     with _lock:
         logger = _loggers.get(trt)
@@ -69,11 +77,11 @@ def forget_loggers() -> None:
         _loggers.clear()
 
 
-def _open(trt: ModuleType) -> Any:  # noqa: ANN401  a tensorrt.ILogger
+def _open(trt: ModuleType) -> KeepingLogger:
     """Make a logger: its class can only be made once TensorRT is there."""
     warning = int(trt.ILogger.Severity.WARNING)
 
-    class TrtLogger(trt.ILogger):  # type: ignore[misc]  # known only when it runs
+    class TrtLogger(trt.ILogger):  # type: ignore[name-defined,misc]  # known only when it runs
         def __init__(self) -> None:
             trt.ILogger.__init__(self)  # mandatory: TypeError without
             self.tail = Tail()

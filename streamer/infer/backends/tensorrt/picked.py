@@ -9,12 +9,12 @@ import numpy as np
 from streamer.cuda.pick import Layout, Picker
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
-
     from numpy.typing import NDArray
 
     from streamer.cuda.gpu import Gpu, Stream
     from streamer.infer.backends.base import Pick
+
+    from .closing import Closing
 
 MOST = 512  # anchors of a picture: a crowd of some fifty, each seen by ten
 
@@ -49,14 +49,14 @@ def layout_of(pick: Pick, shape: tuple[int, ...], dtype: str) -> Layout | None:
 class Picked:
     """What is picked of one batch: on the GPU, and page-locked on the host."""
 
-    def __init__(self, gpu: Gpu, stack: ExitStack, layout: Layout, pick: Pick, max_batch: int) -> None:
-        """Allocate; `stack` frees.
+    def __init__(self, gpu: Gpu, closing: Closing, layout: Layout, pick: Pick, max_batch: int) -> None:
+        """Allocate; `closing` frees.
 
         Raises:
             BackendError: memory is short, or the kernels can't be compiled.
         """
         self._picker = Picker(gpu, layout, floor=pick.floor, most=MOST, max_batch=max_batch)
-        stack.callback(self._picker.close)
+        closing.callback(self._picker.close)
         self._most = self._picker.most
         self._rows: NDArray[np.float32] = gpu.pinned((max_batch, *self._picker.shape), np.float32)
         self._counts: NDArray[np.int32] = gpu.pinned((max_batch,), np.int32)

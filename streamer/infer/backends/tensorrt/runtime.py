@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
 from streamer.cuda.open import install_line
@@ -12,6 +12,8 @@ from .logger import forget_loggers, process_logger
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from .logger import KeepingLogger
 
 # 10.3 is the first in which contexts can share the memory of their activations (`set_device_memory`), and the one of
 # JetPack 6.2; no JetPack and no current package has an older 10.
@@ -41,7 +43,7 @@ def load_runtime() -> ModuleType:
     return trt
 
 
-def logger() -> Any:  # noqa: ANN401  a tensorrt.ILogger: optional, so it can't be named here
+def logger() -> KeepingLogger:
     """Return the one logger of this process; its `tail` keeps what was said last.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from streamer.infer.spec import ColorOrder
 from streamer.pixels.device import drawing_of, drawing_of_canvas
 
 from .buffers import allocated, nbytes_of
+from .closing import Closing
 from .engine import picture_shape
 from .graphs import CaptureFailed
 from .slot import Slot, SlotPlan
@@ -82,10 +83,15 @@ class Session:
         self.whole_batches = 0  # whose output was copied whole, because more was in it than can be picked
         self._failed = False
         self._slots: list[Slot] = []
-        with gpu.current(), ExitStack() as stack:
-            stack.callback(engine.close)
-            self._open(stack)
-            self._stack = stack.pop_all()
+        self._closing = Closing()
+        self._closing.callback(engine.close)
+        with gpu.current():
+            try:
+                self._open()
+            except BaseException:
+                self._slots.clear()
+                self._closing.close()
+                raise
 
     def run(self, index: int, batch: Batch) -> Outputs:
         """Compute a batch in a slot; the outputs lie in the slot's memory.
@@ -116,25 +122,23 @@ class Session:
         Raises:
             BackendError: the GPU failed, and no batch has said so yet.
         """
-        try:
-            with self._gpu.current():
-                self._stack.close()
-                self._slots.clear()  # and with them what is page-locked
-        except BackendError:
-            if not self._failed:  # after a failed launch or a lost GPU nothing can be freed, and that is known
-                raise
+        with self._gpu.current():
+            failure = self._closing.close()
+            self._slots.clear()  # and with them what is page-locked
+        if failure is not None and not self._failed:  # after a lost GPU nothing can be freed, and that is known
+            raise BackendError(f"{self._plan.name}: {failure}")
 
-    def _open(self, stack: ExitStack) -> None:
-        """Allocate. What is pushed last is freed first: contexts go before what they point at."""
-        gpu, engine, spec = self._gpu, self._engine, self._plan.input_spec
+    def _open(self) -> None:
+        """Allocate. What comes last is freed first: contexts go before what they point at."""
+        gpu, engine, spec, closing = self._gpu, self._engine, self._plan.input_spec, self._closing
         dtype = engine.inputs[spec.name].dtype
-        activations = allocated(gpu, stack, engine.activation_bytes)
-        pixels = allocated(gpu, stack, nbytes_of(picture_shape(spec, spec.max_batch), dtype))
+        activations = allocated(gpu, closing, engine.activation_bytes)
+        pixels = allocated(gpu, closing, nbytes_of(picture_shape(spec, spec.max_batch), dtype))
         self._compute = gpu.open_stream()
-        stack.callback(self._compute.close)
-        addresses = {spec.name: pixels.pointer, **self._extras(stack)}
+        closing.callback(self._compute.close)
+        addresses = {spec.name: pixels.pointer, **self._extras()}
         drawer = Drawer(gpu, target_of(spec, dtype), max_batch=spec.max_batch)
-        stack.callback(drawer.close)
+        closing.callback(drawer.close)
         slots = SlotPlan(
             trt=self._plan.trt,
             engine=engine,
@@ -145,15 +149,15 @@ class Session:
             output_names=self._plan.output_names,
             pick=self._plan.pick,
         )
-        self._slots = [Slot(gpu, stack, slots) for _ in range(IN_FLIGHT)]
-        stack.callback(self._compute.synchronize)
+        self._slots = [Slot(gpu, closing, slots) for _ in range(IN_FLIGHT)]
+        closing.callback(self._compute.synchronize)
 
-    def _extras(self, stack: ExitStack) -> dict[str, int]:
+    def _extras(self) -> dict[str, int]:
         """Fill the inputs beside the picture, once: every picture is given the same. Return their addresses."""
         addresses = {}
         for name, values in extra_values(self._plan.input_spec, self._plan.input_spec.max_batch).items():
             filled = values.astype(self._engine.inputs[name].dtype)
-            memory = allocated(self._gpu, stack, filled.nbytes)
+            memory = allocated(self._gpu, self._closing, filled.nbytes)
             self._compute.copy_in(memory.pointer, filled)
             self._compute.synchronize()
             addresses[name] = memory.pointer

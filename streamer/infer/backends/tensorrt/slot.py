@@ -18,9 +18,9 @@ from .picked import Picked, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import ExitStack
     from types import ModuleType
-    from typing import Any
+
+    import tensorrt
 
     from streamer.cuda.draw import Drawer, Drawing, Kept
     from streamer.cuda.gpu import Gpu, Memory, Stream
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from streamer.infer.backends.pool import Outputs
     from streamer.infer.spec import InputSpec
 
+    from .closing import Closing
     from .engine import Engine, Shape
 
 
@@ -48,8 +49,8 @@ class SlotPlan:
 class Slot:
     """For one batch at a time. The GPU is current in whoever calls it."""
 
-    def __init__(self, gpu: Gpu, stack: ExitStack, plan: SlotPlan) -> None:
-        """Allocate for the largest batch, and prepare it; `stack` frees.
+    def __init__(self, gpu: Gpu, closing: Closing, plan: SlotPlan) -> None:
+        """Allocate for the largest batch, and prepare it; `closing` frees.
 
         Raises:
             BackendError: memory is short.
@@ -57,19 +58,19 @@ class Slot:
         self._gpu, self._plan = gpu, plan
         most = plan.input_spec.max_batch
         self.stream: Stream = gpu.open_stream()
-        stack.callback(self.stream.close)
-        self.canvases = Canvases(gpu, stack, (most, *plan.input_spec.hw, 3))
+        closing.callback(self.stream.close)
+        self.canvases = Canvases(gpu, closing, (most, *plan.input_spec.hw, 3))
         self._outputs: dict[str, Output] = {}
         self._growing: dict[str, Growing] = {}
-        self._allocators: list[Any] = []
+        self._allocators: list[tensorrt.IOutputAllocator] = []
         self._picked: Picked | None = None
         self._runs: dict[int, Run] = {}
         self._kept: dict[int, Kept] = {}
         context = self._open_context(most)
-        self._allocate(stack, context)
-        stack.callback(self._close)
+        self._allocate(closing, context)
+        closing.callback(self._close)
         self._runs[most] = self._prepared(context)
-        stack.callback(self.stream.synchronize)
+        closing.callback(self.stream.synchronize)
 
     def run_of(self, count: int) -> Run:
         """Return the run of a batch size, which is prepared when it is met first.
@@ -122,13 +123,13 @@ class Slot:
             for n in names
         ), False
 
-    def _open_context(self, count: int) -> Any:  # noqa: ANN401  tensorrt.IExecutionContext, optional
+    def _open_context(self, count: int) -> tensorrt.IExecutionContext:
         spec = self._plan.input_spec
         shapes: dict[str, Shape] = {spec.name: picture_shape(spec, count)}
         shapes.update({extra.name: (count, *extra.axes) for extra in spec.extras})
         return self._plan.engine.open_context(self._plan.activations, shapes)
 
-    def _allocate(self, stack: ExitStack, context: Any) -> None:  # noqa: ANN401  tensorrt.IExecutionContext
+    def _allocate(self, closing: Closing, context: tensorrt.IExecutionContext) -> None:
         """Allocate every output, wanted or not: TensorRT writes them all."""
         plan, most = self._plan, self._plan.input_spec.max_batch
         for name, tensor in plan.engine.outputs.items():
@@ -137,19 +138,19 @@ class Slot:
                 growing = Growing(
                     self._gpu, tensor, int(context.get_max_output_size(name)), process_logger(plan.trt).tail
                 )
-                stack.callback(growing.close)
+                closing.callback(growing.close)
                 self._growing[name] = growing
                 self._allocators.append(open_allocator(plan.trt, growing))
                 continue
-            output = self._outputs[name] = Output(self._gpu, stack, tensor, largest)
+            output = self._outputs[name] = Output(self._gpu, closing, tensor, largest)
             wanted = name in plan.output_names
             layout = layout_of(plan.pick, largest, tensor.dtype) if plan.pick and wanted else None
             if layout is not None and len(plan.output_names) == 1 and plan.pick is not None:
-                self._picked = Picked(self._gpu, stack, layout, plan.pick, most)
+                self._picked = Picked(self._gpu, closing, layout, plan.pick, most)
             elif wanted:
                 output.pin()
 
-    def _prepared(self, context: Any) -> Run:  # noqa: ANN401  tensorrt.IExecutionContext
+    def _prepared(self, context: tensorrt.IExecutionContext) -> Run:
         """Give a context its addresses."""
         plan = self._plan
         addresses = {**plan.addresses, **{name: output.pointer for name, output in self._outputs.items()}}
