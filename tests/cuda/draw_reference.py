@@ -48,7 +48,8 @@ def _axis(size: int, count: int, *, area: bool) -> Pixels:
     low = np.floor(at).astype(int)
     part = at - low
     below, above = (np.clip(index, 0, count - 1) for index in (low, low + 1))
-    return (old == below) * (1 - part) + (old == above) * part
+    between: Pixels = np.where(old == below, 1 - part, 0.0) + np.where(old == above, part, 0.0)
+    return between
 
 
 def _brought(matrix: Pixels, plane: Pixels) -> Pixels:
