@@ -140,6 +140,13 @@ class TestNoGpu:
         assert open_nvdec(spec_of()) is None
         assert "FFmpeg can't use it (Generic error in an external library)" in caplog.text
 
+    @pytest.mark.skipif(cuda_open.has_gpu(), reason="there is a GPU, and FFmpeg can use it")
+    def test_the_real_ffmpeg_says_so_where_there_is_no_driver(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
+        assert "FFmpeg can't use it" in str(nvdec._probe(nvdec_of()))  # noqa: SLF001
+        assert not nvdec_of().codec("h264").is_hwaccel
+        assert "the GPU takes no more decoders" in caplog.text
+
     def test_the_real_ffmpeg_has_nvdec_for_what_cameras_send(self) -> None:
         for name in ("h264", "hevc", "mjpeg"):
             devices = {config.device_type.name for config in av.Codec(name, "r").hardware_configs}
