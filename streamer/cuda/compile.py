@@ -7,9 +7,9 @@ refuses PTX that a newer toolkit wrote, and a cubin fits one architecture.
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from importlib import resources
@@ -91,9 +91,7 @@ def _compilers() -> Iterator[Callable[[str, GpuInfo], bytes]]:
 
 def _bundled() -> list[str]:
     """Return the NVRTC libraries of pip's packages (nvidia/cu13/lib, nvidia/cuda_nvrtc/lib), the newest first."""
-    found = importlib.util.find_spec("nvidia")
-    places = found.submodule_search_locations if found else None
-    libraries = [p for place in places or () for p in Path(place).glob("*/lib/libnvrtc.so.*")]
+    libraries = [p for place in sys.path for p in Path(place, "nvidia").glob("*/lib/libnvrtc.so.*")]
     wanted = [p for name in _LIBRARIES for p in libraries if p.name == name]
     return [str(path) for path in wanted]
 

@@ -85,7 +85,7 @@ def _recorded(driver: Driver, stream: ctypes.c_void_p, work: Callable[[], None])
         raise
     code = driver.code("cuStreamEndCapture", stream, ctypes.byref(graph))
     if code or not graph.value:
-        reason = driver.text(code) if code else "nothing was queued"
+        reason = driver.text(code) if code else "no graph came of it"
         raise BackendError(f"the GPU's work can't be captured: {reason}")
     return graph
 
