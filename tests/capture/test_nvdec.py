@@ -143,7 +143,7 @@ class TestNoGpu:
     @pytest.mark.skipif(cuda_open.has_gpu(), reason="there is a GPU, and FFmpeg can use it")
     def test_the_real_ffmpeg_says_so_where_there_is_no_driver(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
-        assert "FFmpeg can't use it" in str(nvdec._probe(nvdec_of()))  # noqa: SLF001
+        assert "FFmpeg can't use it" in str(nvdec._probe(nvdec_of()))
         assert not nvdec_of().codec("h264").is_hwaccel
         assert "the GPU takes no more decoders" in caplog.text
 
@@ -151,6 +151,20 @@ class TestNoGpu:
         for name in ("h264", "hevc", "mjpeg"):
             devices = {config.device_type.name for config in av.Codec(name, "r").hardware_configs}
             assert "cuda" in devices, name
+
+    def test_a_recording_that_no_gpu_decodes_is_read_as_ever(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """By the real FFmpeg, which is asked for the GPU and finds that it has no such decoder."""
+        path = tmp_path / "clip.mkv"
+        write_recording(path, width=160, height=96, frames=10, codec="ffv1")
+        monkeypatch.setattr(cuda_open, "open_gpu", lambda _: nvdec_of())
+        monkeypatch.setattr(nvdec, "_probe", lambda _: None)
+        caplog.set_level(logging.INFO)
+        assert read_all(spec_of(url=str(path))) == list(range(10))
+        assert caplog.text.count("decoded on the CPU: the GPU decodes no ffv1 like this one (yuv420p)") == 1
+        with pytest.raises(SourceError, match="no GPU decodes it, as `decode: gpu` asks for: the GPU decodes no ffv1"):
+            read_all(spec_of("gpu", url=str(path)))
 
     def test_the_current_context_is_asked_for(self) -> None:
         accel = nvdec_of().accel()
