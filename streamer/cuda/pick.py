@@ -74,13 +74,13 @@ class Picker:
         self._kernels: Kernels = gpu.load(kernel_image(gpu.info))
         self._memories = [gpu.allocate(n) for n in nbytes]
         self.picked, self.indices, self.counts, passed, of_tiles = (memory.pointer for memory in self._memories)
-        shape = (layout.channels, layout.anchors, *layout.steps)
-        place_step = layout.channels if layout.anchor_major else 1
+        shape, tiles = (layout.channels, layout.anchors, *layout.steps), (tile, self._tiles)
         best = (int(layout.objectness), layout.first_class)
+        place = (self.most, layout.channels if layout.anchor_major else 1)
         self._mark = [*_pointers(passed), *_numbers(*shape, *best), np.float32(floor)]
-        self._count = [*_pointers(passed, of_tiles), *_numbers(layout.anchors, tile, self._tiles)]
-        numbers = _numbers(*shape, tile, self._tiles, self.most, place_step, _CHANNELS_EACH)
-        self._gather = [*_pointers(passed, of_tiles, self.picked, self.indices, self.counts), *numbers]
+        self._count = [*_pointers(passed, of_tiles), *_numbers(layout.anchors, *tiles)]
+        pointers = _pointers(passed, of_tiles, self.picked, self.indices, self.counts)
+        self._gather = [*pointers, *_numbers(*shape, *tiles, *place, _CHANNELS_EACH)]
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -35,8 +35,8 @@ extern "C" __global__ void __launch_bounds__(128) pick_mark(
     const float object = objectness ? __ldg(row + 4ll * channel_step) : 1.0f;
     bool reaches = !objectness || object >= floor;  // NaN reaches nothing
     if (reaches) {
-        const picking::Best best =
-            picking::best_class(row + static_cast<long long>(first_class) * channel_step, channels - first_class, channel_step);
+        const float* classes = row + static_cast<long long>(first_class) * channel_step;
+        const picking::Best best = picking::best_class(classes, channels - first_class, channel_step);
         reaches = best.is_number && (objectness ? object * best.score : best.score) >= floor;
     }
     passed[picture * anchors + anchor] = reaches ? 1 : 0;
@@ -60,8 +60,8 @@ extern "C" __global__ void __launch_bounds__(128) pick_count(
 // with `place_step` 1, or (B, most, channels) with `place_step` channels. `indices`: (B, most). `totals`: (B,).
 extern "C" __global__ void __launch_bounds__(128) pick_gather(
     const float* __restrict__ output, const unsigned char* __restrict__ passed, const int* __restrict__ counts,
-    float* __restrict__ picked, int* __restrict__ indices, int* __restrict__ totals, int channels, int anchors, int channel_step, int anchor_step,
-    int tile, int tiles, int most, int place_step, int some) {
+    float* __restrict__ picked, int* __restrict__ indices, int* __restrict__ totals, int channels, int anchors,
+    int channel_step, int anchor_step, int tile, int tiles, int most, int place_step, int some) {
     const int place = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (place >= most) return;
     const long long picture = blockIdx.z;

@@ -1,4 +1,4 @@
-// What the kernels of streamer/cuda/kernels take from CUDA, for the host's compiler: a block is a loop over its threads.
+// What the kernels of streamer/cuda/kernels take from CUDA, for the host's compiler: a block is a loop over threads.
 //
 // Kernels that use shared memory, barriers or atomics are not compiled: none of the names is here.
 #pragma once
@@ -34,12 +34,12 @@ static inline unsigned short host_half_bits(float value) {
     std::memcpy(&bits, &value, sizeof bits);
     const unsigned short sign = static_cast<unsigned short>(bits >> 16 & 0x8000u);
     const std::uint32_t size = bits & 0x7fffffffu;
-    if (size > 0x7f800000u) return 0x7fffu;                                            // NaN, as the GPU spells it
-    if (size >= 0x477ff000u) return static_cast<unsigned short>(sign | 0x7c00u);       // 65520 and above
+    if (size > 0x7f800000u) return 0x7fffu;  // NaN, as the GPU spells it
+    if (size >= 0x477ff000u) return static_cast<unsigned short>(sign | 0x7c00u);  // 65520 and above
     const int exponent = static_cast<int>(size >> 23) - 127;
     if (exponent < -25) return sign;
     const std::uint32_t mantissa = (size & 0x7fffffu) | 0x800000u;
-    const int lost = exponent < -14 ? -1 - exponent : 13;                              // bits that a half has no room for
+    const int lost = exponent < -14 ? -1 - exponent : 13;  // bits that a half has no room for
     std::uint32_t kept = mantissa >> lost;
     const std::uint32_t rest = mantissa & ((1u << lost) - 1u), middle = 1u << (lost - 1);
     if (rest > middle || (rest == middle && (kept & 1u) != 0)) ++kept;
@@ -82,8 +82,9 @@ static void host_launch(void (*kernel)(Parameters...), const unsigned int* grid,
     }
 }
 
-#define HOST_KERNEL(name)                                                                                            \
-    extern "C" void host_##name(const unsigned int* grid, const unsigned int* block, void** arguments, int backwards) { \
-        host_launch(name, grid, block, arguments, backwards);                                                        \
-    }                                                                                                                \
+#define HOST_KERNEL(name)                                                                                \
+    extern "C" void host_##name(const unsigned int* grid, const unsigned int* block, void** arguments,   \
+                                int backwards) {                                                         \
+        host_launch(name, grid, block, arguments, backwards);                                            \
+    }                                                                                                    \
     extern "C" void parameters_##name(char* letters) { host_parameters(name, letters); }
