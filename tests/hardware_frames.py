@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import av
 import numpy as np
 
+from streamer.capture.base import Delivery, SourceSpec
+from streamer.capture.nvdec import Nvdec
+from streamer.capture.packets import Coded
+from streamer.core.errors import EndOfStream
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from nvidia import FakeGpu
+    from servers.clip import Clip
 
+STEP_NS = 40_000_000  # from one picture of `ClipPackets` to the next
 _SAMPLES = {"nv12": np.uint8, "p010le": np.uint16, "yuv444p": np.uint8}
 _ALIGNED = 256  # bytes: what a decoder's rows are padded to
 
@@ -123,3 +131,37 @@ class NvdecCodec:
         if self._sw_format is None:
             return list(frames)
         return [HardwareFrame(frame, sw_format=self._sw_format, gpu=self._gpu) for frame in frames]
+
+
+def spec_of(decode: str = "auto", *, url: str = "rtsp://192.0.2.1/x", hardware: int | None = 0) -> SourceSpec:
+    """Return how a camera is opened whose model is on a GPU."""
+    return SourceSpec(camera="yard", url=url, delivery=Delivery.EVERY, decode=decode, hardware=hardware)
+
+
+def nvdec_of(decode: str = "auto") -> Nvdec:
+    """Return the decoders of a GPU whose context is current always."""
+    return Nvdec(spec_of(decode), device=0, current=nullcontext)
+
+
+class ClipPackets:
+    """A clip as a `PacketReader`: a picture at a time, each at its own."""
+
+    def __init__(self, clip: Clip, codec: av.VideoCodecContext) -> None:
+        self.codec = codec
+        self._left = packets_of(clip)
+
+    def next(self) -> Coded:
+        """Return the next one; raises EndOfStream behind the last."""
+        for coded in self._left:
+            return coded
+        raise EndOfStream
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def packets_of(clip: Clip) -> Iterator[Coded]:
+    """Yield a clip's pictures as they come from the network."""
+    for n, unit in enumerate(clip.units):
+        packet: av.Packet[Any] = av.Packet(b"".join(b"\x00\x00\x00\x01" + nal for nal in unit.nals))
+        yield Coded(packet=packet, pts_ns=n * STEP_NS, key=unit.key, arrived_ns=n * STEP_NS, waited=True)

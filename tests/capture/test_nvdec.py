@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections import Counter
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
-import numpy as np
 import pytest
-from hardware_frames import NvdecCodec
+from hardware_frames import NvdecCodec, nvdec_of, packets_of, spec_of
 from host_picture import on_host
 from servers import barcode
 from servers.clip import bar_coded_clip, write_recording
 
-from streamer.capture import av_source, nvdec
-from streamer.capture.av_source import FileSource, LiveSource
-from streamer.capture.base import Delivery, DropCause, SourceSpec
-from streamer.capture.capture_clock import FileClock
+from streamer.capture import nvdec
 from streamer.capture.decode import Decoder
-from streamer.capture.nvdec import Nvdec, on_cpu, open_nvdec
+from streamer.capture.nvdec import Nvdec, open_nvdec
 from streamer.capture.open import check_address, open_source
-from streamer.capture.packets import Coded
 from streamer.core.errors import BackendError, ConfigError, EndOfStream, LostReason, SourceError
 from streamer.core.frame import ColorMatrix, ColorRange, DevicePicture, PixelFormat
 from streamer.cuda import open as cuda_open
 from streamer.pixels.device import downloaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from nvidia import FakeGpu
     from servers.clip import Clip
 
-MS = 1_000_000
+    from streamer.capture.base import SourceSpec
 
 
 @pytest.fixture(autouse=True)
@@ -48,36 +40,6 @@ def nothing_said_yet() -> None:
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     return bar_coded_clip(width=160, height=96, seconds=4.0, gop=25)
-
-
-def spec_of(decode: str = "auto", *, url: str = "rtsp://192.0.2.1/x", hardware: int | None = 0) -> SourceSpec:
-    return SourceSpec(camera="yard", url=url, delivery=Delivery.EVERY, decode=decode, hardware=hardware)
-
-
-def nvdec_of(decode: str = "auto") -> Nvdec:
-    return Nvdec(spec_of(decode), device=0, current=nullcontext)
-
-
-def packets_of(clip: Clip) -> Iterator[Coded]:
-    for n, unit in enumerate(clip.units):
-        packet: av.Packet[Any] = av.Packet(b"".join(b"\x00\x00\x00\x01" + nal for nal in unit.nals))
-        yield Coded(packet=packet, pts_ns=n * 40 * MS, key=unit.key, arrived_ns=n * 40 * MS, waited=True)
-
-
-class MadePackets:
-    """A clip as a `PacketReader`."""
-
-    def __init__(self, clip: Clip, codec: av.VideoCodecContext) -> None:
-        self.codec = codec
-        self._left = packets_of(clip)
-
-    def next(self) -> Coded:
-        for coded in self._left:
-            return coded
-        raise EndOfStream
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def no_gpu(_: int = 0) -> None:
@@ -262,126 +224,3 @@ class TestFrames:
         codec = NvdecCodec(fake_gpu)
         Decoder(codec.context, threads=4, nvdec=nvdec_of())
         assert (codec.thread_count, codec.thread_type) == (1, "NONE")
-
-
-def failing_at(*numbers: int, kind: type[av.FFmpegError] = av.error.ExternalError) -> Callable[[int], None]:
-    def before(number: int) -> None:
-        if number in numbers:
-            raise kind(-542398533, "Generic error in an external library")
-
-    return before
-
-
-def live(clip: Clip, codec: NvdecCodec, drops: Counter[DropCause], decode: str = "auto") -> LiveSource:
-    def count(cause: DropCause, frames: int) -> None:
-        drops[cause] += frames
-
-    packets = MadePackets(clip, codec.context)
-    return LiveSource(packets, spec=spec_of(decode), dropped=count, nvdec=nvdec_of(decode))
-
-
-def numbers_of(source: LiveSource | FileSource) -> tuple[list[int | None], list[int | None]]:
-    """Return what was read on the GPU and what on the CPU."""
-    there: list[int | None] = []
-    here: list[int | None] = []
-    while True:
-        try:
-            picture = source.read().picture
-        except EndOfStream:
-            return there, here
-        if isinstance(picture, DevicePicture):
-            there.append(barcode.read(downloaded(picture).planes[0]))
-        else:
-            here.append(barcode.read(picture.planes[0]))
-
-
-class TestFailures:
-    """A decoder that fails in mid-stream."""
-
-    def test_one_failure_costs_the_pictures_up_to_the_next_key_frame(self, fake_gpu: FakeGpu, clip: Clip) -> None:
-        drops: Counter[DropCause] = Counter()
-        there, here = numbers_of(live(clip, NvdecCodec(fake_gpu, before=failing_at(10)), drops))
-        assert there == [*range(10), *range(25, 100)]
-        assert not here
-        assert drops == {DropCause.CORRUPT: 15}
-
-    def test_after_the_second_the_cpu_goes_on(
-        self, fake_gpu: FakeGpu, clip: Clip, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        drops: Counter[DropCause] = Counter()
-        # The second packet that is decoded after the failure at 10 is that of picture 26.
-        there, here = numbers_of(live(clip, NvdecCodec(fake_gpu, before=failing_at(10, 12)), drops))
-        assert there == [*range(10), 25]
-        assert here == list(range(50, 100))
-        assert drops == {DropCause.CORRUPT: 15 + 24}
-        assert [record.levelname for record in caplog.records] == ["WARNING"]
-        assert "the GPU's decoder has failed 2 times" in caplog.text
-
-    def test_broken_data_is_no_fault_of_a_decoder_that_works(self, fake_gpu: FakeGpu, clip: Clip) -> None:
-        drops: Counter[DropCause] = Counter()
-        before = failing_at(10, 12, 14, 16, kind=av.error.InvalidDataError)
-        there, here = numbers_of(live(clip, NvdecCodec(fake_gpu, before=before), drops))
-        assert there == [*range(10), 25, 50, 75]
-        assert not here
-
-    def test_but_of_one_that_has_never_given_a_picture(self, fake_gpu: FakeGpu, clip: Clip) -> None:
-        before = failing_at(*range(100), kind=av.error.InvalidDataError)
-        there, here = numbers_of(live(clip, NvdecCodec(fake_gpu, before=before), Counter()))
-        assert not there
-        assert here == list(range(50, 100))
-
-    def test_where_the_gpu_must_the_camera_is_opened_anew(self, fake_gpu: FakeGpu, clip: Clip) -> None:
-        source = live(clip, NvdecCodec(fake_gpu, before=failing_at(0, 1)), Counter(), "gpu")
-        with pytest.raises(SourceError, match="has failed 2 times"):
-            numbers_of(source)
-
-    def test_a_recording_goes_on_likewise(self, fake_gpu: FakeGpu, clip: Clip) -> None:
-        codec = NvdecCodec(fake_gpu, before=failing_at(10, 12))
-        drops: Counter[DropCause] = Counter()
-        source = FileSource(
-            MadePackets(clip, codec.context),
-            Decoder(codec.context, threads=4, nvdec=nvdec_of()),
-            clock=FileClock(epoch_ns=0, interval_ns=40 * MS),
-            address="clip.h264",
-            stopping=lambda: False,
-            dropped=lambda cause, frames: drops.update({cause: frames}),
-        )
-        assert numbers_of(source) == ([*range(10), 25], list(range(50, 100)))
-        assert drops == {DropCause.CORRUPT: 15 + 24}
-
-    def test_the_decoder_of_the_cpu_knows_the_stream(self, recording: Path) -> None:
-        with av.open(str(recording)) as container:  # MP4 keeps the parameter sets beside the stream, not in it
-            stream = container.streams.video[0]
-            twin = on_cpu(stream.codec_context)
-            assert twin.extradata == stream.codec_context.extradata
-            assert (twin.width, twin.height) == (160, 96)
-            frames = [frame for packet in container.demux(stream) for frame in twin.decode(packet)]
-        luma = [np.asarray(frame.reformat(format="gray").to_ndarray(), np.uint8) for frame in frames]
-        assert [barcode.read(plane) for plane in luma] == list(range(30))
-
-
-def test_a_camera_is_decoded_on_the_gpu_from_its_first_key_frame_on(
-    fake_gpu: FakeGpu, clip: Clip, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Through `open_source`: what asks for the GPU, and what it asks."""
-    asked: list[str] = []
-
-    def made(self: Nvdec, name: str) -> av.VideoCodecContext:
-        asked.append(name)
-        with self.current():
-            assert fake_gpu.machine.stack  # decoders are made with the process's one context current
-        return NvdecCodec(fake_gpu, name).context
-
-    def opened(spec: SourceSpec, *, stopping: Callable[[], bool], nvdec: Nvdec | None) -> MadePackets:
-        del spec, stopping
-        assert nvdec is not None
-        return MadePackets(clip, nvdec.codec("h264"))
-
-    monkeypatch.setattr(nvdec, "_probe", lambda _: None)
-    monkeypatch.setattr(Nvdec, "codec", made)
-    monkeypatch.setattr(av_source, "open_rtsp", opened)
-    source = open_source(spec_of(), stopping=lambda: False, dropped=lambda *_: None)
-    assert isinstance(source, LiveSource)
-    there, here = numbers_of(source)
-    source.close()
-    assert (there, here, asked) == (list(range(100)), [], ["h264"])

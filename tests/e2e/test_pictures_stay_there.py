@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import gc
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
-from hardware_frames import NvdecCodec
+from hardware_frames import STEP_NS, ClipPackets, NvdecCodec, nvdec_of, spec_of
 from trt_engines import open_built
 
 from streamer.capture.av_source import LiveSource
-from streamer.capture.base import Delivery, SourceSpec
 from streamer.capture.coded import clip_of_file
-from streamer.capture.nvdec import Nvdec
-from streamer.capture.packets import Coded
 from streamer.capture.record import record_scene
-from streamer.core.clock import NS_PER_S, SystemClock
-from streamer.core.errors import ChannelClosed, EndOfStream
+from streamer.core.clock import SystemClock
+from streamer.core.errors import ChannelClosed
 from streamer.core.frame import DevicePicture, Frame, FrameInfo
 from streamer.core.results import Detections, Result
 from streamer.infer.catalogue import open_catalogue
@@ -35,38 +31,17 @@ if TYPE_CHECKING:
     from nvidia import FakeGpu
 
     from streamer.capture.coded import Clip
+    from streamer.capture.nvdec import Nvdec
     from streamer.core.frame import AnyPicture
     from streamer.infer.spec import ModelSpec
     from streamer.pipeline.frames import Mark
 
 CAMERAS = ("left", "right")
 FRAMES = 12
-STEP_NS = NS_PER_S // 10
-
-
-class ClipPackets:
-    """A clip as a `PacketReader`."""
-
-    def __init__(self, clip: Clip, codec: av.VideoCodecContext) -> None:
-        self.codec = codec
-        self._left = iter(clip.units)
-        self._number = -1
-
-    def next(self) -> Coded:
-        for unit in self._left:
-            self._number += 1
-            packet: av.Packet[Any] = av.Packet(b"".join(b"\x00\x00\x00\x01" + nal for nal in unit.nals))
-            at_ns = self._number * STEP_NS
-            return Coded(packet=packet, pts_ns=at_ns, key=unit.key, arrived_ns=at_ns, waited=True)
-        raise EndOfStream
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def pictures_of(clip: Clip, codec: av.VideoCodecContext, nvdec: Nvdec | None) -> Iterator[AnyPicture]:
-    spec = SourceSpec(camera="c", url="rtsp://192.0.2.1/x", delivery=Delivery.EVERY)
-    source = LiveSource(ClipPackets(clip, codec), spec=spec, dropped=lambda *_: None, nvdec=nvdec)
+    source = LiveSource(ClipPackets(clip, codec), spec=spec_of(), dropped=lambda *_: None, nvdec=nvdec)
     for _ in range(FRAMES):
         yield source.read().picture
     source.close()
@@ -132,8 +107,7 @@ def test_detections_are_those_of_pictures_on_the_cpu(fake_gpu: FakeGpu, tmp_path
     def model() -> Model:
         return Model(spec, open_built(tmp_path, spec).backend, open_head(spec), floor=0.4, iou=0.5)
 
-    nvdec = Nvdec(SourceSpec(camera="c", url="x", delivery=Delivery.EVERY), device=0, current=nullcontext)
-    there = {name: pictures_of(clip, NvdecCodec(fake_gpu).context, nvdec) for name, clip in clips.items()}
+    there = {name: pictures_of(clip, NvdecCodec(fake_gpu).context, nvdec_of()) for name, clip in clips.items()}
     on_gpu = inferred(model(), there, there=True)
     gc.collect()
     assert not [block for block in fake_gpu.machine.memory.live("device") if block.owner == "decoder"]
