@@ -47,7 +47,6 @@ class Fake:
 
     def set(self, **faults: Any) -> None:
         self.faults.set_faults(self.faults.Faults(**faults))
-        self.trt.__version__ = self.faults.faults().version
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:

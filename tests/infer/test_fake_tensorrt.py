@@ -59,6 +59,13 @@ def test_a_name_that_came_later_is_not_there_so_that_a_guard_is_what_runs(fake: 
     assert not hasattr(fake.trt.BuilderFlag, "NONSENSE")
 
 
+def test_the_version_is_the_one_that_is_set(fake: Fake) -> None:
+    assert fake.trt.__version__ == "11.4.0.106"
+    fake.set(version="10.3.0")
+    assert fake.trt.__version__ == "10.3.0"
+    assert not hasattr(fake.trt, "IInt8EntropyCalibrator2")
+
+
 def test_properties_that_are_not_there_can_not_be_set(fake: Fake, tmp_path: Path) -> None:
     parsed = parse(fake.trt, fake.logger, write_doubling(tmp_path / "m.onnx"))
     with pytest.raises(AttributeError):

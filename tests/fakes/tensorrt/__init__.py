@@ -8,6 +8,8 @@ so does this.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ._builder import Builder
 from ._config import IBuilderConfig, IOptimizationProfile, ITimingCache
 from ._context import IExecutionContext
@@ -31,9 +33,17 @@ from ._enums import (
 )
 from ._faults import faults
 from ._interfaces import ILogger, IOutputAllocator, IProgressMonitor, Logger, register
+from ._names import NotInFake, portable
 from ._parser import INetworkDefinition, ITensor, OnnxParser, ParserError
 
-__version__ = faults().version
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401  the version, or nothing
+        if name == "__version__":
+            return faults().version
+        raise NotInFake(f"TensorRT has {name}, the fake has not") if name in portable() else AttributeError(name)
 
 
 def init_libnvinfer_plugins(logger: ILogger, namespace: str) -> bool:  # noqa: ARG001  the real names

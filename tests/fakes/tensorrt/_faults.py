@@ -13,7 +13,7 @@ VARIABLE = "FAKE_TENSORRT"
 class Faults:
     """The version that the fake shows, and its faults. The default is a TensorRT that works."""
 
-    version: str = "11.4.0.106"  # `tensorrt.__version__` too, when set before the import or by `set_faults`
+    version: str = "11.4.0.106"  # `tensorrt.__version__` too
     build_fails: str | None = None  # build_serialized_network returns None; this is the reason, in the logger only
     build_crashes: bool = False  # the process dies of SIGSEGV in the middle of a build
     build_needs_bytes: int = 0  # GPU memory that a build takes; short of it: None, and the reason in the logger
