@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from .nvdec import Nvdec
     from .packets import Coded
 
-_log = logging.getLogger(__name__)
 _ON_GPU = "cuda"  # FFmpeg's name for the format of such frames
 _MOST_FAILURES = 2  # of the GPU's decoder in one connection, before the CPU takes its place
 
@@ -72,14 +70,14 @@ class Decoder:
         try:
             frames = self._codec.decode(coded.packet)
         except (av.FFmpegError, ValueError) as exc:  # invalid data, or a feature that FFmpeg lacks
-            failed = exc
+            failed, data = str(exc), isinstance(exc, av.error.InvalidDataError)
         else:
             whole = [f for f in frames if self._is_whole(f)]
             return Outcome(
                 pictures=tuple(Decoded(picture=self._picture(f), pts_ns=self._stamps.of(f)) for f in whole),
                 corrupt=len(frames) - len(whole),
             )
-        self._note(failed)
+        self._note(failed, data=data)
         return Outcome(corrupt=1)
 
     def _is_whole(self, frame: av.VideoFrame) -> bool:
@@ -99,9 +97,9 @@ class Decoder:
         picture = device_picture(frame, self._nvdec.device)
         return self._nvdec.fetched(frame) if picture is None else picture
 
-    def _note(self, failed: Exception) -> None:
+    def _note(self, failed: str, *, data: bool) -> None:
         """Count a failure of the GPU's decoder; broken data is no fault of one that has given pictures."""
-        if self._nvdec is None or (self._given and isinstance(failed, av.error.InvalidDataError)):
+        if self._nvdec is None or (self._given and data):
             return
         self._failures += 1
         if self._failures < _MOST_FAILURES:
