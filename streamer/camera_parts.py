@@ -9,6 +9,7 @@ from streamer.core.clock import NS_PER_S
 from streamer.core.errors import ConfigError
 from streamer.core.names import class_id
 from streamer.events.counts import ObjectCounts
+from streamer.events.feed import open_feed_form
 from streamer.events.life import CameraEvents
 from streamer.events.rules import RuleSpec, default_rules
 from streamer.motion.gate import MotionGate, MotionPlan
@@ -83,7 +84,7 @@ def desk_of(name: str, camera: Camera, spec: ModelSpec, *, ids: EventIds, retain
         ids: of the events of the run.
         retained: topics under which earlier runs have left something.
     """
-    detect, labels = detect_of(camera), spec.labels
+    detect, labels, feed = detect_of(camera), spec.labels, camera.publish_detections
     least: dict[int, float] | float = LEAST_SCORE
     if detect.classes is not None:
         least = {class_id(labels, wanted): score for wanted, score in detect.classes.items()}
@@ -104,7 +105,7 @@ def desk_of(name: str, camera: Camera, spec: ModelSpec, *, ids: EventIds, retain
             counts=ObjectCounts(left_classes(name, spec, retained) if isinstance(least, float) else least),
             labels=labels,
             levels=spec.topic_levels,
-            publish_detections=camera.publish_detections,
+            publish_detections=None if feed is None else open_feed_form(feed.format),
             max_age_ns=None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S),
         )
     )

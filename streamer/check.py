@@ -17,6 +17,7 @@ from streamer.capture.open import check_address, open_source
 from streamer.core.errors import BackendError, ConfigError, EndOfStream, SourceError, StreamerError
 from streamer.core.names import canonical, needs_alias
 from streamer.core.redact import redact
+from streamer.events.feed import lacking
 from streamer.infer.backends.open import choose
 from streamer.infer.catalogue import MissingWeightsError, open_catalogue
 from streamer.infer.recognise import SpecOptions, load_spec
@@ -77,6 +78,8 @@ def examine(loaded: Loaded) -> Examined:
     for name, camera in settings.cameras.items():
         if wrong := _wrong_with(name, camera):
             found.problems.append(loaded.problem(("cameras", name, "source"), wrong))
+        if (feed := camera.publish_detections) and (wrong := lacking(feed.format)):
+            found.problems.append(loaded.problem(("cameras", name, "publish_detections", "format"), wrong))
     found.problems += [loaded.problem(key, wrong) for key, wrong in _wrong_places(settings)]
     found.problems.sort()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def said_of(folder: Path, *, model: str = "./net.onnx", detect: str = "", more: str = "") -> tuple[int, list[str]]:
+def said_of(
+    folder: Path, *, model: str = "./net.onnx", detect: str = "", more: str = "", after: str = ""
+) -> tuple[int, list[str]]:
     """Check a configuration; return the exit code, and the problems without the file's name."""
     config = folder / "config.yaml"
     config.write_text(
@@ -46,6 +49,7 @@ cameras:
   yard:
     source: rtsp://192.0.2.1/x
     detect: {{model: net{detect}}}
+    {after}
 """
     )
     out = io.StringIO()
@@ -141,3 +145,17 @@ def test_a_precision_for_gpus_is_a_problem_where_auto_finds_none(
     code, said = said_of(tmp_path, more="precision: f16")
     assert (code, len(said)) == (2 if problems else 0, problems)
     assert all("allowed with it: auto, f32" in line and "`streamer doctor`" in line for line in said)
+
+
+@pytest.mark.parametrize(("form", "problems"), [("json", 0), ("cbor", 1)])
+def test_a_feed_in_a_form_whose_library_is_not_here_is_a_problem(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, form: str, problems: int
+) -> None:
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "cbor2" else there(name, *more)
+    )
+    model.with_suffix(".yaml").write_text("head: v8\nlabels: [cup, traffic light, disc]\n")
+    code, lines = said_of(tmp_path, after=f"publish_detections:\n      format: {form}")
+    said = '11: cameras.yard.publish_detections.format: cbor needs cbor2: pip install "streamer[cbor]"'
+    assert (code, lines) == ((2, [said]) if problems else (0, []))

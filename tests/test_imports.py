@@ -32,6 +32,7 @@ OWNERS = {
     "av": ("capture/",),
     "gi": ("capture/",),
     "sqlite3": ("store/",),
+    "cbor2": ("events/",),
 }
 CORE_MAY_IMPORT = {"numpy"}  # beside the standard library
 

@@ -7,7 +7,6 @@ and none of the receiving is counted as its work. It hands nothing on and keeps 
 from __future__ import annotations
 
 import contextlib
-import json
 import socketserver
 import threading
 import time
@@ -15,6 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from streamer.events.feed import decode_feed
 
 if TYPE_CHECKING:
     import socket
@@ -116,7 +117,7 @@ class Receiver:
         with self._lock:
             self.topics[name] += 1
         if name == "detections":
-            message = json.loads(publish.payload)
+            message = decode_feed(publish.payload)
             if message["age_ms"] is not None:  # a recording's frames have no age
                 captured = datetime.fromisoformat(message["captured_at"].replace("Z", "+00:00"))
                 camera = above.rpartition("/")[2]

@@ -106,6 +106,14 @@ class Classification:
             yield ClassScore(class_id, score)
 
 
+class Velocity(NamedTuple):
+    """How a box's centre moves in the picture, and how well that is known."""
+
+    x: float  # px/s, to the right
+    y: float  # px/s, downwards
+    deviation: float  # px/s: standard deviation of either
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """One object followed over time. A sighting is a detection matched to it."""
@@ -117,6 +125,7 @@ class Track:
     first_ns: int  # capture time of the first sighting, monotonic
     last_ns: int  # capture time of the last sighting, monotonic
     hits: int  # sightings so far
+    velocity: Velocity | None = None  # at the last sighting; None: nothing tells it yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Events and detections as the bytes of the contract. `event.schema.json` beside this file describes the events."""
+"""Events as the bytes of the contract. `event.schema.json` beside this file describes them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from streamer.core.clock import NS_PER_MS
 from streamer.core.event import EndReason, EventType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
     from streamer.core.event import Event
-    from streamer.core.frame import FrameInfo
-    from streamer.core.results import Detections
 
 SCHEMA = 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -68,42 +61,6 @@ def encode_event(event: Event, age_ms: float | None) -> bytes:
     )
 
 
-def encode_detections(
-    info: FrameInfo,
-    detections: Detections,
-    track_ids: NDArray[np.int32],
-    *,
-    labels: Sequence[str],
-    age_ms: float | None,
-) -> bytes:
-    """Return the payload of the per-frame feed.
-
-    Args:
-        info: the frame.
-        detections: what it shows.
-        track_ids: (N,) which object each of them is, -1 for none.
-        labels: the model's class names; the index is the class id.
-        age_ms: from capture to now; None for a file.
-    """
-    return _json(
-        {
-            "captured_at": rfc3339(info.utc_ns),
-            "age_ms": None if age_ms is None else round(age_ms, 1),
-            "frame": {"width": info.width, "height": info.height, "connection": info.connection, "seq": info.seq},
-            "detections": [
-                {
-                    "class": labels[detection.class_id],
-                    "class_id": detection.class_id,
-                    "score": round(detection.score, 4),
-                    "box": [round(v) for v in detection.box],
-                    "track": track_id if track_id > 0 else None,
-                }
-                for detection, track_id in zip(detections, track_ids.tolist(), strict=True)
-            ],
-        }
-    )
-
-
 def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns: int) -> bytes:
     """Return the `end` of an event that a crash left open.
 
@@ -131,7 +88,7 @@ def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns
 def rfc3339(utc_ns: int) -> str:
     """Return a moment as RFC 3339 in UTC with milliseconds (cut off, not rounded) and `Z`."""
     moment = _EPOCH + timedelta(milliseconds=utc_ns // NS_PER_MS)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"  # it ends in +00:00; a fifth of strftime's time
 
 
 def _ms(moment: str) -> float:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from streamer.core.clock import NS_PER_MS
 from streamer.core.event import EndReason
-from streamer.events.payload import encode_detections, rfc3339
+from streamer.events.feed import encode_feed
+from streamer.events.payload import rfc3339
+from streamer.publish.base import Message
 
 from .messages import CameraChange, CameraState
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from streamer.core.frame import FrameInfo
     from streamer.core.results import ModelRef, Result, Track
     from streamer.events.counts import ObjectCounts
+    from streamer.events.feed import FeedForm
     from streamer.events.life import CameraEvents
     from streamer.track.tracker import ObjectTracker
 
@@ -36,7 +39,7 @@ class DeskPlan:
     counts: ObjectCounts
     labels: Sequence[str]
     levels: Sequence[str]  # how each class stands in a topic
-    publish_detections: bool
+    publish_detections: FeedForm | None  # of the per-frame feed, if there is one
     max_age_ns: int | None
 
 
@@ -46,7 +49,7 @@ class Outcome:
 
     events: list[Event] = field(default_factory=list)
     states: dict[str, bytes] = field(default_factory=dict)  # retained topic -> payload
-    feed: list[tuple[str, bytes]] = field(default_factory=list)  # (topic, payload), QoS 0
+    feed: list[Message] = field(default_factory=list)  # QoS 0
     feed_deadline_ns: int | None = None  # from when on (monotonic) the feed is older than `max_age`
     age_ns: int | None = None  # from capture to now, of a live camera's result
     dropped: str | None = None  # the cause, if the result was not used
@@ -86,12 +89,7 @@ class CameraDesk:
         self._live = info.live
         tracked = plan.tracker.update(result.output, info.captured_ns)
         self._shown = _Shown(info, tracked.tracks, result.model) if plan.tracker.settled() else None
-        if plan.publish_detections:
-            age_ms = None if age_ns is None else age_ns / NS_PER_MS
-            payload = encode_detections(info, tracked.detections, tracked.track_ids, labels=plan.labels, age_ms=age_ms)
-            outcome.feed.append((f"{plan.camera}/detections", payload))
-            if info.live and plan.max_age_ns is not None:
-                outcome.feed_deadline_ns = info.captured_ns + plan.max_age_ns
+        self._say_frame(outcome, info, tracked.tracks)
         outcome.events = plan.events.observe(info, tracked.tracks, result.model)
         self._say_counts(outcome, plan.counts.observe(info, tracked.tracks))
         self._say_active(outcome)
@@ -175,6 +173,17 @@ class CameraDesk:
         self._shown = None
         self._say_counts(outcome, self._plan.counts.offline())
         self._say_active(outcome)
+
+    def _say_frame(self, outcome: Outcome, info: FrameInfo, tracks: Sequence[Track]) -> None:
+        plan, form = self._plan, self._plan.publish_detections
+        if form is None:
+            return
+        age_ms = None if outcome.age_ns is None else outcome.age_ns / NS_PER_MS
+        payload = encode_feed(form, info, tracks, labels=plan.labels, age_ms=age_ms)
+        topic = f"{plan.camera}/detections"
+        outcome.feed.append(Message(topic=topic, payload=payload, qos=0, retain=False, content_type=form.content_type))
+        if info.live and plan.max_age_ns is not None:
+            outcome.feed_deadline_ns = info.captured_ns + plan.max_age_ns
 
     def _say_counts(self, outcome: Outcome, counts: Mapping[int, int | None]) -> None:
         for class_id, count in counts.items():

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from streamer.core.clock import NS_PER_S
 from streamer.core.errors import ChannelClosed
 from streamer.core.results import Result
-from streamer.publish.base import Message
 
 from .frames import Lost, SourceEnd
 from .messages import CameraChange, Still
@@ -79,8 +78,7 @@ class Events:
             outcome = plan.desks[camera].result(item, self._clock.monotonic_ns())
             if outcome.dropped is not None:
                 plan.count(camera, outcome.dropped, 1)
-            for topic, payload in outcome.feed:  # at once: its readers want it now, and it needs no disk
-                message = Message(topic=topic, payload=payload, qos=0, retain=False)
+            for message in outcome.feed:  # at once: its readers want it now, and it needs no disk
                 plan.delivery.feed(message, outcome.feed_deadline_ns)
             if outcome.age_ns is not None:
                 plan.aged(camera, outcome.age_ns)

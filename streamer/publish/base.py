@@ -18,6 +18,7 @@ class Message:
     qos: int
     retain: bool
     expiry_s: int | None = None  # MQTT 5 message expiry
+    content_type: str | None = None  # MQTT 5 content type: the media type of the payload
 
 
 class Sink(Protocol):

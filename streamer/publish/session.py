@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
@@ -123,7 +124,8 @@ class Session:
 
     def _publish_locked(self, message: Message, topic: str, on_done: Callable[[str | None], None]) -> bool:
         qos = min(message.qos, self._most_qos)
-        info = self._client.publish(topic, message.payload, qos, message.retain, self._properties(message))
+        said = _properties(message.expiry_s, message.content_type) if self.is_v5 else None
+        info = self._client.publish(topic, message.payload, qos, message.retain, said)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
         self._waiting[info.mid] = on_done
@@ -195,13 +197,6 @@ class Session:
             if key.fileobj is self._wake_r:
                 self._wake_r.recv(4096)
 
-    def _properties(self, message: Message) -> Properties | None:
-        if message.expiry_s is None or not self.is_v5:
-            return None
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.MessageExpiryInterval = message.expiry_s
-        return properties
-
     def _take_answers_locked(self) -> list[tuple[Callable[[str | None], None], str | None]]:
         calls, self._answered = [(self._waiting.pop(mid, None), why) for mid, why in self._answered], []
         return [(on_done, why) for on_done, why in calls if on_done is not None]
@@ -265,6 +260,19 @@ def make_client(
     client.max_inflight_messages_set(0)  # no queue of paho's own: `Session` bounds what waits
     client.will_set(will_topic, b"offline", qos=1, retain=True)
     return client
+
+
+@lru_cache(maxsize=64)  # paho is slow to make one, and only reads it; few are in use at a time
+def _properties(expiry_s: int | None, content_type: str | None) -> Properties | None:
+    """Return what only MQTT 5 can say of a message."""
+    if expiry_s is None and content_type is None:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    if content_type is not None:
+        properties.ContentType = content_type
+    return properties
 
 
 def _call(calls: list[tuple[Callable[[str | None], None], str | None]]) -> None:

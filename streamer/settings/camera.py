@@ -160,6 +160,25 @@ class Save(Section):
     clip: Clip | None = Field(default=None, description="A video of the event (not supported yet).")
 
 
+class Feed(Section):
+    """The per-frame feed."""
+
+    format: Literal["json", "cbor"] = Field(default="json", description="json, or cbor: the same in binary.")
+
+
+def _feed(value: object) -> object:
+    """Return what stands for a feed: None for none, and for `true` one with every default."""
+    flag = values.as_bool(value)
+    if flag is not None:
+        return Feed() if flag else None
+    if value is not None and not isinstance(value, (dict, Feed)):
+        values.refuse("must be true, false or {format: json | cbor}")
+    return value
+
+
+FeedField = Annotated[Feed | None, BeforeValidator(_feed)]
+
+
 class Camera(Section):
     """One camera."""
 
@@ -188,7 +207,9 @@ class Camera(Section):
     events: tuple[Rule, ...] | None = Field(
         default=None, description="What is told. Left out: one rule for each class, named after it."
     )
-    publish_detections: values.Flag = Field(default=False, description="Publish the detections of each inferred frame.")
+    publish_detections: FeedField = Field(
+        default=None, description="Publish the detections of each inferred frame: true, false or {format: json | cbor}."
+    )
     max_age_s: values.PositiveSeconds | None = Field(
         default=None,
         alias="max_age",

@@ -21,6 +21,7 @@ def json_schema() -> JsonSchema:
     for definition in (schema, *definitions.values()):
         _complete(definition, definitions)
     definitions["Of"] = {"anyOf": [{"const": "frame"}, definitions["Of"]]}
+    definitions["Feed"] = {"anyOf": [{"type": "boolean"}, _VARIABLE, definitions["Feed"]]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Streamer's configuration",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from trackers.utils.state_representations import XCYCWHStateEstimator
 
+from .pace import Pace
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -71,6 +73,7 @@ class CoastingEstimator(XCYCWHStateEstimator):  # type: ignore[misc]  # the libr
         self._shared = 0.0  # of place and velocity, px^2/s,
         self._speed = _SPEED**2 * area  # of the velocity, px^2/s^2,
         self._size = self._place  # of width and of height, px^2
+        self.pace = Pace(self._cx, self._cy, area)
 
     def predict(self, frame_step: float = 1.0, frame_rate: float | None = None) -> None:  # noqa: ARG002  the base's
         """Move on by `frame_step` (unit: 1 / FRAME_RATE s)."""
@@ -84,12 +87,14 @@ class CoastingEstimator(XCYCWHStateEstimator):  # type: ignore[misc]  # the libr
         self._shared = step.kept * moved + step.shared_noise * area
         self._speed = step.kept**2 * self._speed + step.speed_noise * area
         self._size += step.size_noise * area
+        self.pace.move(frame_step / FRAME_RATE, area)
 
     def update(self, bbox: NDArray[np.float64] | None) -> None:
         """Take a new sighting in, x1 y1 x2 y2 px."""
         if bbox is None:
             return
-        noise = _BOX_NOISE**2 * self._area()
+        area = self._area()
+        noise = _BOX_NOISE**2 * area
         cx, cy, width, height = _centred(bbox)
         gain = self._place / (self._place + noise)
         speed_gain = self._shared / (self._place + noise)
@@ -105,6 +110,7 @@ class CoastingEstimator(XCYCWHStateEstimator):  # type: ignore[misc]  # the libr
         self._place *= 1 - gain
         self._shared *= 1 - gain
         self._size *= 1 - size_gain
+        self.pace.see(cx, cy, area)
 
     def state_to_bbox(self) -> NDArray[np.float64]:
         """Return x1 y1 x2 y2 and how far from there the centre may be, px: what `Nearness` takes."""

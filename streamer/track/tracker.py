@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from streamer.core.results import Detection
 
+    from .pace import Pace
+
 GOES_ON_AT = 0.8  # a running track goes on down to this share of the least score
 _CLASS_SHIFT_PX = 1e6  # boxes of different classes are moved this far apart, so that they never pair
 _LONGEST_STEP_S = 10.0  # between two frames of a camera that is slow rather than away
@@ -76,16 +78,18 @@ class ObjectTracker:
             captured_ns: monotonic capture time; durations are measured by it.
         """
         kept, starts = self._asked_for(detections)
+        in_turn = captured_ns > self._last_ns  # else the filter has it a moment later, and its speeds mean nothing
         seconds = self._advance(captured_ns)
         if not len(kept) and not self._tracker.tracks:
             self._settled = True
             return Tracked(detections=kept, track_ids=np.zeros(0, np.int32), tracks=())
         ids = self._associate(kept, starts, seconds)
         kept, ids = kept[ids > 0], ids[ids > 0]
+        alive = {t.tracker_id: t.state_estimator.pace for t in self._tracker.tracks}
         tracks = tuple(
-            self._seen(track_id, detection, captured_ns) for track_id, detection in zip(ids.tolist(), kept, strict=True)
+            self._seen(track_id, detection, captured_ns, alive[track_id] if in_turn else None)
+            for track_id, detection in zip(ids.tolist(), kept, strict=True)
         )
-        alive = {t.tracker_id for t in self._tracker.tracks}
         self._tracks = {track_id: track for track_id, track in self._tracks.items() if track_id in alive}
         self._settled = self._rests.look(self._tracks.values(), captured_ns)
         return Tracked(detections=kept, track_ids=ids, tracks=tracks)
@@ -155,8 +159,8 @@ class ObjectTracker:
             ids[row] = tracklet.tracker_id
         return ids
 
-    def _seen(self, track_id: int, seen: Detection, now_ns: int) -> Track:
-        """Note a sighting and return the track as it is now."""
+    def _seen(self, track_id: int, seen: Detection, now_ns: int, pace: Pace | None) -> Track:
+        """Note a sighting and return the track as it is now, with its velocity if `pace` can tell it."""
         old = self._tracks.get(track_id)
         track = Track(
             id=track_id,
@@ -166,6 +170,7 @@ class ObjectTracker:
             first_ns=old.first_ns if old else now_ns,
             last_ns=now_ns,
             hits=old.hits + 1 if old else 1,
+            velocity=pace.velocity() if old and pace else None,
         )
         self._tracks[track_id] = track
         return track

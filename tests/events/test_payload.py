@@ -5,15 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from event_scenes import LABELS, MODEL, Tracks, camera_events, info, utc
+from event_scenes import MODEL, Tracks, camera_events, info, utc
 from jsonschema import Draft202012Validator
 
 import streamer.events
 from streamer.core.event import EndReason, Event
-from streamer.core.results import Detections
-from streamer.events.payload import encode_detections, encode_event, encode_interrupted, rfc3339
+from streamer.events.payload import encode_event, encode_interrupted, rfc3339
 
 CONTRACT = """schema id seq type camera event class class_id score top_score box box_norm frame track zones line
 direction count labels captured_at started_at ended_at end_reason age_ms model snapshot clip"""
@@ -127,30 +125,9 @@ def test_the_age_of_an_interrupted_event_is_never_below_zero(story: list[Event])
         (0, "1970-01-01T00:00:00.000Z"),
         (1_795_256_130_123_999_999, "2026-11-21T10:15:30.123Z"),
         (1_795_256_130_009_000_000, "2026-11-21T10:15:30.009Z"),
+        (1_795_256_130_000_999_999, "2026-11-21T10:15:30.000Z"),
+        (253_402_300_799_999_000_000, "9999-12-31T23:59:59.999Z"),
     ],
 )
 def test_times_are_utc_with_milliseconds(utc_ns: int, text: str) -> None:
     assert rfc3339(utc_ns) == text
-
-
-def test_the_feed_tells_each_detection_of_a_frame() -> None:
-    detections = Detections(
-        boxes=np.array([[1.4, 2.6, 3, 4], [5, 6, 7, 8]], np.float32),
-        scores=np.array([0.9, 0.45], np.float32),
-        class_ids=np.array([2, 0], np.int32),
-    )
-    payload = encode_detections(info(0.25), detections, np.array([7, -1], np.int32), labels=LABELS, age_ms=12.34)
-    assert fields(payload) == {
-        "captured_at": "2025-11-24T16:00:00.250Z",
-        "age_ms": 12.3,
-        "frame": {"width": 1280, "height": 720, "connection": 0, "seq": 250},
-        "detections": [
-            {"class": "traffic light", "class_id": 2, "score": 0.9, "box": [1, 3, 3, 4], "track": 7},
-            {"class": "person", "class_id": 0, "score": 0.45, "box": [5, 6, 7, 8], "track": None},
-        ],
-    }
-
-
-def test_an_empty_frame_is_told_too() -> None:
-    payload = fields(encode_detections(info(0), Detections.empty(), np.zeros(0, np.int32), labels=LABELS, age_ms=None))
-    assert (payload["detections"], payload["age_ms"]) == ([], None)

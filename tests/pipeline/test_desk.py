@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from streamer.core.errors import LostReason
 from streamer.core.event import EndReason, EventType
 from streamer.core.frame import FrameInfo
 from streamer.core.results import Detections, ModelRef, Result, Timing
 from streamer.events.counts import ObjectCounts
+from streamer.events.feed import decode_feed, open_feed_form
 from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
 from streamer.events.rules import default_rules
@@ -23,7 +25,10 @@ S = 1_000_000_000
 
 
 def desk(
-    *, max_age_ns: int | None = None, lines: dict[str, tuple[tuple[float, float], tuple[float, float]]] | None = None
+    *,
+    max_age_ns: int | None = None,
+    lines: dict[str, tuple[tuple[float, float], tuple[float, float]]] | None = None,
+    form: str = "json",
 ) -> CameraDesk:
     return CameraDesk(
         DeskPlan(
@@ -33,7 +38,7 @@ def desk(
             counts=ObjectCounts([0, 1]),
             labels=LABELS,
             levels=("person", "traffic_light"),
-            publish_detections=True,
+            publish_detections=open_feed_form(form),
             max_age_ns=max_age_ns,
         )
     )
@@ -74,12 +79,68 @@ def test_a_person_makes_an_event_a_count_and_a_feed() -> None:
     assert said.states["yard/active/person"] == b"1"
     assert said.states["yard/objects/person"] == b"1"
     assert said.states["yard/objects/traffic_light"] == b"0"
-    topic, payload = said.feed[-1]
-    assert topic == "yard/detections"
-    feed = json.loads(payload)
+    message = said.feed[-1]
+    assert (message.topic, message.qos, message.retain) == ("yard/detections", 0, False)
+    assert message.content_type == "application/json"
+    feed = json.loads(message.payload)
     assert feed["detections"][0]["class"] == "person"
     assert feed["detections"][0]["track"] == 1
+    assert feed["detections"][0]["velocity"] == [0.0, 0.0]
     assert feed["age_ms"] == 50.0
+
+
+def test_the_feed_of_a_camera_may_be_cbor() -> None:
+    pytest.importorskip("cbor2")
+    (cbor,), (text,) = (desk(form=form).result(seen(100), now_ns=101 * S).feed for form in ("cbor", "json"))
+    assert (cbor.topic, cbor.content_type) == ("yard/detections", "application/cbor")
+    assert decode_feed(cbor.payload) == json.loads(text.payload)
+    assert len(cbor.payload) < len(text.payload)
+
+
+def test_without_a_feed_nothing_is_written() -> None:
+    it = desk()
+    it._plan = replace(it._plan, publish_detections=None)
+    assert watch(it, 101).feed == []
+
+
+def velocities(said: Outcome) -> list[list[float] | None]:
+    return [found["velocity"] for message in said.feed for found in json.loads(message.payload)["detections"]]
+
+
+def fall(desk: CameraDesk, begin_s: float, *, connection: int = 0, top: float = 0) -> list[list[float] | None]:
+    """Show somebody who moves down at 50 px/s, at 5 frames a second; return the velocities that were told."""
+    said = Outcome()
+    for step in range(5):
+        at_s = begin_s + step / 5
+        result = seen(at_s, connection=connection, top=top + 10 * step)
+        said.feed += desk.result(result, now_ns=round((at_s + 0.05) * S)).feed
+    return velocities(said)
+
+
+def test_velocity_is_told_from_the_second_sighting_on() -> None:
+    first, *others = fall(desk(), 100)
+    assert first is None
+    for velocity in others:
+        assert velocity == [0.0, pytest.approx(50, abs=3)]
+
+
+def test_a_lost_camera_leaves_no_velocity_behind() -> None:
+    """What is where the object was when the camera comes back has moved in no time that is known."""
+    it = desk()
+    fall(it, 100)
+    it.change(change(CameraState.OFFLINE, LostReason.FROZEN))
+    first, second, *_ = fall(it, 101.2, connection=1, top=60)
+    assert first is None
+    assert second == [0.0, pytest.approx(50, abs=3)]
+
+
+def test_a_frame_out_of_turn_tells_no_velocity_and_spoils_none() -> None:
+    it = desk()
+    fall(it, 100)  # the last at 100.8, 40 px down
+    late = it.result(seen(100.7, top=35), now_ns=101 * S)
+    assert velocities(late) == [None]
+    after = it.result(seen(101, top=50), now_ns=102 * S)
+    assert velocities(after) == [[0.0, pytest.approx(50, abs=10)]]
 
 
 def test_crossings_of_a_line_are_told_as_numbers_that_outlive_a_loss() -> None:

@@ -56,7 +56,7 @@ class Yard:
                 counts=ObjectCounts([0]),
                 labels=("person",),
                 levels=("person",),
-                publish_detections=False,
+                publish_detections=None,
                 max_age_ns=None,
             )
         )

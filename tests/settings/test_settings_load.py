@@ -41,7 +41,7 @@ def test_defaults_are_the_contracts() -> None:
     assert (settings.dashboard.enabled, settings.dashboard.bind, settings.dashboard.port) == (False, "127.0.0.1", 8780)
     assert settings.models["coco"].backend == settings.models["coco"].precision == "auto"
     assert (porch.frames, porch.delivery, porch.detect_fps, porch.enabled) == (None, "newest", 5.0, True)
-    assert (porch.events, porch.publish_detections, porch.max_age_s, porch.transport) == (None, False, None, "auto")
+    assert (porch.events, porch.publish_detections, porch.max_age_s, porch.transport) == (None, None, None, "auto")
     assert (porch.motion.enabled, porch.classify, porch.save.snapshot, porch.save.clip) == (False, (), False, None)
     assert porch.detect is not None
     assert porch.detect.classes is None
@@ -73,6 +73,44 @@ cameras: {{c: {{source: {source}, frames: {frames or "null"}, detect: {{model: m
     camera = loaded(text).settings.cameras["c"]
 
     assert (camera.delivery, camera.detect_fps) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        ("true", "json"),
+        ("True", "json"),
+        ("{}", "json"),
+        ("{format: json}", "json"),
+        ("{format: cbor}", "cbor"),
+        ("{format: '${FORM:-cbor}'}", "cbor"),
+        ("{format: null}", "json"),
+        ("false", None),
+        ("null", None),
+        ("'${FEED:-false}'", None),
+    ],
+)
+def test_a_feed_is_true_false_or_a_format(said: str, form: str | None) -> None:
+    feed = loaded(SMALL + f"    publish_detections: {said}\n").settings.cameras["porch"].publish_detections
+
+    assert (None if feed is None else feed.format) == form
+
+
+@pytest.mark.parametrize(
+    ("said", "key", "sentence"),
+    [
+        ("yes", "", "'yes' is not allowed; it must be true, false or {format: json | cbor}"),
+        ("cbor", "", "'cbor' is not allowed; it must be true, false or {format: json | cbor}"),
+        ("[json]", "", "must be true, false or {format: json | cbor}"),
+        ("1", "", "'1' is not allowed; it must be true, false or {format: json | cbor}"),
+        ("{format: cbro}", ".format", "'cbro' is not allowed; it must be one of json, cbor; nearest: 'cbor'"),
+        ("{formt: cbor}", ".formt", "unknown key; nearest: 'format'; allowed: format"),
+    ],
+)
+def test_anything_else_is_no_feed(said: str, key: str, sentence: str) -> None:
+    ((_, where, told),) = problems(SMALL + f"    publish_detections: {said}\n")
+
+    assert (where, told) == (f"cameras.porch.publish_detections{key}", sentence)
 
 
 def test_paths_start_at_the_files_folder(tmp_path: Path) -> None:
@@ -155,7 +193,9 @@ cameras:
     said = {key: message for _, key, message in found}
     assert "nearest: 'data_dir'; allowed: mqtt, data_dir" in said["data_dri"]
     assert "one of auto, tensorrt, openvino, onnxruntime; nearest: 'openvino'" in said["models.coco.backend"]
-    assert said["cameras.porch.publish_detections"] == "'on' is not allowed; it must be true or false"
+    assert said["cameras.porch.publish_detections"] == (
+        "'on' is not allowed; it must be true, false or {format: json | cbor}"
+    )
     assert "'150' is not allowed; it must be a duration with its unit" in said["cameras.porch.max_age"]
     assert "nearest: 'coco'" in said["cameras.porch.detect.model"]
     assert said["cameras.porch.events"] == "must be a list, not a mapping"

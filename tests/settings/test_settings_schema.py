@@ -55,6 +55,9 @@ def test_durations_and_sizes_are_patterns_with_defaults_as_people_write_them(sch
         {"cameras": {"a": {**CAMERA, "classify": [{"name": "x", "model": "m", "of": "frame", "every": "1s"}]}}},
         {"cameras": {"a": {**CAMERA, "classify": [{"name": "x", "model": "m", "of": {"class": ["dog"]}}]}}},
         {"cameras": {"a": {**CAMERA, "zones": {"z": {"polygon": [[0, 0], [1, 0], [1, 1]]}}}}},
+        {"cameras": {"a": {**CAMERA, "publish_detections": True}, "b": {**CAMERA, "publish_detections": None}}},
+        {"cameras": {"a": {**CAMERA, "publish_detections": {"format": "cbor"}}}},
+        {"cameras": {"a": {**CAMERA, "publish_detections": "${FEED}"}}},
     ],
 )
 def test_right_configurations_fit(schema: dict[str, Any], config: object) -> None:
@@ -72,6 +75,8 @@ def test_right_configurations_fit(schema: dict[str, Any], config: object) -> Non
         {"cameras": {"a": {**CAMERA, "frames": "x"}}},
         {"cameras": {"a": {**CAMERA, "classify": [{"name": "x", "model": "m", "of": "zone"}]}}},
         {"cameras": {"a": {**CAMERA, "nonsense": 1}}},
+        {"cameras": {"a": {**CAMERA, "publish_detections": "cbor"}}},
+        {"cameras": {"a": {**CAMERA, "publish_detections": {"format": "xml"}}}},
     ],
 )
 def test_wrong_ones_do_not(schema: dict[str, Any], config: object) -> None:
