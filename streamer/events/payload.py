@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from streamer.core.clock import NS_PER_MS
@@ -85,6 +86,7 @@ def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns
     )
 
 
+@lru_cache(maxsize=512)  # the feed says each frame when each of its objects was first seen
 def rfc3339(utc_ns: int) -> str:
     """Return a moment as RFC 3339 in UTC with milliseconds (cut off, not rounded) and `Z`."""
     moment = _EPOCH + timedelta(milliseconds=utc_ns // NS_PER_MS)
