@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
+import sys
 from typing import TYPE_CHECKING
 
 import onnx
@@ -151,10 +151,7 @@ def test_a_precision_for_gpus_is_a_problem_where_auto_finds_none(
 def test_a_feed_in_a_form_whose_library_is_not_here_is_a_problem(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch, form: str, problems: int
 ) -> None:
-    there = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *more: None if name == "cbor2" else there(name, *more)
-    )
+    monkeypatch.setitem(sys.modules, "cbor2", None)  # as if it were not installed
     model.with_suffix(".yaml").write_text("head: v8\nlabels: [cup, traffic light, disc]\n")
     code, lines = said_of(tmp_path, after=f"publish_detections:\n      format: {form}")
     said = '11: cameras.yard.publish_detections.format: cbor needs cbor2: pip install "streamer[cbor]"'

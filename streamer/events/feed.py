@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Made once: `json.dumps` with options of one's own makes an encoder for each message.
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
+_CBOR_NEEDS = 'cbor needs cbor2: pip install "streamer[cbor]"'
+
 
 @dataclass(frozen=True, slots=True)
 class FeedForm:
@@ -32,7 +34,7 @@ class FeedForm:
 def lacking(form: str) -> str | None:
     """Return what has to be installed for a form, in a sentence; None if nothing has."""
     if form == "cbor" and importlib.util.find_spec("cbor2") is None:
-        return 'cbor needs cbor2: pip install "streamer[cbor]"'
+        return _CBOR_NEEDS
     return None
 
 
@@ -89,10 +91,10 @@ def decode_feed(payload: bytes) -> dict[str, Any]:
     if payload[:1] == b"{":
         said: dict[str, Any] = json.loads(payload)
         return said
-    if missing := lacking("cbor"):
-        raise ConfigError(missing)
-    from cbor2 import CBORDecodeError, loads  # noqa: PLC0415  an extra, imported where it is needed
-
+    try:
+        from cbor2 import CBORDecodeError, loads  # noqa: PLC0415  an extra, imported where it is needed
+    except ImportError as exc:
+        raise ConfigError(_CBOR_NEEDS) from exc
     try:
         told = loads(payload)
     except CBORDecodeError as exc:

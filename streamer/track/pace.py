@@ -37,7 +37,7 @@ class Pace:
         self._speed = _SPEED**2 * area  # of the velocity, px^2/s^2
 
     def move(self, step_s: float, area: float) -> None:
-        """Let time pass."""
+        """Let `step_s` pass, of an object whose box has `area` px^2."""
         self._cx += step_s * self._vx
         self._cy += step_s * self._vy
         noise = _TURNS**2 * area * step_s
@@ -54,7 +54,7 @@ class Pace:
         self._cy += gain * off_y
         self._vx += speed_gain * off_x
         self._vy += speed_gain * off_y
-        self._speed -= speed_gain * self._shared
+        self._speed = max(0.0, self._speed - speed_gain * self._shared)  # rounding may take it below
         self._shared *= 1 - gain
         self._place *= 1 - gain
 

@@ -14,6 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from streamer.bench.receiver import Receiver, parse_publish
+from streamer.events.feed import lacking, open_feed_form
 
 
 def feed(age: timedelta, age_ms: float | None = 1.0) -> bytes:
@@ -48,6 +49,20 @@ def test_a_real_client_is_answered_and_its_feed_is_aged(version: MQTTProtocolVer
     (arrival,) = receiver.arrivals  # a recording's frames have no age
     assert arrival.camera == "porch"
     assert 1_999 <= arrival.age_ms < 3_000
+
+
+@pytest.mark.parametrize("form", ["json", "cbor"])
+def test_a_feed_is_aged_in_either_form(form: str) -> None:
+    if missing := lacking(form):
+        pytest.skip(missing)
+    payload = open_feed_form(form).encode(json.loads(feed(timedelta(seconds=2))))
+    topic = b"streamer/porch/detections"
+    publish = b"\x30" + bytes([2 + len(topic) + len(payload)]) + bytes([0, len(topic)]) + topic + payload
+    with Receiver() as receiver, socket.create_connection(("127.0.0.1", receiver.port), timeout=3) as client:
+        client.sendall(b"\x10\x0c\0\x04MQTT\x04\x02\0\x0f\0\0" + publish + b"\xc0\0")
+        assert client.recv(6, socket.MSG_WAITALL) == b"\x20\x02\0\0\xd0\0"
+    (arrival,) = receiver.arrivals
+    assert 1_999 <= arrival.age_ms < 5_000
 
 
 def test_garbage_ends_its_own_connection_only() -> None:

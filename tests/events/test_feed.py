@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import builtins
-import importlib.util
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,17 +182,7 @@ def test_the_content_types() -> None:
 
 
 def test_cbor_without_its_library_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    there, load = importlib.util.find_spec, builtins.__import__
-
-    def found(name: str, package: str | None = None) -> object:
-        return None if name == "cbor2" else there(name, package)
-
-    def loaded(name: str, *args: Any) -> object:  # noqa: ANN401  as the import statement calls it
-        assert name != "cbor2", "imported although it is not there"
-        return load(name, *args)
-
-    monkeypatch.setattr(importlib.util, "find_spec", found)
-    monkeypatch.setattr(builtins, "__import__", loaded)
+    monkeypatch.setitem(sys.modules, "cbor2", None)  # as if it were not installed
     assert lacking("json") is None
     with pytest.raises(ConfigError, match=r'^publish_detections: cbor needs cbor2: pip install "streamer\[cbor\]"$'):
         open_feed_form("cbor")

@@ -10,11 +10,9 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
-from paho.mqtt.client import Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from servers.broker import Mosquitto, Subscriber, free_port, mosquitto_program, wait_until
 
 from streamer.core.errors import ConfigError
@@ -359,46 +357,3 @@ def test_a_message_larger_than_the_broker_takes_is_refused_not_sent(tmp_path: Pa
     assert sink.connection() == 0
     sink.close()
     broker.stop()
-
-
-@pytest.mark.broker
-@pytest.mark.parametrize("version", ["5", "3.1.1"])
-def test_the_kind_of_a_payload_is_told_where_mqtt_can(mosquitto: Mosquitto, version: Literal["5", "3.1.1"]) -> None:
-    arrived: dict[str, tuple[str | None, int | None]] = {}
-
-    def on_message(_client: Client, _userdata: object, message: MQTTMessage) -> None:
-        said = message.properties
-        arrived[message.topic] = (
-            getattr(said, "ContentType", None),
-            getattr(said, "MessageExpiryInterval", None),
-        )
-
-    listener = Client(CallbackAPIVersion.VERSION2, "listener", protocol=MQTTProtocolVersion.MQTTv5)
-    listener.on_message = on_message
-    subscribed = threading.Event()
-    listener.on_subscribe = lambda *_: subscribed.set()
-    listener.on_connect = lambda client, *_: client.subscribe("streamer/porch/#", qos=0)
-    listener.connect("127.0.0.1", mosquitto.port)
-    listener.loop_start()
-    assert subscribed.wait(5.0)
-    sink = open_mqtt(MqttOptions(address=at(mosquitto.port), version=version))
-    until_connected(sink)
-    kinds: dict[str, tuple[str | None, int | None]] = {
-        "a": ("application/cbor", None),
-        "b": ("application/json", None),
-        "c": ("application/cbor", 40),
-        "d": (None, None),
-        "e": (None, 50),
-        "f": ("application/cbor", None),
-    }
-    for topic, (content_type, expiry_s) in kinds.items():
-        message = Message(
-            topic=f"porch/{topic}", payload=b"x", qos=1, retain=False, content_type=content_type, expiry_s=expiry_s
-        )
-        assert sink.send(message, lambda _: None)
-    wait_until(lambda: len(arrived) == len(kinds), 5.0, "all messages")
-    sink.close()
-    listener.disconnect()
-    listener.loop_stop()
-    expected = kinds if version == "5" else dict.fromkeys(kinds, (None, None))
-    assert {topic.rpartition("/")[2]: said for topic, said in arrived.items()} == expected
