@@ -15,7 +15,7 @@ from event_scenes import MODEL, NS_PER_S
 
 from streamer.core.event import EndReason, EventType
 from streamer.core.frame import FrameInfo
-from streamer.core.results import Detections
+from streamer.core.results import Detections, Track
 from streamer.events.counts import ObjectCounts
 from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
@@ -205,3 +205,31 @@ def test_vehicles_are_counted_once_each_in_the_direction_in_which_they_go(traffi
     places(traffic, events, [CAR, BUS, TRUCK], least=least)
     assert events.crossed()["away", "out"] == pytest.approx(22, abs=1)
     assert events.crossed()["away", "in"] <= 1
+
+
+def test_cars_are_told_as_fast_as_the_line_through_their_boxes_says(traffic: list[Shot]) -> None:
+    """Against the slope of each car's places half a second before and after, in sizes a second."""
+    tracker, ways = ObjectTracker(least={CAR: 0.5}), dict[int, list[tuple[float, Track]]]()
+    for shot in traffic:
+        for track in tracker.update(shot.detections, round((1_000 + shot.t_s) * NS_PER_S)).tracks:
+            ways.setdefault(track.id, []).append((shot.t_s, track))
+    off, fast, certain = [], [], []
+    for way in ways.values():
+        times, boxes = np.array([t for t, _ in way]), np.array([track.box for _, track in way])
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        edges = np.array([traffic[0].width - 3, traffic[0].height - 3])
+        inside = np.logical_and((boxes[:, :2] > 3).all(axis=1), (boxes[:, 2:] < edges).all(axis=1))
+        for t, track in way:
+            near: NDArray[np.bool_] = np.abs(times - t) < 0.55
+            if track.velocity is None or near.sum() < 6 or not inside[near].all():
+                continue
+            slope = np.polyfit(times[near] - t, centres[near], 1)[0]
+            size = float(np.sqrt(np.prod(np.subtract(track.box[2:], track.box[:2]))))
+            wrong = np.abs(np.subtract(track.velocity[:2], slope))
+            off.append(float(np.hypot(*wrong)) / size)
+            fast.append(float(np.hypot(*slope)) / size)
+            certain.append((wrong < 2 * track.velocity.deviation).mean())
+    assert len(off) > 100
+    assert np.median(fast) > 1.0
+    assert np.median(off) < 0.15 * np.median(fast)
+    assert np.mean(certain) > 0.95
