@@ -90,7 +90,7 @@ def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns
 def rfc3339(utc_ns: int) -> str:
     """Return a moment as RFC 3339 in UTC with milliseconds (cut off, not rounded) and `Z`."""
     moment = _EPOCH + timedelta(milliseconds=utc_ns // NS_PER_MS)
-    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"  # it ends in +00:00; a fifth of strftime's time
+    return f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"  # it ends in +00:00; half of strftime's time
 
 
 def _ms(moment: str) -> float:
