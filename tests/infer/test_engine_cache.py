@@ -159,7 +159,7 @@ def test_engines_of_others_are_not_found(cache: EngineCache) -> None:
 def test_one_that_can_not_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = EngineCache(tmp_path / "file" / "tensorrt")
-    with pytest.raises(BackendError, match="engine cache .*: can't be written.*STREAMER_CACHE"), cache.building(KEY):
+    with pytest.raises(BackendError, match=r"engine cache .*: can't be written.*STREAMER_CACHE"), cache.building(KEY):
         pass
 
 
@@ -180,7 +180,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_leaves_no_engine_and_says_so(small_disk: Path) -> None:
     cache = EngineCache(small_disk / "tensorrt")
     with (
-        pytest.raises(BackendError, match="engine cache .*: the disk is full; make room"),
+        pytest.raises(BackendError, match=r"engine cache .*: the disk is full; make room"),
         cache.building(KEY),
     ):
         cache.store(KEY, b"x" * (1 << 20), {})

@@ -79,7 +79,7 @@ def convert(
         else:
             from .calibrate import to_int8  # noqa: PLC0415  it imports onnxruntime.quantization
 
-            made = to_int8(model, spec, calibration or (), folder=folder, measured=measured)
+            made = to_int8(model, spec, () if calibration is None else calibration, folder=folder, measured=measured)
         _save(made, target)
         _check(made, model, target)
     return target
