@@ -186,7 +186,7 @@ class Run:
             self._store,
             self._sink,
             models=self.models,
-            doing=self._doing,
+            doing=self.doing,
             address=str(self.broker),
         )
         self._listeners: list[Callable[[Event], None]] = []
@@ -246,11 +246,12 @@ class Run:
         if now_ns - self._shown_ns >= NS_PER_S:
             self._shown_ns = now_ns
             self._notifier.watchdog()
-            self._notifier.status(", ".join(filter(None, map(self._doing, self._upgrades))))
+            self._notifier.status(", ".join(filter(None, map(self.doing, self._upgrades))))
             self._show()
         return self._stop_requested
 
-    def _doing(self, model: str) -> str | None:
+    def doing(self, model: str) -> str | None:
+        """Return what is being built or proved beside a model, for people; from any thread."""
         upgrade = self._upgrades.get(model)
         return None if upgrade is None else upgrade.doing()
 

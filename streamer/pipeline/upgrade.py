@@ -182,12 +182,13 @@ class BackendUpgrade:
         if isinstance(exc, RefusedError):
             raise exc
         name = candidate.way.name
-        serving = self._serving or self._plan.exact.name
-        _log.warning("model %s: %s can't be tried, %s serves: %s", self._plan.name, name, serving, exc)
         self._plan.gate.forget()
         if name == self._serving:
+            _log.warning("model %s: %s goes on, but can't be compared now: %s", self._plan.name, name, exc)
             self._rest()
             return
+        serving = self._serving or self._plan.exact.name
+        _log.warning("model %s: %s can't be tried, %s serves: %s", self._plan.name, name, serving, exc)
         self._left.remove(candidate)
         self._turn -= 1
         self._pass_on()
