@@ -171,9 +171,11 @@ class Thing:
 
 
 def test_an_idle_thread_holds_nothing_of_a_batch_that_is_answered() -> None:
-    pool: Pool[Thing] = Pool(
-        name="x", threads=1, run=lambda _, thing: (np.zeros(1, np.float32),), on_ready=lambda: None
-    )
+    def nothing(slot: int, thing: Thing) -> Outputs:
+        del slot, thing
+        return ()
+
+    pool: Pool[Thing] = Pool(name="x", threads=1, run=nothing, on_ready=lambda: None)
     thing = Thing()
     held = weakref.ref(thing)
     ticket = pool.submit(thing)

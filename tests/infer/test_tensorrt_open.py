@@ -178,4 +178,5 @@ def test_the_tail_is_bounded_and_tells_only_what_came_after_the_mark() -> None:
     tail.add("the last")
     assert tail.since(mark) == "line 99; the last"
     assert list(tail)[-1] == "the last"
-    assert len(list(tail)) == len(tail.since(0).split("; ")) == 64
+    assert len(list(tail)) == 64
+    assert len(tail.since(0)) <= 400

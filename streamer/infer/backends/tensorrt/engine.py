@@ -74,7 +74,7 @@ class Engine:
             raise BackendError(f"its input {picture.name!r} takes {picture.dtype}; allowed are {', '.join(FED)}")
         least, _, most = (tuple(shape) for shape in self._handle.get_tensor_profile_shape(spec.name, 0))
         fewest = spec.max_batch if spec.fixed_batch else 1
-        if spec.batched and not (least[0] <= fewest and spec.max_batch <= most[0]):
+        if picture.shape[0] == -1 and not (least[0] <= fewest and spec.max_batch <= most[0]):
             built = f"{least[0]}..{most[0]} pictures"
             raise BackendError(f"it was built for {built} at once, {fewest}..{spec.max_batch} are wanted")
 

@@ -78,8 +78,8 @@ class Session:
         """
         self._gpu, self._engine, self._plan = gpu, engine, plan
         self._order = threading.Lock()  # guards the compute stream: the commands of a batch lie on it without a gap
-        self._graphs_told = False
-        self._whole_told = False
+        self._counting = threading.Lock()  # guards the two below
+        self._told: set[str] = set()
         self.whole_batches = 0  # whose output was copied whole, because more was in it than can be picked
         self._failed = False
         self._slots: list[Slot] = []
@@ -187,22 +187,28 @@ class Session:
             computed = self._compute.record()
         slot.stream.after(computed)
         slot.copy_out(count)
-        if failure and not self._graphs_told:
-            self._graphs_told = True
+        if failure and self._first("graphs"):
             _log.warning("%s: runs without CUDA graphs, which costs some time: %s", self._plan.name, failure)
 
     def _finish(self, slot: Slot, count: int) -> Outputs:
         """Wait for a batch and return its outputs."""
         slot.stream.record().wait()
-        picked, whole = slot.read(count)
+        outputs, whole = slot.read(count)
         if whole:
-            self.whole_batches += 1
-            if not self._whole_told:
-                self._whole_told = True
+            with self._counting:
+                self.whole_batches += 1
+            if self._first("whole"):
                 _log.info(
-                    "%s: sees more at once than is picked on the GPU; such answers are copied whole", self._plan.name
+                    "%s: sees more at once than the GPU picks out; such answers are copied whole", self._plan.name
                 )
-        return picked
+        return outputs
+
+    def _first(self, what: str) -> bool:
+        """Whether this is the first time that something is told."""
+        with self._counting:
+            first = what not in self._told
+            self._told.add(what)
+        return first
 
     def _drawings(self, slot: Slot, batch: Batch, on_gpu: dict[int, DevicePicture]) -> list[Drawing]:
         spec = self._plan.input_spec
@@ -222,7 +228,8 @@ class Session:
         """After a failure, wait for what was enqueued before it: it reads pixels that are about to be let go."""
         with suppress(BackendError):  # the first failure is told; a lost GPU fails here again, and reads nothing more
             slot.stream.synchronize()
-            self._compute.synchronize()
+            with self._order:
+                self._compute.synchronize()
 
 
 def target_of(spec: InputSpec, dtype: str) -> Target:
