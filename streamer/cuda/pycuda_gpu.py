@@ -231,7 +231,11 @@ def open_pycuda(index: int) -> PycudaGpu:
         device = cuda.Device(index)
         info = _info(device, index)
         _let_waits_sleep(index)
-        return PycudaGpu(info, device.retain_primary_context())
+        context = device.retain_primary_context()
+        # It outlives the interpreter: pycuda's destructor would detach it as if it were no primary context, which
+        # fails, under threads and decoders that may still be at work.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(context))
+        return PycudaGpu(info, context)
     except cuda.Error as exc:
         raise BackendError(f"GPU {index} can't be used: {exc}") from exc
 
