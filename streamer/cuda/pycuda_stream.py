@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pycuda.driver as cuda
@@ -96,9 +96,8 @@ class PycudaStream:
 
     def after(self, event: Event) -> None:
         """Let what follows wait for an event."""
-        assert isinstance(event, PycudaEvent)  # noqa: S101  one process has one kind of GPU
         with self._gpu.current():
-            self.open_raw().wait_for_event(event.raw)
+            self.open_raw().wait_for_event(cast("PycudaEvent", event).raw)  # one process has one kind of GPU
 
     def after_default(self) -> None:
         """Let what follows wait for the legacy default stream."""

@@ -259,6 +259,17 @@ def test_kernels_are_loaded_once_and_run_in_order(gpu: Gpu, fake_gpu: FakeGpu) -
     memory.free()
 
 
+def test_what_the_drivers_compiler_logs_is_one_line_of_it(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pycuda import driver  # noqa: PLC0415  the fake, there only while the fixture is
+
+    def refuse(_image: bytes) -> None:
+        raise driver.LogicError("cuModuleLoadDataEx failed: device kernel image is invalid - ptxas 1\nptxas 2\n\0")
+
+    monkeypatch.setattr(driver, "module_from_buffer", refuse)
+    with pytest.raises(BackendError, match=r"image is invalid - ptxas 1$"):
+        gpu.load(KERNELS)
+
+
 def test_a_failed_kernel_is_one_sentence(gpu: Gpu, fake_gpu: FakeGpu) -> None:
     fake_gpu.machine.kernels, fake_gpu.machine.fail_launch = (lambda *_: None), "fill"
     stream = gpu.open_stream()
