@@ -23,6 +23,7 @@ from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.engine.cache import EngineCache
 from streamer.infer.engine.platform import this_platform
 from streamer.infer.engine.progress import Progress
+from streamer.infer.engine.prove import trial_canvases
 from streamer.infer.recognise import SpecOptions, load_spec
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def building(tmp_path: Path, fake_gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch)
     environ = {**fake_gpu.environ, "STREAMER_CACHE": str(tmp_path / "cache")}
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
+    enough = trial_canvases(load_spec("shapes"))[:34]  # of 48; with two less there is too little to decide on
+    monkeypatch.setattr("streamer.build_models.trial_canvases", lambda _spec: enough)
     return Building(tmp_path / "cache", environ, monkeypatch)
 
 
@@ -118,11 +121,11 @@ def test_where_f16_does_not_agree_it_is_f32(building: Building, capsys: pytest.C
     assert refused.facts["proof"]["decision"] == "refuse"
 
 
-def test_where_f16_was_asked_for_and_does_not_agree_it_fails(building: Building) -> None:
-    building.faults(noise=(("f16", 0.3),))
-    code, said = building.build(precision="f16")
-    assert code == 3
-    assert "kept" not in said
+def test_where_nothing_can_be_built_both_are_tried(building: Building, capsys: pytest.CaptureFixture[str]) -> None:
+    building.faults(build_fails="Error Code 10: no implementation")
+    with pytest.raises(BackendError, match="model shapes: no f32 engine: TensorRT can't build it: Error Code 10"):
+        building.build()
+    assert "model shapes: no f16 engine: TensorRT can't build it" in capsys.readouterr().err
 
 
 def test_an_engine_that_forgot_its_precision_is_refused(building: Building, capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,6 +133,7 @@ def test_an_engine_that_forgot_its_precision_is_refused(building: Building, caps
     code, said = building.build(precision="f16")
     assert code == 3
     assert "shapes f16, refused" in said
+    assert "kept" not in said
     assert "none of its layers computes in f16" in capsys.readouterr().err
 
 

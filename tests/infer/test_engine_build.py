@@ -90,7 +90,7 @@ def test_an_int8_engine_computes_in_int8(building: Building) -> None:
     recipe = EngineRecipe(precision="int8", max_batch=2, calibration=calibration.sha256)
     engine = building.build(recipe, calibration=calibration)
     assert engine.facts["precisions"]["int8"] > 5
-    assert engine.facts["key"]["build"]["flags"] == ["TF32"]
+    assert engine.facts["precisions"]["f16"] > 5  # what is between
     assert "measure" in {told.phase for told in building.told}
 
 
@@ -105,7 +105,13 @@ def test_it_tells_how_it_goes_on(building: Building) -> None:
 
     with BuildSteps() as steps:
         building.faults(steps_port=steps.port)
-        leading = threading.Thread(target=lambda: [(steps.wait(), steps.go()) for _ in range(6)])
+
+        def lead() -> None:
+            for _ in range(6):
+                steps.wait()
+                steps.go()
+
+        leading = threading.Thread(target=lead)
         leading.start()
         building.build()
         leading.join(5)

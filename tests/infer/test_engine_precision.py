@@ -251,7 +251,7 @@ def test_every_kind_of_input_is_brought_over(
     assert np.abs(other - exact).max() <= (0.005 if precision == "f16" else 0.05) * np.abs(exact).max()
     types = types_of(made)
     expected = {TensorProto.UINT8: TensorProto.UINT8, TensorProto.FLOAT: TensorProto.FLOAT16}[dtype]
-    assert types["images"] == (expected if precision == "f16" else dtype)
+    assert types["images"] == expected
     assert types["orig_target_sizes"] == TensorProto.INT64
     assert types["out"] == TensorProto.FLOAT
 
@@ -261,7 +261,22 @@ def test_an_old_opset_is_raised_for_int8(tmp_path: Path) -> None:
     canvases = np.random.default_rng(2).integers(0, 256, (4, 6, 8, 3), np.uint8)
     spec = input_of(hw=(6, 8), max_batch=1, extras=(EXTRA,))
     made = convert(path, "int8", spec=spec, calibration=canvases, folder=tmp_path)
-    assert onnx.load(str(made)).opset_import[0].version >= 13
+    assert onnx.load(str(made)).opset_import[0].version == 19
+
+
+def test_a_model_that_can_not_be_raised_stays_f32_between_its_8_bits_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_model: object, opset: int) -> None:
+        raise RuntimeError(f"no way to {opset}")
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", refuse)
+    path = small_net(tmp_path / "old.onnx", opset=17, shape=(1, 3, 6, 8))
+    canvases = np.random.default_rng(2).integers(0, 256, (4, 6, 8, 3), np.uint8)
+    spec = input_of(hw=(6, 8), max_batch=1, extras=(EXTRA,))
+    made = convert(path, "int8", spec=spec, calibration=canvases, folder=tmp_path)
+    assert "can't be raised from opset 17 to 19 (no way to 19)" in caplog.text
+    assert types_of(made)["images"] == TensorProto.FLOAT
 
 
 def test_open_sizes_are_decided_and_the_batch_stays_open(tmp_path: Path) -> None:

@@ -94,7 +94,6 @@ def _job(spec: ModelSpec, recipe: EngineRecipe, folder: Path, timing_cache: Path
         precision=recipe.precision,
         input=spec.input,
         profile=profile_of(spec.input, recipe.max_batch),
-        tf32=recipe.tf32,
         workspace_bytes=recipe.workspace,
         optimisation_level=OPTIMISATION_LEVEL,
         device=recipe.device,
