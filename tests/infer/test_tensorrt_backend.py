@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import pytest
-from trt_engines import input_of, open_built, set_faults, spec_of
+from trt_engines import input_of, open_built, set_faults, spec_of, store_engine
 from trt_networks import SIDE, write_bright, write_kinds, write_rows
 
 from streamer.core.errors import BackendError
-from streamer.infer.backends.base import IN_FLIGHT
+from streamer.infer.backends.base import IN_FLIGHT, BackendOptions
+from streamer.infer.backends.tensorrt import open_engine
+from streamer.infer.backends.tensorrt.session import Batch
+from streamer.infer.engine.precision import convert
+from streamer.infer.recognise import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +46,7 @@ def expected(spec: ModelSpec, batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(spec.path), options, providers=["CPUExecutionProvider"])
     pixels = (batch.transpose(0, 3, 1, 2) * np.float32(1 / 255)).astype(np.float32)
-    answers: list[NDArray[Any]] = session.run(list(spec.output_names), {"images": pixels})
+    answers: list[NDArray[Any]] = session.run(list(spec.output_names), {spec.input.name: pixels})
     return answers
 
 
@@ -104,7 +108,9 @@ def test_whole_and_short_numbers_become_float32(fake_gpu: FakeGpu, tmp_path: Pat
     opened.backend.close()
 
 
-def test_an_output_as_long_as_the_pixels_say(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+def test_an_output_as_long_as_the_pixels_say(
+    fake_gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     spec = spec_of(write_bright(tmp_path / "bright.onnx", HW), input_of(HW), ("out", "most"))
     opened = open_built(tmp_path, spec)
     for level in (0, 40, 0, 200, 255, 90):
@@ -116,6 +122,27 @@ def test_an_output_as_long_as_the_pixels_say(fake_gpu: FakeGpu, tmp_path: Path) 
         np.testing.assert_allclose(found[1], wanted[1], rtol=1e-6)
     opened.backend.close()
     assert fake_gpu.machine.graph_launches == 0
+    assert caplog.text.count("without CUDA graphs, which costs some time: only the pixels decide how long out is") == 1
+
+
+def test_an_engine_in_f16_is_drawn_for_and_answers_nearly_as_in_f32(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    """Its input is f16 though the model's own is f32: the kernel writes what the engine takes."""
+    del fake_gpu
+    spec = load_spec("shapes")
+    halved = convert(spec.path, "f16", spec=spec.input, calibration=None, folder=tmp_path)
+    stored = store_engine(tmp_path, spec, "f16", halved)
+    options = BackendOptions(precision="f16", latency=True, threads=0, on_ready=lambda: None)
+    backend = open_engine(stored, spec.input, spec.output_names, options)
+    assert backend.precision == "f16"
+    assert backend._session._engine.inputs[spec.input.name].dtype == "float16"
+    for seed in range(2):
+        batch = canvases(seed, 1, spec.input.hw)
+        (found,) = backend.collect(backend.submit(batch))
+        assert found.dtype == np.float32
+        boxes, scores = np.split(found - expected(spec, batch)[0], [4], axis=1)
+        assert np.abs(scores).mean() < 0.01
+        assert np.abs(boxes).mean() < 1.0
+    backend.close()
 
 
 def test_what_tensorrt_refuses_is_said_with_its_reason_and_closing_adds_nothing(
@@ -216,8 +243,6 @@ def test_a_picture_is_let_go_once_its_batch_is_answered(fake_gpu: FakeGpu, tmp_p
         def __del__(self) -> None:
             finder.set()
 
-    from streamer.infer.backends.tensorrt.session import Batch  # noqa: PLC0415
-
     held: list[Any] = [Owner()]
     ticket = opened.backend._pool.submit(Batch(batch, (held.pop(),)))
     opened.backend.collect(ticket)
@@ -240,9 +265,6 @@ def test_the_engine_must_be_one_of_the_model(fake_gpu: FakeGpu, tmp_path: Path) 
     spec = rows_spec(tmp_path)
 
     def refused(change: Callable[[ModelSpec], ModelSpec]) -> str:
-        from streamer.infer.backends.base import BackendOptions  # noqa: PLC0415
-        from streamer.infer.backends.tensorrt import open_engine  # noqa: PLC0415
-
         other = change(spec)
         options = BackendOptions(precision="f32", latency=False, threads=0, on_ready=lambda: None)
         with pytest.raises(BackendError) as caught:

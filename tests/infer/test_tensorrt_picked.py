@@ -117,7 +117,7 @@ def test_more_than_is_kept_comes_whole_and_is_counted_and_said_once(
         everything, some = answer(whole, batch), answer(less, batch)
         check_equal(open_head(spec)([some], FLOOR, IOU), open_head(spec)([everything], FLOOR, IOU))
     assert less.backend.whole_batches == 2
-    assert len([r for r in caplog.records if "copied whole" in r.message]) == 1
+    assert len([r for r in caplog.records if "all is copied then" in r.message]) == 1
     whole.backend.close()
     less.backend.close()
 

@@ -77,14 +77,14 @@ def open_engine(
         input_spec: how it is fed.
         output_names: what it answers, in the order that its head wants.
         options: device, precision, what may be left out.
-        name: of the model, for messages; without it they name the engine.
+        name: of the model, for messages; without it as the engine's facts say.
 
     Raises:
         BackendError: TensorRT, pycuda or the GPU is missing, memory is short, or the engine can't be read: it is then
             set aside, so that the next build makes it anew.
     """
     trt, gpu = load_runtime(), open_gpu(options.device)
-    name = name or f"engine {engine.key.digest[:12]}"
+    name = name or str(engine.facts.get("model") or f"engine {engine.key.digest[:12]}")
     plan = SessionPlan(trt=trt, name=name, input_spec=input_spec, output_names=output_names, pick=options.pick)
     try:
         with gpu.current():

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_NO_GRAPHS = "%s: runs without CUDA graphs, which costs some time: %s"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -98,7 +100,8 @@ class Session:
 
         Blocks on: the GPU, without a limit: `collect` gives up on it after its own, but what the GPU may still use
         must outlive what hangs, and so does the thread that holds it. The order of the compute stream: as long as
-        another thread enqueues, which waits for nothing.
+        another thread enqueues, which waits for nothing but the GPU: with a new batch size, and where only the pixels
+        decide how long an output is.
 
         Raises:
             BackendError: TensorRT or the GPU failed.
@@ -151,6 +154,8 @@ class Session:
         )
         self._slots = [Slot(gpu, closing, slots) for _ in range(IN_FLIGHT)]
         closing.callback(self._compute.synchronize)
+        if self._slots[0].growing:
+            _log.warning(_NO_GRAPHS, self._plan.name, f"only the pixels decide how long {self._slots[0].growing} is")
 
     def _extras(self) -> dict[str, int]:
         """Fill the inputs beside the picture, once: every picture is given the same. Return their addresses."""
@@ -188,7 +193,7 @@ class Session:
         slot.stream.after(computed)
         slot.copy_out(count)
         if failure and self._first("graphs"):
-            _log.warning("%s: runs without CUDA graphs, which costs some time: %s", self._plan.name, failure)
+            _log.warning(_NO_GRAPHS, self._plan.name, failure)
 
     def _finish(self, slot: Slot, count: int) -> Outputs:
         """Wait for a batch and return its outputs."""
@@ -198,9 +203,7 @@ class Session:
             with self._counting:
                 self.whole_batches += 1
             if self._first("whole"):
-                _log.info(
-                    "%s: sees more at once than the GPU picks out; such answers are copied whole", self._plan.name
-                )
+                _log.info("%s: sees more at once than is picked on the GPU; all is copied then", self._plan.name)
         return outputs
 
     def _first(self, what: str) -> bool:

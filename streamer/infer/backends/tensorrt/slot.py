@@ -72,6 +72,11 @@ class Slot:
         self._runs[most] = self._prepared(context)
         closing.callback(self.stream.synchronize)
 
+    @property
+    def growing(self) -> str:
+        """Names of the outputs whose length only the pixels decide; there may be none."""
+        return ", ".join(self._growing)
+
     def run_of(self, count: int) -> Run:
         """Return the run of a batch size, which is prepared when it is met first.
 
