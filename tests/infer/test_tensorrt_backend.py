@@ -50,9 +50,11 @@ def expected(spec: ModelSpec, batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
     return answers
 
 
+@pytest.mark.parametrize("version", ["10.3.0", "10.16.1.11", "11.4.0.106"])
 def test_each_slot_and_batch_size_is_replayed_as_a_graph_from_its_second_batch_on(
-    fake_gpu: FakeGpu, tmp_path: Path
+    fake_gpu: FakeGpu, tmp_path: Path, version: str
 ) -> None:
+    set_faults(version=version)
     opened = open_built(tmp_path, rows_spec(tmp_path))
     backend = opened.backend
     for seed in range(4 * IN_FLIGHT):

@@ -10,7 +10,7 @@ from trt_engines import input_of, open_built, spec_of
 from trt_networks import CHANNELS, SIDE, write_rows
 
 from streamer.capture.scenes.shapes import Scene
-from streamer.infer.backends.base import BackendOptions
+from streamer.infer.backends.base import IN_FLIGHT, BackendOptions
 from streamer.infer.backends.onnxruntime import open_onnxruntime
 from streamer.infer.backends.tensorrt import picked
 from streamer.infer.canvas import open_canvases
@@ -99,6 +99,22 @@ def test_nothing_seen_is_nothing_found(tmp_path: Path) -> None:
         check_equal(
             open_head(spec)([answer(less, batch)], FLOOR, IOU), open_head(spec)([answer(whole, batch)], FLOOR, IOU)
         )
+    whole.backend.close()
+    less.backend.close()
+
+
+def test_a_crowd_comes_whole_while_other_batches_are_computed(tmp_path: Path) -> None:
+    """Its slot's output is nobody else's, so it is still there when the count is known."""
+    path = write_rows(tmp_path / "rows.onnx", anchors=CELLS, anchor_major=False, power=0.5)
+    spec = spec_of(path, input_of((SIDE, SIDE), 2), ("out",))
+    whole, less = both(tmp_path, spec)
+    for round_ in range(3):
+        batches = [drawn(10 * round_ + i, 1 + i % 2) // (1, 16, 1)[i] for i in range(IN_FLIGHT)]
+        tickets = [less.backend.submit(batch) for batch in batches]
+        for ticket, batch in zip(tickets, batches, strict=True):
+            (some,) = less.backend.collect(ticket)
+            check_equal(open_head(spec)([some], FLOOR, IOU), open_head(spec)([answer(whole, batch)], FLOOR, IOU))
+    assert less.backend.whole_batches == 6
     whole.backend.close()
     less.backend.close()
 

@@ -56,7 +56,7 @@ def open_tensorrt(path: str, input_spec: InputSpec, output_names: tuple[str, ...
     )
     if stored is None:
         raise BackendError(
-            f"{file.name}: no engine of it in {options.precision} for this GPU and TensorRT is built; "
+            f"no engine of {file.name} in {options.precision} for this GPU and TensorRT is built; "
             f"`streamer models build {file}` builds one"
         )
     return open_engine(stored, input_spec, output_names, options, name=file.name)
