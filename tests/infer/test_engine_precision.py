@@ -2,88 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from engine_nets import answers, converted, random_yolo, run_small, scene, small_net, types_of
 from engine_values import EXTRA, input_of, shapes
 from onnx import TensorProto, helper, numpy_helper
-from randomnet import make_random_yolo, sample_picture
+from randomnet import sample_picture
 
-from streamer.capture.base import Delivery, SourceSpec
-from streamer.capture.open import open_source
 from streamer.core.errors import BackendError
-from streamer.core.frame import Picture
 from streamer.infer.agreement import agreement
 from streamer.infer.backends.batch import Normaliser
-from streamer.infer.engine.frames import spread_canvases
 from streamer.infer.engine.precision import convert, converter, fix_axes, load_graph, weight_files
-from streamer.infer.engine.tail import name_nodes, tail_of
-from streamer.infer.heads import open_head
+from streamer.infer.engine.tail import tail_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from streamer.infer.heads import Candidates
-    from streamer.infer.spec import InputSpec, ModelSpec
+    from streamer.infer.spec import InputSpec
 
-_NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-
-
-@pytest.fixture(scope="module")
-def scene() -> NDArray[np.uint8]:
-    """Return what the shapes' network sees of the drawn scene."""
-    spec = SourceSpec(camera="drawn", url="synthetic:shapes?seed=3&pace=fast", delivery=Delivery.EVERY)
-
-    def pictures() -> Iterator[Picture]:
-        source = open_source(spec, stopping=lambda: False, dropped=lambda _cause, _count: None)
-        for number in range(96):
-            picture = source.read().picture
-            if number % 3 == 0 and isinstance(picture, Picture):
-                yield picture
-        source.close()
-
-    return spread_canvases(pictures(), shapes().input)
-
-
-def answers(path: Path, spec: ModelSpec, canvases: NDArray[np.uint8]) -> list[Candidates]:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (given,) = session.get_inputs()
-    normalise = Normaliser(replace(spec.input, dtype="float32"))
-    head, found = open_head(spec), []
-    for canvas in canvases:
-        fed = {given.name: normalise(canvas[None]).astype(_NUMPY[given.type])}
-        outputs = session.run(list(spec.output_names), fed)
-        assert all(output.dtype == np.float32 for output in outputs)
-        found += head(outputs, 0.2, 0.5)
-    return found
-
-
-def types_of(path: Path) -> dict[str, int]:
-    """Return the element type of every tensor."""
-    model = onnx.shape_inference.infer_shapes(onnx.load(str(path)), strict_mode=True)
-    ports = (*model.graph.input, *model.graph.output, *model.graph.value_info)
-    return {p.name: p.type.tensor_type.elem_type for p in ports} | {
-        t.name: t.data_type for t in model.graph.initializer
-    }
-
-
-def random_yolo(folder: Path, *, size: int) -> ModelSpec:
-    path = folder / "yolo.onnx"
-    make_random_yolo(path, size=size, classes=2, boxes=30)
-    seen = replace(shapes().input, hw=(size, size), max_batch=1)
-    return replace(shapes(), path=path, input=seen, labels=("a", "b"), columns=None)
-
-
-def converted(spec: ModelSpec, precision: str, folder: Path, canvases: NDArray[np.uint8] | None = None) -> Path:
-    return convert(spec.path, precision, spec=spec.input, calibration=canvases, folder=folder)
+__all__ = ["scene"]
 
 
 def test_f32_is_the_file_itself(tmp_path: Path) -> None:
@@ -133,102 +76,11 @@ def test_far_to_the_right_a_box_in_f16_is_where_it_is_in_f32(tmp_path: Path) -> 
     assert any(float(box[2]) % 0.5 for box in half[0].boxes if box[2] > 512)
 
 
-def test_int8_gives_the_same_answers_by_scales_of_real_frames(scene: NDArray[np.uint8], tmp_path: Path) -> None:
-    measured: list[int] = []
-    path = convert(
-        shapes().path, "int8", spec=shapes().input, calibration=scene[::2], folder=tmp_path, measured=measured.append
-    )
-    assert measured == list(range(1, len(scene[::2]) + 1))
-    seen = agreement(answers(shapes().path, shapes(), scene), answers(path, shapes(), scene), threshold=0.5)
-    assert seen.boxes >= 50
-    assert seen.share >= 0.98
-    assert seen.score_off < 0.05
-
-
-def test_int8_stands_in_the_file_as_tensorrt_takes_it(scene: NDArray[np.uint8], tmp_path: Path) -> None:
-    graph = onnx.load(str(converted(shapes(), "int8", tmp_path, scene[:4]))).graph
-    count = Counter(node.op_type for node in graph.node)
-    assert count["QuantizeLinear"] == count["DequantizeLinear"] > 10
-    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            zero = weights[node.input[2]]
-            assert zero.dtype == np.int8  # no 32-bit bias
-            assert not zero.any()  # symmetric
-    makers = {name: node for node in graph.node for name in node.output}
-    quantised = [
-        node
-        for node in graph.node
-        if node.op_type == "Conv" and getattr(makers.get(node.input[0]), "op_type", "") == "DequantizeLinear"
-    ]
-    assert len(quantised) > 5
-    for node in quantised:
-        assert makers[node.input[1]].op_type == "DequantizeLinear"
-        scales = weights[makers[node.input[1]].input[1]]
-        assert scales.size > 1  # one a channel
-    name_nodes(graph)
-    assert not {node.name for node in quantised} & tail_of(graph).last_layers
-
-
-def test_int8_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        BackendError, match=r"shapes\.onnx: can't be brought to int8 \(.*\); precision f32 needs no chan"
-    ):
-        converted(shapes(), "int8", tmp_path, np.zeros((0, 192, 320, 3), np.uint8))
-
-
 def test_the_same_model_gives_the_same_file(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     one, two = (converted(shapes(), "f16", tmp_path / name) for name in "ab")
     assert one.read_bytes() == two.read_bytes()
-
-
-def small_net(path: Path, *, opset: int = 17, dtype: int = TensorProto.FLOAT, shape: tuple[object, ...]) -> Path:
-    """Write Conv -> Relu -> Conv -> a scaled sum, whose constant both halves read."""
-    rng = np.random.default_rng(1)
-    weights = [
-        numpy_helper.from_array(rng.standard_normal((4, 3, 1, 1)).astype(np.float32), "w0"),
-        numpy_helper.from_array(rng.standard_normal((4, 4, 1, 1)).astype(np.float32), "w1"),
-    ]
-    half = helper.make_tensor("half", TensorProto.FLOAT, [], [0.1])
-    nodes = [helper.make_node("Constant", [], ["c"], value=half)]
-    given = "images"
-    if dtype != TensorProto.FLOAT:
-        nodes.append(helper.make_node("Cast", [given], ["f"], to=TensorProto.FLOAT))
-        given = "f"
-    if shape[-1] == 3:
-        nodes.append(helper.make_node("Transpose", [given], ["t"], perm=[0, 3, 1, 2]))
-        given = "t"
-    nodes += [
-        helper.make_node("Conv", [given, "w0"], ["a"]),
-        helper.make_node("Mul", ["a", "c"], ["scaled"]),
-        helper.make_node("Conv", ["scaled", "w1"], ["b"]),
-        helper.make_node("Mul", ["b", "c"], ["d"]),
-        helper.make_node("Cast", ["orig_target_sizes"], ["sizes"], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMax", ["sizes"], ["largest"], keepdims=0),
-        helper.make_node("Mul", ["d", "largest"], ["out"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "small",
-        [
-            helper.make_tensor_value_info("images", dtype, list(shape)),
-            helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, ["n", 2]),
-        ],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, None)],
-        weights,
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), str(path))
-    return path
-
-
-def run_small(path: Path, picture: NDArray[Any]) -> NDArray[np.float32]:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    wanted = {port.name: port.type for port in session.get_inputs()}["images"]
-    fed = picture.astype(_NUMPY.get(wanted, picture.dtype))
-    (out,) = session.run(None, {"images": fed, "orig_target_sizes": np.array([[8, 6]], np.int64)})
-    return np.asarray(out, np.float32)
 
 
 @pytest.mark.parametrize(
@@ -254,29 +106,6 @@ def test_every_kind_of_input_is_brought_over(
     assert types["images"] == expected
     assert types["orig_target_sizes"] == TensorProto.INT64
     assert types["out"] == TensorProto.FLOAT
-
-
-def test_an_old_opset_is_raised_for_int8(tmp_path: Path) -> None:
-    path = small_net(tmp_path / "old.onnx", opset=11, shape=(1, 3, 6, 8))
-    canvases = np.random.default_rng(2).integers(0, 256, (4, 6, 8, 3), np.uint8)
-    spec = input_of(hw=(6, 8), max_batch=1, extras=(EXTRA,))
-    made = convert(path, "int8", spec=spec, calibration=canvases, folder=tmp_path)
-    assert onnx.load(str(made)).opset_import[0].version == 19
-
-
-def test_a_model_that_can_not_be_raised_stays_f32_between_its_8_bits_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(_model: object, opset: int) -> None:
-        raise RuntimeError(f"no way to {opset}")
-
-    monkeypatch.setattr(onnx.version_converter, "convert_version", refuse)
-    path = small_net(tmp_path / "old.onnx", opset=17, shape=(1, 3, 6, 8))
-    canvases = np.random.default_rng(2).integers(0, 256, (4, 6, 8, 3), np.uint8)
-    spec = input_of(hw=(6, 8), max_batch=1, extras=(EXTRA,))
-    made = convert(path, "int8", spec=spec, calibration=canvases, folder=tmp_path)
-    assert "can't be raised from opset 17 to 19 (no way to 19)" in caplog.text
-    assert types_of(made)["images"] == TensorProto.FLOAT
 
 
 def test_open_sizes_are_decided_and_the_batch_stays_open(tmp_path: Path) -> None:
