@@ -91,14 +91,15 @@ def test_a_faster_precision_is_a_candidate_where_it_is_left_to_us() -> None:
 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(
-    ("settings", "begins"),
+    ("key", "value", "begins"),
     [
-        ({"precision": "f32"}, "openvino f32"),
-        ({"precision": "bf16"}, "openvino bf16"),
-        ({"backend": "onnxruntime"}, "onnxruntime f32"),
+        ("precision", "f32", "openvino f32"),
+        ("precision", "bf16", "openvino bf16"),
+        ("backend", "onnxruntime", "onnxruntime f32"),
     ],
 )
-def test_what_the_user_has_chosen_stays(settings: dict[str, str], begins: str) -> None:
+def test_what_the_user_has_chosen_stays(key: str, value: str, begins: str) -> None:
+    settings: dict[str, Any] = {key: value}
     ways = ways_of(plan(**settings))
     assert ways.begin.name == begins
     assert ways.candidates == ()

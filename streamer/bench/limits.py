@@ -9,7 +9,7 @@ import os
 import statistics
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ class InferJob:
     backend: str
     precision: str
     latency: bool
+    max_batch: int  # pictures at once that the pipeline's backend could do
     batches: tuple[int, ...]  # sizes that the pipeline may have used
     seconds: float
 
@@ -73,6 +74,7 @@ def infer(job: InferJob) -> dict[str, Any]:
     let_decoding_go_first()
     settings = load(Path(job.config), os.environ).settings.models[job.model]
     spec = load_spec(settings.model, options=spec_options(settings))
+    spec = replace(spec, input=replace(spec.input, max_batch=job.max_batch))
     options = BackendOptions(
         precision=job.precision,
         latency=job.latency,

@@ -27,8 +27,9 @@ def job(folder: Path, backend: str) -> InferJob:
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(tree))
     return InferJob(
-        config=str(config), model="net", backend=backend, precision="f32", latency=True, batches=(1, 2), seconds=0.2
-    )
+        config=str(config), model="net", backend=backend, precision="f32", latency=True, max_batch=2, batches=(1, 2),
+        seconds=0.2,
+    )  # fmt: skip
 
 
 def test_on_the_cpu_the_better_batch_counts(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,9 +101,10 @@ class Rig:
     def all_given_up(self, caplog: pytest.LogCaptureFixture, count: int) -> Callable[[], bool]:
         return lambda: caplog.text.count("can't be tried") >= count and self.has_served(ON_CPU)()
 
-    def keep(self, precision: str) -> None:
+    def keep(self, precision: str, *, batch: int = 8) -> None:
         """Put an engine into the cache that an earlier run has proved."""
         spec, cache = load_spec("shapes"), EngineCache(self.cache / "tensorrt")
+        spec = replace(spec, input=replace(spec.input, max_batch=batch))
         onnx = convert(spec.path, precision, spec=spec.input, calibration=None, folder=self.folder)
         stored = store_engine(self.cache, spec, precision, onnx)
         verdict = Verdict(
@@ -369,8 +371,10 @@ def test_never_takes_only_what_there_is(rig: Rig) -> None:
         BackendError, match=r"no engine of shapes .* is built; `streamer models build shapes` builds one"
     ):
         rig.run(rig.has_served(F32), build="never")
-    rig.keep("f32")
+    rig.keep("f32", batch=2)
     assert rig.run(rig.has_served(F32), build="never") == 0  # precision auto: of f16 there is none
+    assert rig.run_now is not None
+    assert rig.run_now.models["net"].spec.input.max_batch == 2  # what there is must do
     assert rig.built == []
     assert set(rig.served) == {F32}
 
