@@ -18,6 +18,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from tensorrt_behaviour import behaviour
+
 FETCH_LIMIT_S, COMPILE_LIMIT_S, ASK_LIMIT_S = 25, 20, 20
 # The symbols that the bindings' module wants of each library; none is called.
 _POINTERS = "#define S(n) void*n(){return 0;}\n"
@@ -92,10 +94,10 @@ def ask(folder: Path, wanted: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         folder: of `bindings`.
-        wanted: `uses` and `declared`, as `answer` takes them.
+        wanted: `uses` and `declared`, as `Asked` takes them; with `behaviour` they are asked how they behave.
 
     Returns:
-        `version`, `checked` (a count) and `wrong` (sentences).
+        `version`, `checked` (a count), `wrong` (sentences) and `behaviour` (question -> answer).
     """
     env = {**os.environ, "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": str(folder)}
     child = subprocess.run(
@@ -212,7 +214,10 @@ def main() -> None:
     asked = Asked(module)
     asked.uses(wanted["uses"])
     asked.declared(wanted["declared"])
-    sys.stdout.write(json.dumps({"version": module.__version__, "checked": asked.checked, "wrong": asked.wrong}))
+    answer = {"version": module.__version__, "checked": asked.checked, "wrong": asked.wrong}
+    if wanted.get("behaviour"):
+        answer["behaviour"] = behaviour(module)
+    sys.stdout.write(json.dumps(answer))
 
 
 if __name__ == "__main__":
