@@ -211,7 +211,11 @@ def test_a_stream_waits_for_another_and_for_the_decoder(gpu: Gpu, fake_gpu: Fake
     surface = fake_gpu.surface(np.full(4, 8, np.uint8))
     memory, host, out = gpu.allocate(4), gpu.pinned(4, np.uint8), gpu.pinned(8, np.uint8)
     host[:] = 5
+    early = gpu.pinned(4, np.uint8)
     with closing(gpu.open_stream()) as one, closing(gpu.open_stream()) as two:
+        two.copy_out(early, surface)
+        two.synchronize()
+        assert early.tolist() == [0xCD] * 4, "no stream of ours waits for the default stream by itself"
         one.copy_in(memory.pointer, host)
         two.after(one.record())
         two.copy_out(out[:4], memory.pointer)
