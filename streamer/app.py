@@ -180,7 +180,7 @@ class Run:
             _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
         )
         self.models: dict[str, Model] = {}  # each appears when its thread has opened it
-        self._report = Report(
+        self.report = Report(
             self.figures,
             self._delivery,
             self._store,
@@ -224,7 +224,7 @@ class Run:
         self._build_first()
         outcome = self._supervisor.run()
         self._events_stuck = "events" in outcome.stuck
-        self._report.last_words()
+        self.report.last_words()
         if outcome.failure is not None:
             raise outcome.failure
         return self._code()
@@ -448,11 +448,11 @@ class Run:
         snapshot = self._show()
         if self._looks % _STATISTICS_EVERY == 0:
             self._notifier.status(one_line(snapshot))
-            self._delivery.feed(self._report.statistics())
+            self._delivery.feed(self.report.statistics())
         self._looks += 1
 
     def _show(self) -> Snapshot:
-        snapshot = self._report.snapshot(self._desks)
+        snapshot = self.report.snapshot(self._desks)
         if self._table is not None:
             self._table.update(snapshot)
         return snapshot

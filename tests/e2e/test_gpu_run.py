@@ -6,6 +6,7 @@ Nothing here has run on a GPU. What is shown is the order of things, and that ea
 from __future__ import annotations
 
 import importlib
+import json
 import logging
 import threading
 import time
@@ -336,12 +337,14 @@ def test_a_gpu_without_memory_leaves_the_run_on_onnxruntime(
     assert set(rig.served) == {ON_CPU}
 
 
-def test_a_gpu_that_fails_in_the_run_ends_it_with_one_sentence(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_gpu_that_is_lost_ends_the_run_with_one_sentence(
+    rig: Rig, fake_gpu: FakeGpu, caplog: pytest.LogCaptureFixture
+) -> None:
     rig.keep("f32")
 
     def fail() -> bool:
         if rig.has_served(F32)():
-            fault(execute_fails="an illegal memory access was encountered")
+            fake_gpu.machine.lose_device()
         return False
 
     said = ""
@@ -349,7 +352,7 @@ def test_a_gpu_that_fails_in_the_run_ends_it_with_one_sentence(rig: Rig, caplog:
         rig.run(fail, precision="f32")
     except BackendError as exc:
         said = str(exc)
-    assert "illegal memory access" in said
+    assert "GPU" in said
     assert "\n" not in said
     assert [event.type.value for event in rig.events][-1] == "end"  # what was open has been ended
     rig.run_now = None  # what this and the records hold on to, tracebacks with arrays, is not to outlive the fake
@@ -377,6 +380,43 @@ def test_never_takes_only_what_there_is(rig: Rig) -> None:
     assert rig.run_now.models["net"].spec.input.max_batch == 2  # what there is must do
     assert rig.built == []
     assert set(rig.served) == {F32}
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_engine_that_was_damaged_is_set_aside_and_built_anew(
+    rig: Rig,
+    caplog: pytest.LogCaptureFixture,
+    cut: bool,  # noqa: FBT001  a parameter
+) -> None:
+    rig.keep("f32")
+    (plan,) = (rig.cache / "tensorrt").glob("*.plan")
+    raw = plan.read_bytes()
+    plan.write_bytes(raw[:-100] if cut else raw[:-100] + bytes(byte ^ 1 for byte in raw[-100:]))
+    assert rig.run(rig.has_served(F32), precision="f32") == 0
+    assert rig.built == ["f32"]
+    assert rig.served[ON_CPU] > 0
+    assert "is set aside, it has to be built anew" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert rig.engines()["f32"]["proof"]["decision"] == "use"
+
+
+def test_what_a_run_does_is_told_to_people_and_machines(rig: Rig) -> None:
+    told: list[tuple[str | None, Any]] = []
+
+    def look() -> None:
+        assert rig.run_now is not None
+        snapshot = rig.run_now.report.snapshot({})
+        told.append((snapshot.models[0].doing, json.loads(rig.run_now.report.statistics().payload)["models"]["net"]))
+
+    rig.building = look
+    assert rig.run(rig.has_served(F32), precision="f32") == 0
+    look()
+    (building, stats), (nothing, after) = told
+    assert building == stats["doing"] == "building tensorrt f32: build 50%"
+    assert (stats["backend"], stats["precision"]) == ON_CPU
+    assert nothing is after["doing"] is None
+    assert (after["backend"], after["precision"]) == F32
+    rig.run_now = None
 
 
 def test_int8_is_never_calibrated_behind_the_user_s_back(rig: Rig) -> None:
