@@ -12,7 +12,7 @@ from streamer.build_frames import frames_of
 from streamer.build_progress import open_watch
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.redact import redact
-from streamer.infer.agreement import Agreement
+from streamer.infer.agreement import LEAST_FRAMES, Agreement
 from streamer.infer.backends.base import BackendOptions
 from streamer.infer.catalogue import cache_folder, open_catalogue
 from streamer.infer.comparison import Decision, Verdict
@@ -44,6 +44,8 @@ _FAILED = 3
 _INTERRUPTED = 130
 _ORDER = {"auto": ("f16", "f32"), "f32": ("f32",), "f16": ("f16",), "int8": ("int8",)}
 _NMS_IOU = 0.5  # the contract's
+# Frames of which one half serves to calibrate and the other to prove; fewer serve for both, or neither would do.
+_ENOUGH = 2 * LEAST_FRAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,7 +143,7 @@ def _engine(asked: _Asked, precision: str, watch: Watch) -> tuple[StoredEngine, 
     """Return the engine of a precision, and whether it was there already."""
     calibration = None
     if precision == "int8" and asked.frames is not None:
-        calibration = Calibration(asked.frames)
+        calibration = Calibration(asked.frames if len(asked.frames) < _ENOUGH else asked.frames[::2])
     recipe = EngineRecipe(
         precision=precision,
         max_batch=asked.spec.input.max_batch,
@@ -175,6 +177,8 @@ def _compared(asked: _Asked, stored: StoredEngine, watch: Watch) -> Verdict:
 
     spec = asked.spec
     canvases = trial_canvases(spec) if asked.frames is None else list(asked.frames)
+    if stored.key.precision == "int8" and len(canvases) >= _ENOUGH:
+        canvases = canvases[1::2]
     exact = BackendOptions(precision="f32", latency=True, threads=0, on_ready=lambda: None)
     options = replace(exact, precision=stored.key.precision, device=asked.device)
     with (

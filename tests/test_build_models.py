@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import pty
@@ -27,6 +28,7 @@ from streamer.infer.engine.prove import trial_canvases
 from streamer.infer.recognise import SpecOptions, load_spec
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from nvidia import FakeGpu
 
     from streamer.infer.engine.stored import StoredEngine
@@ -62,13 +64,18 @@ class Building:
         return self.cache.find_any(load_spec("shapes"), precision, this_platform(0))
 
 
+@functools.cache
+def enough_canvases() -> list[NDArray[np.uint8]]:
+    """Return 34 of the 48: with three less there is too little to decide on."""
+    return trial_canvases(load_spec("shapes"))[:34]
+
+
 @pytest.fixture
 def building(tmp_path: Path, fake_gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch) -> Building:
     environ = {**fake_gpu.environ, "STREAMER_CACHE": str(tmp_path / "cache")}
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    enough = trial_canvases(load_spec("shapes"))[:34]  # of 48; with two less there is too little to decide on
-    monkeypatch.setattr("streamer.build_models.trial_canvases", lambda _spec: enough)
+    monkeypatch.setattr("streamer.build_models.trial_canvases", lambda _spec: enough_canvases())
     return Building(tmp_path / "cache", environ, monkeypatch)
 
 
@@ -89,6 +96,7 @@ def frames(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.timeout(30)  # the kernels are compiled in it, once a session
 def test_auto_builds_and_keeps_an_f16_engine(building: Building, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = building.build()
     assert code == 0
@@ -109,6 +117,7 @@ def test_auto_builds_and_keeps_an_f16_engine(building: Building, capsys: pytest.
     assert "built:        before, in " in said
 
 
+@pytest.mark.timeout(30)
 def test_where_f16_does_not_agree_it_is_f32(building: Building, capsys: pytest.CaptureFixture[str]) -> None:
     building.faults(noise=(("f16", 0.3),))
     code, said = building.build()
