@@ -283,6 +283,10 @@ def test_the_engine_must_be_one_of_the_model(fake_gpu: FakeGpu, tmp_path: Path) 
     assert "1..4 pictures at once, 1..8 are wanted" in refused(
         lambda s: replace(s, input=replace(s.input, max_batch=8))
     )
+    assert "takes float32, expected uint8" in refused(
+        lambda s: replace(s, input=replace(s.input, dtype="uint8", scale=1.0))
+    )
+    assert "layout 'nwhc' is not supported" in refused(lambda s: replace(s, input=replace(s.input, layout="nwhc")))
     assert "(-1, 3, 160, 160), expected (-1, 3, 80, 160)" in refused(
         lambda s: replace(s, input=replace(s.input, hw=(80, 160)))
     )

@@ -101,6 +101,22 @@ def test_short_memory_is_no_reason_to_set_an_engine_aside(spec: ModelSpec, tmp_p
     assert stored.plan_path.exists()
 
 
+def test_a_gpu_that_does_not_work_is_no_reason_to_set_an_engine_aside(
+    spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = store_engine(tmp_path, spec)
+    trt = load_runtime()
+
+    def refuse(runtime: object, plan: bytes) -> None:
+        del runtime, plan
+        logger().log(trt.ILogger.Severity.ERROR, "Error Code 1: Cuda Runtime (initialization error)")
+
+    monkeypatch.setattr(trt.Runtime, "deserialize_cuda_engine", refuse)
+    with pytest.raises(BackendError, match=r"rows\.onnx: TensorRT can't work on this GPU now: .*initialization error"):
+        opened(spec)
+    assert stored.plan_path.exists()
+
+
 def test_a_missing_model_file_is_said(spec: ModelSpec, tmp_path: Path) -> None:
     missing = replace(spec, path=tmp_path / "gone.onnx")
     with pytest.raises(BackendError, match=r"gone\.onnx: can't be read"):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
 from streamer.cuda.open import open_gpu
-from streamer.infer.backends.batch import check_input
 from streamer.infer.catalogue import cache_folder
 from streamer.infer.engine.cache import EngineCache
 from streamer.infer.engine.platform import this_platform
@@ -44,7 +43,6 @@ def open_tensorrt(path: str, input_spec: InputSpec, output_names: tuple[str, ...
     file = Path(path)
     if options.precision not in PRECISIONS:
         raise BackendError(f"precision: tensorrt computes in {', '.join(PRECISIONS)}, not {options.precision}")
-    check_input(input_spec)
     load_runtime()
     open_gpu(options.device)
     stored = EngineCache(cache_folder(os.environ) / "tensorrt").find_model(

@@ -64,12 +64,15 @@ class Slot:
         self._growing: dict[str, Growing] = {}
         self._allocators: list[tensorrt.IOutputAllocator] = []
         self._picked: Picked | None = None
+        # Held here and nowhere else: an error's traceback would keep what a frame names beyond the engine's own end.
+        self._contexts: dict[int, tensorrt.IExecutionContext] = {}
         self._runs: dict[int, Run] = {}
         self._kept: dict[int, Kept] = {}
-        context = self._open_context(most)
-        self._allocate(closing, context)
+        closing.callback(self._contexts.clear)
+        self._open_context(most)
+        self._allocate(closing)
         closing.callback(self._close)
-        self._runs[most] = self._prepared(context)
+        self._runs[most] = self._prepared(most)
         closing.callback(self.stream.synchronize)
 
     @property
@@ -85,7 +88,8 @@ class Slot:
         """
         run = self._runs.get(count)
         if run is None:
-            run = self._runs[count] = self._prepared(self._open_context(count))
+            self._open_context(count)
+            run = self._runs[count] = self._prepared(count)
         return run
 
     def draw_canvases(self, count: int, stream: Stream) -> None:
@@ -128,21 +132,20 @@ class Slot:
             for n in names
         ), False
 
-    def _open_context(self, count: int) -> tensorrt.IExecutionContext:
+    def _open_context(self, count: int) -> None:
         spec = self._plan.input_spec
         shapes: dict[str, Shape] = {spec.name: picture_shape(spec, count)}
         shapes.update({extra.name: (count, *extra.axes) for extra in spec.extras})
-        return self._plan.engine.open_context(self._plan.activations, shapes)
+        self._contexts[count] = self._plan.engine.open_context(self._plan.activations, shapes)
 
-    def _allocate(self, closing: Closing, context: tensorrt.IExecutionContext) -> None:
+    def _allocate(self, closing: Closing) -> None:
         """Allocate every output, wanted or not: TensorRT writes them all."""
         plan, most = self._plan, self._plan.input_spec.max_batch
         for name, tensor in plan.engine.outputs.items():
-            largest = tuple(context.get_tensor_shape(name))
+            largest = tuple(self._contexts[most].get_tensor_shape(name))
             if -1 in largest:
-                growing = Growing(
-                    self._gpu, tensor, int(context.get_max_output_size(name)), process_logger(plan.trt).tail
-                )
+                most_bytes = int(self._contexts[most].get_max_output_size(name))
+                growing = Growing(self._gpu, tensor, most_bytes, process_logger(plan.trt).tail)
                 closing.callback(growing.close)
                 self._growing[name] = growing
                 self._allocators.append(open_allocator(plan.trt, growing))
@@ -155,9 +158,10 @@ class Slot:
             elif wanted:
                 output.pin()
 
-    def _prepared(self, context: tensorrt.IExecutionContext) -> Run:
-        """Give a context its addresses."""
+    def _prepared(self, count: int) -> Run:
+        """Give the context of a batch size its addresses."""
         plan = self._plan
+        context: tensorrt.IExecutionContext = self._contexts[count]
         addresses = {**plan.addresses, **{name: output.pointer for name, output in self._outputs.items()}}
         given = [context.set_tensor_address(name, address) for name, address in addresses.items()]
         given += [
@@ -169,11 +173,12 @@ class Slot:
         after = None
         if self._picked is not None:
             (name,) = plan.output_names
-            after = partial(self._picked.enqueue, self._outputs[name].pointer, shapes[name][0])
+            after = partial(self._picked.enqueue, self._outputs[name].pointer, count)
         return Run(context, shapes, after=after, capturable=not self._growing, tail=process_logger(plan.trt).tail)
 
     def _close(self) -> None:
         for run in self._runs.values():
             run.close()
         self._runs.clear()
+        self._contexts.clear()
         self._allocators.clear()
