@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from engine_building import Building, building
 from onnx import TensorProto, helper
@@ -18,7 +19,9 @@ from onnx import TensorProto, helper
 from streamer.core.errors import BackendError
 from streamer.infer.engine import build as build_module
 from streamer.infer.engine.cache import EngineCache
+from streamer.infer.engine.frames import Calibration
 from streamer.infer.engine.progress import BuildStopped
+from streamer.infer.engine.recipe import EngineRecipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -178,6 +181,15 @@ def test_a_disk_that_fills_up_is_one_sentence(building: Building, small_disk: Pa
     building.cache = EngineCache(small_disk / "tensorrt")
     with pytest.raises(BackendError, match="the disk is full; make room, or choose another folder with STREAMER_CACHE"):
         building.build()
+    assert building.left() == set()
+
+
+def test_frames_that_do_not_fit_on_the_disk_are_one_sentence(building: Building, small_disk: Path) -> None:
+    building.cache = EngineCache(small_disk / "tensorrt")
+    calibration = Calibration(np.zeros((4, 192, 320, 3), np.uint8))
+    recipe = EngineRecipe(precision="int8", max_batch=1, calibration=calibration.sha256)
+    with pytest.raises(BackendError, match=r"engine cache .*the disk is full"):
+        building.build(recipe, calibration=calibration)
     assert building.left() == set()
 
 

@@ -17,6 +17,7 @@ from engine_values import PLATFORM, shapes
 
 import streamer
 from streamer.core.errors import BackendError
+from streamer.infer.engine import cache as cache_module
 from streamer.infer.engine.cache import EngineCache
 from streamer.infer.engine.key import engine_key
 from streamer.infer.engine.progress import BuildStopped
@@ -129,6 +130,13 @@ def test_a_proof_is_written_beside_the_engine(cache: EngineCache) -> None:
 
 def test_a_proof_of_an_engine_that_is_gone_is_refused(cache: EngineCache) -> None:
     with pytest.raises(BackendError, match="is not here any more"):
+        cache.note_proof(KEY, {})
+
+
+def test_a_proof_does_not_wait_for_a_build(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_in(cache)
+    monkeypatch.setattr(cache_module, "_NOTE_S", 0.0)
+    with cache.building(KEY), pytest.raises(BackendError, match="another process builds it anew just now"):
         cache.note_proof(KEY, {})
 
 

@@ -133,7 +133,10 @@ def _built(job: BuildJob, ready: Path, report: Report) -> tuple[bytes, bytes, di
     plan = planner.build(ready, _read_or_nothing(Path(job.timing_cache)))
     report.at("inspect")
     engine, context = planner.opened(plan)
-    return plan, planner.timing, dict(precisions_of(engine, context))
+    shown = dict(precisions_of(engine, context))
+    del context  # in this order: each needs the next
+    del engine
+    return plan, planner.timing, shown
 
 
 def _weight(model: Path) -> int:
