@@ -138,9 +138,9 @@ class PycudaKernels:
         arguments: Sequence[np.generic],
     ) -> None:
         """Queue a kernel."""
-        raw = cast("PycudaStream", stream).open_raw()  # one process has one kind of GPU
+        own = cast("PycudaStream", stream)  # one process has one kind of GPU
         with self._gpu.current():
-            self._function(name)(*arguments, grid=grid, block=block, stream=raw)
+            self._function(name)(*arguments, grid=grid, block=block, stream=own.open_raw())
 
     def _function(self, name: str) -> cuda.Function:
         function = self._functions.get(name)

@@ -304,6 +304,31 @@ def test_a_lost_gpu_is_said_by_whatever_is_called_and_lets_everything_be_freed(g
     memory.free()
 
 
+def test_an_error_that_is_kept_keeps_nothing_of_the_gpu(gpu: Gpu, fake_gpu: FakeGpu) -> None:
+    stream = gpu.open_stream()
+    kernels, event, more = gpu.load(KERNELS), stream.record(), [stream.record() for _ in range(3)]
+    more.clear()  # to be used again
+    fake_gpu.machine.lose_device()
+    kept: list[BackendError] = []
+    for call in (
+        stream.record,
+        stream.after_default,
+        stream.synchronize,
+        event.wait,
+        lambda: stream.after(event),
+        lambda: kernels.launch("fill", grid=(1, 1, 1), block=(1, 1, 1), stream=stream, arguments=()),
+    ):
+        with pytest.raises(BackendError) as caught:
+            call()
+        kept.append(caught.value)
+        del caught
+    del event, call
+    stream.close()
+    assert run_in_thread(kept.clear) == []  # what the errors hold goes in a thread that has pushed nothing
+    gc.collect()
+    assert fake_gpu.machine.violations == []
+
+
 def test_a_closed_stream_refuses_work_and_closes_once(gpu: Gpu) -> None:
     stream, memory = gpu.open_stream(), gpu.allocate(4)
     stream.close()
