@@ -66,18 +66,7 @@ def engine_ways(plan: ServingPlan) -> Ways:
     shelf = Shelf(plan, builds=builds)
     plan = shelf.plan
     exact = cpu_way(plan, REFERENCE, EXACT)
-    wanted = _IN_TURN[plan.settings.precision]
-    if wanted[0] == "int8" and shelf.find("int8") is None:
-        raise BackendError(
-            f"model {plan.spec.name}: precision int8 needs an engine that is calibrated on your own pictures;"
-            f" `streamer models build {plan.settings.model} --precision int8 --frames DIR` builds one"
-        )
-    precisions = [precision for precision in wanted if builds or shelf.find(precision) is not None]
-    if not precisions:
-        raise BackendError(
-            f"no engine of {plan.spec.name} for this GPU and TensorRT is built;"
-            f" `streamer models build {plan.settings.model}` builds one"
-        )
+    precisions = _to_try(plan, shelf, builds=builds)
     ways = {precision: shelf.way(precision) for precision in precisions}
     decided = {precision: shelf.decided(precision) for precision in precisions}
     first = next((i for i, p in enumerate(precisions) if decided[p] is not Decision.REFUSE), 0)
@@ -94,6 +83,27 @@ def engine_ways(plan: ServingPlan) -> Ways:
         build_first=builds and policy == "before" and shelf.find(precisions[first]) is None,
         hardware=plan.settings.device,
     )
+
+
+def _to_try(plan: ServingPlan, shelf: Shelf, *, builds: bool) -> list[str]:
+    """Return the precisions that may be tried, the best first.
+
+    Raises:
+        BackendError: there is none, or one that a run can't build.
+    """
+    wanted = _IN_TURN[plan.settings.precision]
+    if wanted[0] == "int8" and shelf.find("int8") is None:
+        raise BackendError(
+            f"model {plan.spec.name}: precision int8 needs an engine that is calibrated on your own pictures;"
+            f" `streamer models build {plan.settings.model} --precision int8 --frames DIR` builds one"
+        )
+    found = [precision for precision in wanted if builds or shelf.find(precision) is not None]
+    if not found:
+        raise BackendError(
+            f"no engine of {plan.spec.name} for this GPU and TensorRT is built;"
+            f" `streamer models build {plan.settings.model}` builds one"
+        )
+    return found
 
 
 def build_policy(plan: ServingPlan) -> str:

@@ -87,7 +87,7 @@ def ways_of(plan: ServingPlan) -> Ways:
     try:
         return engine_ways(plan)
     except BackendError as exc:
-        if backend != "auto":
+        if backend != "auto" or plan.settings.precision not in ("auto", EXACT):
             raise
         kind = on_cpu()
         _log.warning("model %s: %s; %s takes its place (`backend: %s` saves the attempt)", plan.name, exc, kind, kind)

@@ -169,6 +169,8 @@ def test_auto_goes_on_with_the_cpu_where_tensorrt_turns_out_not_to_work(
     assert "libnvinfer.so.11); onnxruntime takes its place" in caplog.text
     with pytest.raises(BackendError, match="libnvinfer"):
         ways_of(plan(backend="tensorrt"))
+    with pytest.raises(BackendError, match="libnvinfer"):
+        ways_of(plan(precision="f16"))  # no CPU computes in it
 
 
 @pytest.mark.parametrize(("integrated", "said", "policy"), [
