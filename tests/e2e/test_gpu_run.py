@@ -53,6 +53,7 @@ _SHOWN_AFTER = 110  # frames of the scene: three shapes are there
 _PACE_S = 0.005  # 200 frames a second: what builds and proves is to have its share of the cores
 _ENOUGH = 30  # frames given while a backend serves: an event has begun
 _LIMIT_S = 40.0
+_BATCH = 2  # pictures at once: the fake's kernels run on one core
 
 
 class Rig:
@@ -75,6 +76,8 @@ class Rig:
         for module, name, value in ((gate, "_EVERY", 0), (gate, "BATCH", 8), (agreement, "LEAST_FRAMES", 8),
                                     (agreement, "LEAST_BOXES", 20)):  # fmt: skip
             monkeypatch.setattr(module, name, value)
+        monkeypatch.setattr("streamer.infer.recognise.inputs.DYNAMIC_BATCH", _BATCH)
+        monkeypatch.setattr("streamer.pipeline.upgrade._LOOK_S", 0.05)
         monkeypatch.setattr("streamer.engine_ways.build_engine", self._build)
 
     def config(self, **model: str) -> Path:
@@ -102,7 +105,7 @@ class Rig:
     def all_given_up(self, caplog: pytest.LogCaptureFixture, count: int) -> Callable[[], bool]:
         return lambda: caplog.text.count("can't be tried") >= count and self.has_served(ON_CPU)()
 
-    def keep(self, precision: str, *, batch: int = 8) -> None:
+    def keep(self, precision: str, *, batch: int = _BATCH) -> None:
         """Put an engine into the cache that an earlier run has proved."""
         spec, cache = load_spec("shapes"), EngineCache(self.cache / "tensorrt")
         spec = replace(spec, input=replace(spec.input, max_batch=batch))
@@ -391,10 +394,10 @@ def test_never_takes_only_what_there_is(rig: Rig) -> None:
         BackendError, match=r"no engine of shapes .* is built; `streamer models build shapes` builds one"
     ):
         rig.run(rig.has_served(F32), build="never")
-    rig.keep("f32", batch=2)
+    rig.keep("f32", batch=1)
     assert rig.run(rig.has_served(F32), build="never") == 0  # precision auto: of f16 there is none
     assert rig.run_now is not None
-    assert rig.run_now.models["net"].spec.input.max_batch == 2  # what there is must do
+    assert rig.run_now.models["net"].spec.input.max_batch == 1  # what there is must do
     assert rig.built == []
     assert set(rig.served) == {F32}
 
