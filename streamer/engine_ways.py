@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 REFERENCE = "onnxruntime"
+_POLL_S = 0.5
+# Held for the minutes of a build: two at once would measure each other, and take the memory of two.
+_one_build = threading.Lock()
 _PHASES = {
     "wait": "waits for another process that builds it",
     "start": "starts TensorRT",
@@ -182,6 +186,10 @@ class Shelf:
         if self.find(precision) is not None and self._loads(precision):
             return
         name, plan = f"tensorrt {precision}", self._plan
+        while not _one_build.acquire(timeout=_POLL_S):
+            tell("waits for another model's engine")
+            if stopping():
+                raise BackendError(f"{name}: building was stopped")
         _log.info("model %s: builds %s for this GPU, which takes minutes", plan.name, name)
         try:
             engine = build_engine(
@@ -196,6 +204,8 @@ class Shelf:
             raise BackendError(f"{name}: building was stopped") from None
         except ConfigError as exc:  # of the model or the machine, not of the configuration that has been checked
             raise BackendError(str(exc)) from exc
+        finally:
+            _one_build.release()
         _log.info("model %s: %s is built (%s); it serves once it has given the same answers on the cameras' frames",
                   plan.name, name, engine.plan_path)  # fmt: skip
 

@@ -148,6 +148,8 @@ class BackendUpgrade:
             terms=candidate.terms,
         )
         if verdict.decision is Decision.UNDECIDED or self._stop.is_set():
+            if way.name != self._serving:
+                self._tell(f"proving {way.name}: {verdict.agreement.so_far()}")
             return
         used = verdict.decision is Decision.USE
         _log.log(logging.INFO if used else logging.WARNING, "model %s: %s against %s: %s", plan.name, way.name,

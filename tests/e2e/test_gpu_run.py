@@ -18,6 +18,7 @@ import pytest
 import yaml
 from trt_engines import store_engine
 
+from streamer import engine_ways
 from streamer.app import open_loaded
 from streamer.capture.base import Grab
 from streamer.capture.open import open_source
@@ -437,6 +438,22 @@ def test_what_a_run_does_is_told_to_people_and_machines(rig: Rig) -> None:
     assert nothing is after["doing"] is None
     assert (after["backend"], after["precision"]) == F32
     rig.run_now = None
+
+
+def test_one_engine_is_built_at_a_time(rig: Rig) -> None:
+    waits = "building tensorrt f32: waits for another model's engine"
+    told: list[str | None] = []
+
+    def waiting() -> bool:
+        assert rig.run_now is not None
+        if rig.run_now.doing("net") == waits:
+            told.append(waits)
+        return bool(told)
+
+    with engine_ways._one_build:  # of another model
+        assert rig.run(waiting, precision="f32") == 0  # a stop ends the wait
+    assert rig.built == []
+    assert not engine_ways._one_build.locked()
 
 
 def test_int8_is_never_calibrated_behind_the_user_s_back(rig: Rig) -> None:
