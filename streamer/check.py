@@ -83,7 +83,7 @@ def _wrong_precision(model: ModelSettings) -> str | None:
     if model.precision in allowed:
         return None
     elsewhere = "" if model.backend != "auto" else "; `streamer doctor` tells what this machine has"
-    return f"{runtime} computes in {' or '.join(allowed[1:])}; allowed with it: {', '.join(allowed)}{elsewhere}"
+    return f"{runtime} does not compute in {model.precision}; allowed with it: {', '.join(allowed)}{elsewhere}"
 
 
 def _without_alias(
