@@ -13,7 +13,7 @@ from trt_engines import input_of, open_built, set_faults, spec_of, store_engine
 from trt_networks import SIDE, write_bright, write_kinds, write_rows
 
 from streamer.core.errors import BackendError
-from streamer.infer.backends.base import IN_FLIGHT, BackendOptions
+from streamer.infer.backends.base import IN_FLIGHT, BackendOptions, Pick
 from streamer.infer.backends.tensorrt import open_engine
 from streamer.infer.backends.tensorrt.session import Batch
 from streamer.infer.engine.precision import convert
@@ -181,14 +181,41 @@ def test_short_memory_at_load_is_one_sentence_and_nothing_stays_allocated(fake_g
     assert refused == 4
 
 
-def test_short_memory_for_a_new_batch_size_is_one_sentence(fake_gpu: FakeGpu, tmp_path: Path) -> None:
-    opened = open_built(tmp_path, rows_spec(tmp_path))
-    opened.backend.collect(opened.backend.submit(canvases(1, 4)))
+@pytest.mark.parametrize("floor", [None, 0.3], ids=["whole", "picked"])
+def test_short_memory_for_a_new_batch_size_lets_a_larger_one_do_its_work(
+    fake_gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture, floor: float | None
+) -> None:
+    """What was free at the start has been taken since, by the decoders of cameras: no reason to end the run."""
+    path = write_rows(tmp_path / "rows.onnx", anchors=12800, anchor_major=False)
+    pick = None if floor is None else Pick(channels=6, objectness=False, placed=False, floor=floor)
+    opened = open_built(tmp_path, spec_of(path, input_of((SIDE, SIDE), 4), ("out",)), pick=pick)
+    backend = opened.backend
+    wanted = {}
+    for count in (4, 2, 3, 1):
+        batch = canvases(count, count)
+        wanted[count] = expected(opened.spec, batch)[0]
+    backend.collect(backend.submit(canvases(4, 4)))
+    set_faults(persistent_bytes=1000)
     fake_gpu.machine.out_of_memory_after = fake_gpu.machine.used_bytes()
-    with pytest.raises(BackendError, match=r"^rows: .*memory"):
-        opened.backend.collect(opened.backend.submit(canvases(1, 2)))
+    for count in (2, 1, 3, 4, 2, 1, 3):
+        (found,) = backend.collect(backend.submit(canvases(count, count)))
+        assert len(found) == count
+        if floor is None:
+            np.testing.assert_allclose(found, wanted[count], rtol=1e-4, atol=1e-4)
+    assert len([r for r in caplog.records if "computed as larger ones" in r.message]) == 1
+    backend.close()
+
+
+def test_but_not_where_it_would_tell_of_pictures_that_are_not_there(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    spec = spec_of(write_bright(tmp_path / "bright.onnx", HW, "b"), input_of(HW, 4), ("out",))
+    backend = open_built(tmp_path, spec).backend
+    backend.collect(backend.submit(canvases(4, 4, HW)))
+    set_faults(persistent_bytes=1000)
+    fake_gpu.machine.out_of_memory_after = fake_gpu.machine.used_bytes()
+    with pytest.raises(BackendError, match=r"^bright: .*memory"):
+        backend.collect(backend.submit(canvases(2, 2, HW)))
     fake_gpu.machine.out_of_memory_after = None
-    opened.backend.close()
+    backend.close()
 
 
 def test_a_gpu_that_hangs_is_given_up_and_nothing_it_may_use_is_freed(fake_gpu: FakeGpu, tmp_path: Path) -> None:

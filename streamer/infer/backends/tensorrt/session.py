@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_LARGER = "%s: some batches are computed as larger ones, which costs some time: %s"
 _NO_GRAPHS = "%s: runs without CUDA graphs, which costs some time: %s"
 
 
@@ -151,6 +152,7 @@ class Session:
             input_spec=spec,
             output_names=self._plan.output_names,
             pick=self._plan.pick,
+            short_of_memory=self._tell_short,
         )
         self._slots = [Slot(gpu, closing, slots) for _ in range(IN_FLIGHT)]
         closing.callback(self._compute.synchronize)
@@ -205,6 +207,10 @@ class Session:
             if self._first("whole"):
                 _log.info("%s: sees more at once than is picked on the GPU; all is copied then", self._plan.name)
         return outputs
+
+    def _tell_short(self, reason: str) -> None:
+        if self._first("memory"):
+            _log.warning(_LARGER, self._plan.name, reason)
 
     def _first(self, what: str) -> bool:
         """Whether this is the first time that something is told."""
