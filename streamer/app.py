@@ -180,13 +180,13 @@ class Run:
             _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
         )
         self.models: dict[str, Model] = {}  # each appears when its thread has opened it
-        self._report = Report(
+        self.report = Report(
             self.figures,
             self._delivery,
             self._store,
             self._sink,
             models=self.models,
-            doing=self._doing,
+            doing=self.doing,
             address=str(self.broker),
         )
         self._listeners: list[Callable[[Event], None]] = []
@@ -224,7 +224,7 @@ class Run:
         self._build_first()
         outcome = self._supervisor.run()
         self._events_stuck = "events" in outcome.stuck
-        self._report.last_words()
+        self.report.last_words()
         if outcome.failure is not None:
             raise outcome.failure
         return self._code()
@@ -246,11 +246,12 @@ class Run:
         if now_ns - self._shown_ns >= NS_PER_S:
             self._shown_ns = now_ns
             self._notifier.watchdog()
-            self._notifier.status(", ".join(filter(None, map(self._doing, self._upgrades))))
+            self._notifier.status(", ".join(filter(None, map(self.doing, self._upgrades))))
             self._show()
         return self._stop_requested
 
-    def _doing(self, model: str) -> str | None:
+    def doing(self, model: str) -> str | None:
+        """Return what is being built or proved beside a model, for people; from any thread."""
         upgrade = self._upgrades.get(model)
         return None if upgrade is None else upgrade.doing()
 
@@ -447,11 +448,11 @@ class Run:
         snapshot = self._show()
         if self._looks % _STATISTICS_EVERY == 0:
             self._notifier.status(one_line(snapshot))
-            self._delivery.feed(self._report.statistics())
+            self._delivery.feed(self.report.statistics())
         self._looks += 1
 
     def _show(self) -> Snapshot:
-        snapshot = self._report.snapshot(self._desks)
+        snapshot = self.report.snapshot(self._desks)
         if self._table is not None:
             self._table.update(snapshot)
         return snapshot

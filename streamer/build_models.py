@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.build_frames import frames_of
 from streamer.build_progress import open_watch
-from streamer.core.errors import ConfigError
+from streamer.core.errors import BackendError, ConfigError
 from streamer.core.redact import redact
+from streamer.infer.agreement import LEAST_FRAMES, Agreement
 from streamer.infer.backends.base import BackendOptions
 from streamer.infer.catalogue import cache_folder, open_catalogue
-from streamer.infer.comparison import Decision
+from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.engine.build import build_engine
 from streamer.infer.engine.cache import EngineCache
 from streamer.infer.engine.frames import Calibration
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.build_progress import Watch
-    from streamer.infer.comparison import Verdict
     from streamer.infer.engine.stored import StoredEngine
     from streamer.infer.recognise import SpecOptions
     from streamer.infer.spec import ModelSpec
@@ -44,6 +44,8 @@ _FAILED = 3
 _INTERRUPTED = 130
 _ORDER = {"auto": ("f16", "f32"), "f32": ("f32",), "f16": ("f16",), "int8": ("int8",)}
 _NMS_IOU = 0.5  # the contract's
+# Frames of which one half serves to calibrate and the other to prove; fewer serve for both, or neither would do.
+_ENOUGH = 2 * LEAST_FRAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,22 +117,33 @@ def _asked(spec: ModelSpec, batch: int | None, device: int, frames: Path | None)
 def _build(asked: _Asked, precisions: Sequence[str], out: TextIO) -> int:
     """Try one precision after another until one agrees."""
     for precision in precisions:
-        with open_watch(f"{asked.spec.name} {precision}") as watch:
-            stored, kept = _engine(asked, precision, watch)
-            verdict, wrong = _proved(asked, stored, watch)
-        print_pairs(_told(asked, stored, verdict, kept=kept), out)
-        out.flush()
+        try:
+            wrong = _one(asked, precision, out)
+        except BackendError as exc:
+            if precision == precisions[-1]:
+                raise
+            wrong = str(exc)  # the next, safer one may do
         if wrong is None:
             return 0
         sys.stderr.write(f"{redact(wrong)}\n")
     return _FAILED
 
 
+def _one(asked: _Asked, precision: str, out: TextIO) -> str | None:
+    """Build and prove in one precision; return what is wrong with the engine, in a sentence, or None."""
+    with open_watch(f"{asked.spec.name} {precision}") as watch:
+        stored, kept = _engine(asked, precision, watch)
+        verdict, wrong = _proved(asked, stored, watch)
+    print_pairs(_told(asked, stored, verdict, kept=kept), out)
+    out.flush()
+    return wrong
+
+
 def _engine(asked: _Asked, precision: str, watch: Watch) -> tuple[StoredEngine, bool]:
     """Return the engine of a precision, and whether it was there already."""
     calibration = None
     if precision == "int8" and asked.frames is not None:
-        calibration = Calibration(asked.frames)
+        calibration = Calibration(asked.frames if len(asked.frames) < _ENOUGH else asked.frames[::2])
     recipe = EngineRecipe(
         precision=precision,
         max_batch=asked.spec.input.max_batch,
@@ -144,29 +157,35 @@ def _engine(asked: _Asked, precision: str, watch: Watch) -> tuple[StoredEngine, 
 
 
 def _proved(asked: _Asked, stored: StoredEngine, watch: Watch) -> tuple[Verdict, str | None]:
-    """Compare an engine with ONNX Runtime; return what is wrong with it, in a sentence, or None."""
-    from streamer.infer.backends.tensorrt import open_engine  # noqa: PLC0415  only when chosen
-
+    """Say of an engine what speaks against it, in a sentence or None; write it down beside it."""
     spec, precision = asked.spec, stored.key.precision
-    head = open_head(spec)
-    canvases = trial_canvases(spec) if asked.frames is None else list(asked.frames)
-    reference_options = BackendOptions(precision="f32", latency=True, threads=0, on_ready=lambda: None)
-    options = replace(reference_options, precision=precision, device=asked.device)
-    with (
-        closing(warmed(spec, open_engine(stored, spec.input, spec.output_names, options))) as engine,
-        closing(open_warm(spec, "onnxruntime", reference_options)) as reference,
-    ):
-        verdict = prove(engine, reference, watch.proving(canvases), spec=spec, head=head, iou=_NMS_IOU)
     wrong = wrong_precision(stored.facts["precisions"], precision)
     if wrong is not None:
-        verdict = replace(verdict, decision=Decision.REFUSE)
-    elif verdict.decision is Decision.REFUSE:
-        wrong = f"it does not agree with ONNX Runtime ({verdict})"
+        verdict = Verdict(decision=Decision.REFUSE, agreement=Agreement(), gain=0.0)
+    else:
+        verdict = _compared(asked, stored, watch)
+        wrong = f"it does not agree with ONNX Runtime ({verdict})" if _refused(verdict) else None
     source = TRIAL if asked.frames is None else FRAMES
-    asked.cache.note_proof(
-        stored.key, proof_of(verdict, source=source, head=spec.head, threshold=THRESHOLD, iou=_NMS_IOU)
-    )
+    proof = proof_of(verdict, source=source, head=spec.head, threshold=THRESHOLD, iou=_NMS_IOU)
+    asked.cache.note_proof(stored.key, proof)
     return verdict, None if wrong is None else f"model {spec.name}: its {precision} engine is refused: {wrong}"
+
+
+def _compared(asked: _Asked, stored: StoredEngine, watch: Watch) -> Verdict:
+    """Compare an engine with ONNX Runtime."""
+    from streamer.infer.backends.tensorrt import open_engine  # noqa: PLC0415  only when chosen
+
+    spec = asked.spec
+    canvases = trial_canvases(spec) if asked.frames is None else list(asked.frames)
+    if stored.key.precision == "int8" and len(canvases) >= _ENOUGH:
+        canvases = canvases[1::2]
+    exact = BackendOptions(precision="f32", latency=True, threads=0, on_ready=lambda: None)
+    options = replace(exact, precision=stored.key.precision, device=asked.device)
+    with (
+        closing(warmed(spec, open_engine(stored, spec.input, spec.output_names, options))) as engine,
+        closing(open_warm(spec, "onnxruntime", exact)) as reference,
+    ):
+        return prove(engine, reference, watch.proving(canvases), spec=spec, head=open_head(spec), iou=_NMS_IOU)
 
 
 def _told(asked: _Asked, stored: StoredEngine, verdict: Verdict, *, kept: bool) -> list[tuple[str, str]]:

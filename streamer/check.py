@@ -5,34 +5,29 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
-import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
-from streamer.capture.base import Delivery, DropCause, SourceSpec
-from streamer.capture.open import check_address, open_source
-from streamer.core.errors import BackendError, ConfigError, EndOfStream, SourceError, StreamerError
+from streamer.capture.base import Delivery, SourceSpec
+from streamer.capture.open import check_address
+from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical, needs_alias
 from streamer.core.redact import redact
 from streamer.events.feed import lacking
 from streamer.infer.backends.open import choose
 from streamer.infer.catalogue import MissingWeightsError, open_catalogue
 from streamer.infer.recognise import SpecOptions, load_spec
-from streamer.publish.mqtt import MqttOptions, open_mqtt
-from streamer.publish.url import BrokerAddress
+from streamer.publish.mqtt import MqttOptions
 from streamer.settings import SettingsError, check_classes, json_schema, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from streamer.infer.spec import ModelSpec
+    from streamer.publish.url import BrokerAddress
     from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem, Settings
 
-_PROBE_S = 10.0  # for the broker
 # Runtime -> its name, and the precisions that may be asked of it.
 _COMPUTES_IN = {
     "onnxruntime": ("ONNX Runtime", ("auto", "f32")),
@@ -91,7 +86,7 @@ def _wrong_precision(model: ModelSettings) -> str | None:
     if model.precision in allowed:
         return None
     elsewhere = "" if model.backend != "auto" else "; `streamer doctor` tells what this machine has"
-    return f"{runtime} computes in {' or '.join(allowed[1:])}; allowed with it: {', '.join(allowed)}{elsewhere}"
+    return f"{runtime} does not compute in {model.precision}; allowed with it: {', '.join(allowed)}{elsewhere}"
 
 
 def _without_alias(
@@ -226,88 +221,12 @@ def check(config: Path, *, probe: bool, out: TextIO) -> int:
             out.write(f"{loaded.problem(('models', name, 'model'), redact(str(unusable)))}\n")
             code = code or 3
     if probe and not found.problems:
-        code = _probe(loaded, found, out)
+        from .probe import probe as open_everything  # noqa: PLC0415  a runtime takes a second to load
+
+        code = open_everything(loaded, found.specs, out, unusable=bool(found.unusable))
     if code == 0:
         sys.stderr.write(f"{config}: no problems\n")
     return code
-
-
-def _probe(loaded: Loaded, found: Examined, out: TextIO) -> int:
-    """Open everything once; 3 if a model can't work, 2 if a camera or the broker can't be reached, else 0."""
-    code = 3 if found.unusable else 0
-    for name, spec in found.specs.items():
-        if not _tried(f"model {name}", partial(_open_model, loaded, name, spec), out):
-            code = 3
-    for name, camera in loaded.settings.cameras.items():
-        if camera.enabled and not _tried(f"camera {name}", partial(_first_picture, name, camera), out):
-            code = code or 2
-    mqtt = loaded.settings.mqtt
-    if not mqtt.url.embedded and not _tried("broker", partial(_connect, mqtt), out):
-        code = code or 2
-    return code
-
-
-def _tried(what: str, attempt: Callable[[], str], out: TextIO) -> bool:
-    try:
-        out.write(f"{what}: {attempt()}\n")
-    except StreamerError as exc:
-        out.write(f"{what}: {redact(str(exc))}\n")
-        return False
-    return True
-
-
-def _open_model(loaded: Loaded, name: str, spec: ModelSpec) -> str:
-    from streamer.infer.model import open_model  # noqa: PLC0415  a runtime takes a second to load
-
-    settings = loaded.settings.models[name]
-    model = open_model(
-        spec,
-        backend=settings.backend,
-        precision=settings.precision,
-        latency=True,
-        floor=0.5,
-        iou=0.5,
-        on_ready=lambda: None,
-    )
-    with ExitStack() as stack:
-        stack.callback(model.close)
-        ref = model.ref
-    height, width = spec.input.hw
-    return f"{ref.name} on {ref.backend} {ref.precision}, {width}x{height}, {len(spec.labels)} classes"
-
-
-def _first_picture(name: str, camera: Camera) -> str:
-    began = time.monotonic()
-    deadline = began + source_spec(name, camera).open_timeout_s * 2
-
-    def dropped(_cause: DropCause, _frames: int) -> None:
-        """Of no interest: one picture is asked for."""
-
-    try:
-        source = open_source(source_spec(name, camera), stopping=lambda: time.monotonic() > deadline, dropped=dropped)
-        with ExitStack() as stack:
-            stack.callback(source.close)
-            picture = source.read().picture
-    except EndOfStream:
-        raise ConfigError("it opens, and gives no picture") from None
-    except SourceError as exc:
-        raise ConfigError(f"{exc} ({exc.reason.value})") from exc
-    return f"{picture.width}x{picture.height}, first picture after {time.monotonic() - began:.1f} s"
-
-
-def _connect(mqtt: Mqtt) -> str:
-    url = mqtt.url
-    sink = open_mqtt(mqtt_options(mqtt, BrokerAddress(host=url.host, port=url.port, tls=url.tls)))
-    pause = threading.Event()
-    try:
-        deadline = time.monotonic() + _PROBE_S
-        while sink.connection() is None and sink.trouble() is None and time.monotonic() < deadline:
-            pause.wait(0.05)
-        if sink.connection() is None:
-            raise ConfigError(sink.trouble() or f"{url}: no answer within {_PROBE_S:.0f} s")
-    finally:
-        sink.close()
-    return f"{url}: connected"
 
 
 def _catalogue_classes(model: str) -> tuple[tuple[str, ...], Mapping[str, str]] | None:

@@ -48,6 +48,7 @@ class Backend(str, Enum):
     """The runtimes there are."""
 
     AUTO = "auto"
+    TENSORRT = "tensorrt"
     OPENVINO = "openvino"
     ONNXRUNTIME = "onnxruntime"
 
@@ -58,6 +59,8 @@ class Precision(str, Enum):
     AUTO = "auto"
     F32 = "f32"
     BF16 = "bf16"
+    F16 = "f16"
+    INT8 = "int8"
 
 
 class EnginePrecision(str, Enum):
@@ -378,7 +381,8 @@ def bench(  # noqa: PLR0913  an option each
     objects cost more. Everything goes over loopback: your network, your broker and its disk are not measured. An age
     begins when a frame could be here at the earliest: what the camera itself takes is not in it. The cameras and the
     receiver run on the same cores, and are told apart. Inference alone has all cores to itself: a pipeline that also
-    decodes on them can't reach it once they are full.
+    decodes on them can't reach it once they are full. On a GPU an engine must be built before (streamer models build);
+    beside the rates stand its own time for a batch, and how much of the time the pipeline keeps it busy.
     """
     from streamer.bench.command import bench as run_bench  # noqa: PLC0415
     from streamer.bench.subject import Options  # noqa: PLC0415

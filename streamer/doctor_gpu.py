@@ -37,6 +37,7 @@ except OSError as exc:
 say([codecs, missing])
 """
 _WITHOUT = "not needed without an NVIDIA GPU"
+_WSL_DRIVER = "usr/lib/wsl/lib/libcuda.so.1"  # Windows gives its driver to Linux without device files
 _ON_TOOLKIT = "PATH=/usr/local/cuda/bin:$PATH"  # pycuda finds the headers by nvcc
 
 
@@ -72,7 +73,8 @@ def nvidia_of(root: Path) -> Nvidia:
     if module.is_file():
         said = re.search(r"Module\S*(?:\s+for \S+)?\s+([0-9.]+)", module.read_text("utf-8", "replace"))
         return Nvidia(Kind.PC, driver=said[1] if said else "")
-    return Nvidia(Kind.PC if any((root / "dev").glob("nvidia[0-9]*")) else Kind.NONE)
+    there = any((root / "dev").glob("nvidia[0-9]*")) or (root / _WSL_DRIVER).exists()
+    return Nvidia(Kind.PC if there else Kind.NONE)
 
 
 def gpu(root: Path) -> Finding:
@@ -187,6 +189,8 @@ say(f"compiles Streamer's kernels for {gpu.name} ({len(kernel_image(gpu))} bytes
 def decoder(root: Path) -> Finding:
     """The hardware decoder: NVDEC through PyAV on a PC, nvv4l2decoder of GStreamer on a Jetson."""
     machine = nvidia_of(root)
+    if machine.kind is Kind.NONE:
+        return Finding("NVDEC", State.NOTE, _WITHOUT)
     if machine.release:
         return _jetson_decoder()
     found, error = ask(NVDEC_PROBE)

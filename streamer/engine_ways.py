@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 REFERENCE = "onnxruntime"
+_POLL_S = 0.5
+# Held for the minutes of a build: two at once would measure each other, and take the memory of two.
+_one_build = threading.Lock()
 _PHASES = {
     "wait": "waits for another process that builds it",
     "start": "starts TensorRT",
@@ -60,29 +65,19 @@ def engine_ways(plan: ServingPlan) -> Ways:
         BackendError: TensorRT or the GPU can't be used, or an engine is missing that the run may not build.
         ConfigError: there is no GPU of that number.
     """
-    shelf = Shelf(plan)
     policy = build_policy(plan)
-    exact = cpu_way(plan, REFERENCE, EXACT)
-    wanted = _IN_TURN[plan.settings.precision]
-    if wanted[0] == "int8" and shelf.find("int8") is None:
-        raise BackendError(
-            f"model {plan.spec.name}: precision int8 needs an engine that is calibrated on your own pictures;"
-            f" `streamer models build {plan.settings.model} --precision int8 --frames DIR` builds one"
-        )
     builds = plan.prove and policy != "never"
-    precisions = [precision for precision in wanted if builds or shelf.find(precision) is not None]
-    if not precisions:
-        raise BackendError(
-            f"no engine of {plan.spec.name} for this GPU and TensorRT, for {plan.spec.input.max_batch} pictures at once,"
-            " is built;"
-            f" `streamer models build {plan.settings.model}` builds one"
-        )
+    shelf = Shelf(plan, builds=builds)
+    plan = shelf.plan
+    exact = cpu_way(plan, REFERENCE, EXACT)
+    precisions = _to_try(plan, shelf, builds=builds)
     ways = {precision: shelf.way(precision) for precision in precisions}
     decided = {precision: shelf.decided(precision) for precision in precisions}
     first = next((i for i, p in enumerate(precisions) if decided[p] is not Decision.REFUSE), 0)
     chosen = not plan.prove and plan.settings.precision != "auto"  # measured as it was asked for
     ready = [p for p in precisions if decided[p] is Decision.USE or (chosen and shelf.find(p) is not None)]
     return Ways(
+        spec=plan.spec,
         exact=exact,
         begin=ways[ready[0]] if ready else exact,
         candidates=tuple(shelf.candidate(p, ways[p], builds=builds) for p in precisions) if plan.prove else (),
@@ -92,6 +87,27 @@ def engine_ways(plan: ServingPlan) -> Ways:
         build_first=builds and policy == "before" and shelf.find(precisions[first]) is None,
         hardware=plan.settings.device,
     )
+
+
+def _to_try(plan: ServingPlan, shelf: Shelf, *, builds: bool) -> list[str]:
+    """Return the precisions that may be tried, the best first.
+
+    Raises:
+        BackendError: there is none, or one that a run can't build.
+    """
+    wanted = _IN_TURN[plan.settings.precision]
+    if wanted[0] == "int8" and shelf.find("int8") is None:
+        raise BackendError(
+            f"model {plan.spec.name}: precision int8 needs an engine that is calibrated on your own pictures;"
+            f" `streamer models build {plan.settings.model} --precision int8 --frames DIR` builds one"
+        )
+    found = [precision for precision in wanted if builds or shelf.find(precision) is not None]
+    if not found:
+        raise BackendError(
+            f"no engine of {plan.spec.name} for this GPU and TensorRT is built;"
+            f" `streamer models build {plan.settings.model}` builds one"
+        )
+    return found
 
 
 def build_policy(plan: ServingPlan) -> str:
@@ -111,16 +127,26 @@ def build_policy(plan: ServingPlan) -> str:
 class Shelf:
     """The engines of one model for one GPU: found, built, opened, and what has been shown of them."""
 
-    def __init__(self, plan: ServingPlan) -> None:
-        """Look what the machine is.
+    def __init__(self, plan: ServingPlan, *, builds: bool) -> None:
+        """Look what the machine is, and for how many pictures at once its engines are.
 
         Raises:
             BackendError: TensorRT or the GPU can't be used.
             ConfigError: there is no GPU of that number.
         """
-        self._plan = plan
         self._platform = this_platform(plan.settings.device)
         self._cache = EngineCache(cache_folder(os.environ) / "tensorrt")
+        if plan.latency:  # one camera, whose newest frame counts: never are there two
+            plan = _with_batch(plan, 1)
+        if not builds:  # then what there is must do
+            found = [self._cache.find_any(plan.spec, p, self._platform) for p in _IN_TURN[plan.settings.precision]]
+            plan = _with_batch(plan, max((engine.key.max_batch for engine in found if engine is not None), default=64))
+        self._plan = plan
+
+    @property
+    def plan(self) -> ServingPlan:
+        """The plan, with as many pictures at once as the engines can do."""
+        return self._plan
 
     def find(self, precision: str) -> StoredEngine | None:
         """Return an engine that computes as many pictures at once as the model is given."""
@@ -160,6 +186,10 @@ class Shelf:
         if self.find(precision) is not None and self._loads(precision):
             return
         name, plan = f"tensorrt {precision}", self._plan
+        while not _one_build.acquire(timeout=_POLL_S):
+            tell("waits for another model's engine")
+            if stopping():
+                raise BackendError(f"{name}: building was stopped")
         _log.info("model %s: builds %s for this GPU, which takes minutes", plan.name, name)
         try:
             engine = build_engine(
@@ -174,6 +204,8 @@ class Shelf:
             raise BackendError(f"{name}: building was stopped") from None
         except ConfigError as exc:  # of the model or the machine, not of the configuration that has been checked
             raise BackendError(str(exc)) from exc
+        finally:
+            _one_build.release()
         _log.info("model %s: %s is built (%s); it serves once it has given the same answers on the cameras' frames",
                   plan.name, name, engine.plan_path)  # fmt: skip
 
@@ -229,6 +261,14 @@ class Shelf:
         return EngineRecipe(
             precision=precision, max_batch=self._plan.spec.input.max_batch, device=self._plan.settings.device
         )
+
+
+def _with_batch(plan: ServingPlan, most: int) -> ServingPlan:
+    """Return a plan whose model computes no more pictures at once, where its file leaves that open."""
+    fed = plan.spec.input
+    if fed.fixed_batch or fed.max_batch <= most:
+        return plan
+    return replace(plan, spec=replace(plan.spec, input=replace(fed, max_batch=most)))
 
 
 class _Teller:

@@ -43,7 +43,7 @@ class Serving:
         self._upgrade: BackendUpgrade | None = None
         self._gate: PrecisionGate | None = None
         if self._ways.candidates:
-            fed = plan.spec.input
+            fed = self._ways.spec.input
             self._gate = PrecisionGate(
                 head=open_head(plan.spec),
                 threshold=plan.least,
@@ -85,12 +85,12 @@ class Serving:
         Raises:
             BackendError: the runtime can't run this model here.
         """
-        plan = self._plan
+        plan, spec = self._plan, self._ways.spec
         way, backend = self._begun()
         model = Model(
-            plan.spec,
+            spec,
             backend,
-            open_head(plan.spec),
+            open_head(spec),
             floor=GOES_ON_AT * plan.least if self._gate is None else plan.floor,
             iou=NMS_IOU,
             # A frame that waits for its turn only grows older where the newest one counts.

@@ -61,6 +61,7 @@ class ServingPlan:
 class Ways:
     """What one model begins with, and what may follow."""
 
+    spec: ModelSpec  # with as many pictures at once as all of the ways can do
     exact: Way
     begin: Way
     candidates: tuple[Candidate, ...] = ()  # empty: it stays as it begins
@@ -86,7 +87,7 @@ def ways_of(plan: ServingPlan) -> Ways:
     try:
         return engine_ways(plan)
     except BackendError as exc:
-        if backend != "auto":
+        if backend != "auto" or plan.settings.precision not in ("auto", EXACT):
             raise
         kind = on_cpu()
         _log.warning("model %s: %s; %s takes its place (`backend: %s` saves the attempt)", plan.name, exc, kind, kind)
@@ -98,14 +99,15 @@ def _cpu_ways(plan: ServingPlan, backend: str) -> Ways:
     exact = cpu_way(plan, backend, EXACT if auto else plan.settings.precision)
     fast = faster_precision(backend) if auto else None
     if fast is None:
-        return Ways(exact=exact, begin=exact)
+        return Ways(spec=plan.spec, exact=exact, begin=exact)
     cache = cache_folder(os.environ)
     key = proof_key(plan.spec, backend=backend, precision=fast, threshold=plan.least, iou=NMS_IOU)
     faster = cpu_way(plan, backend, fast)
     proof = load_proof(cache, key)
     proved = proof is not None and proof.decision is Decision.USE
     candidate = Candidate(way=faster, terms=Terms(), proved=partial(_keep, plan.name, cache, key))
-    return Ways(exact=exact, begin=faster if proved else exact, candidates=(candidate,) if plan.prove else ())
+    begin = faster if proved else exact
+    return Ways(spec=plan.spec, exact=exact, begin=begin, candidates=(candidate,) if plan.prove else ())
 
 
 def cpu_way(plan: ServingPlan, backend: str, precision: str) -> Way:

@@ -11,6 +11,7 @@ import pytest
 from draws import ANEW, SEED
 from hypothesis import settings
 from nvidia import fake_gpu  # noqa: F401  a fixture for all
+from servers.broker import Mosquitto, Subscriber, mosquitto_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,3 +60,21 @@ def seed() -> int:
     """What a drawn scene begins with; shown when the test fails."""
     print("STREAMER_SEED", SEED)  # noqa: T201
     return SEED
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A mosquitto of the test's own."""
+    if mosquitto_program() is None:
+        pytest.skip("needs mosquitto")
+    mosquitto = Mosquitto(tmp_path / "broker").start()
+    yield mosquitto
+    mosquitto.stop()
+
+
+@pytest.fixture
+def heard(broker: Mosquitto) -> Iterator[Subscriber]:
+    """Everything that reaches that broker."""
+    subscriber = Subscriber(broker.port).start()
+    yield subscriber
+    subscriber.stop()

@@ -56,6 +56,7 @@ def children_see_the_gpu(fake_gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch) -> 
     [
         ({}, Kind.NONE, ""),
         ({"dev/nvidia0": ""}, Kind.PC, ""),
+        ({"usr/lib/wsl/lib/libcuda.so.1": ""}, Kind.PC, ""),
         ({"driver": DRIVER}, Kind.PC, "550.54.14"),
         ({"driver": OPEN_DRIVER}, Kind.PC, "580.65.06"),
         ({"tegra": JETPACK_6}, Kind.JETPACK_6, "36.4.3"),

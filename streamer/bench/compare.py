@@ -90,6 +90,9 @@ def _differences(before: Report, now: Report) -> Iterator[str]:
     for key in ("cpu", "cores"):
         if before["machine"][key] != now["machine"][key]:
             yield f"another machine: {key} {before['machine'][key]}, now {now['machine'][key]}"
+    then, here = (report["machine"].get("gpus", []) for report in (before, now))  # earlier versions knew none
+    if then != here:
+        yield f"another machine: GPUs {', '.join(then) or 'none'}, now {', '.join(here) or 'none'}"
     for key in sorted({*before["source"], *now["source"]}):
         then, here = before["source"].get(key), now["source"].get(key)
         if then != here:
@@ -134,6 +137,9 @@ def _figures(report: Report) -> Iterator[tuple[str, dict[str, float] | float | N
             yield f"{of} alone, {name}, frames/s", limit["per_s"]
         for name, share in shares[kind].items():
             yield f"pipeline / {of} alone, {name}", share
+    for name, engine in report.get("engines", {}).items():  # earlier versions knew none
+        yield f"engine {name}, ms for a batch of {engine['batch']}", engine["batch_ms"]
+        yield f"engine {name}, busy", engine["busy"]
     for which in ("published", "result"):
         for key in ("p50", "p95", "p99"):
             yield f"age when {which}, {key}, ms", report["age_ms"][which] and report["age_ms"][which][key]

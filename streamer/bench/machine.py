@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from streamer import __version__
+from streamer.cuda.gpu import look_for_gpus
 
 _PACKAGES = {
     "av": "av",
@@ -19,6 +20,8 @@ _PACKAGES = {
     "opencv": "opencv-python",
     "openvino": "openvino",
     "paho": "paho-mqtt",
+    "pycuda": "pycuda",
+    "tensorrt": "tensorrt",
 }
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -31,6 +34,7 @@ def machine() -> dict[str, object]:
         "cores": usable_cores(),
         "memory_gib": round(memory, 1),
         "system": f"{platform.system()} {platform.machine()}",
+        "gpus": [gpu.name for gpu in look_for_gpus()],
     }
 
 

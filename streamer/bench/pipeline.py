@@ -101,6 +101,7 @@ class _Gauge:
         self._cameras = {name: c for name, c in loaded.settings.cameras.items() if c.enabled}
         self._looks: list[_Look] = []
         self._models: dict[str, Any] = {}
+        self._infer_ms: dict[str, float | None] = {}  # of a batch, from being submitted to being dealt with
         self._ages_ms: dict[str, list[float]] = {}
 
     def loop(self) -> None:
@@ -141,6 +142,7 @@ class _Gauge:
             "stages_cpu_s": used.stages,
             "cameras": cameras,
             "models": self._models,
+            "infer_ms": self._infer_ms,
             "memory_mib": {"start": first.rss_mib, "peak": _peak_mib(first.rss_mib, last.rss_mib), "end": last.rss_mib},
         }
 
@@ -172,6 +174,7 @@ class _Gauge:
     def _keep(self) -> None:
         for name in self._cameras:
             self._ages_ms[name] = [age / NS_PER_MS for age in list(self._run.figures.cameras[name].ages_ns)]
+        self._infer_ms = {name: self._run.figures.infer_ms(name) for name in self._run.models.copy()}
         self._models = {
             name: {**asdict(model.ref), "latency": model.depth == STREAMS, "max_batch": model.spec.input.max_batch}
             for name, model in self._run.models.copy().items()

@@ -54,6 +54,7 @@ def build(options: Options, subject: Subject, rounds: Sequence[Round]) -> Report
             "inference": {name: _spread([_of_inference(r, name) for r in rounds]) for name in models},
             "decoding": {name: _spread([_of_decoding(r, name, together=together) for r in rounds]) for name in files},
         },
+        "engines": {name: _engine(rounds, name) for name in models if _on_gpu(rounds, name)},
         "age_ms": {
             "published": _ages([age for r in rounds for age in r.published_ms]),
             "result": _ages([age for r in rounds for c in r.pipeline["cameras"].values() for age in c["ages_ms"]]),
@@ -114,6 +115,28 @@ def _of_inference(one: Round, model: str) -> float:
     """Return the rate of a model's cameras as a share of its limit in the same round."""
     frames = sum(c["inferred"] for c in one.pipeline["cameras"].values() if c["model"] == model)
     return float(frames / one.pipeline["elapsed_s"] / one.infer[model]["per_s"])
+
+
+def _on_gpu(rounds: Sequence[Round], model: str) -> bool:
+    return bool(_models(rounds)[model]["backend"] == "tensorrt")
+
+
+def _engine(rounds: Sequence[Round], model: str) -> dict[str, Any]:
+    """Return an engine's own time for a batch, and the part of the time in which the pipeline keeps it busy."""
+    limits = [one.infer[model] for one in rounds]
+    return {
+        "batch": limits[-1]["batch"],
+        "batch_ms": _spread([limit["batch_ms"] for limit in limits]),
+        "pipeline_batch_ms": _median([ms for one in rounds if (ms := one.pipeline["infer_ms"].get(model)) is not None]),
+        "busy": _spread([_busy(one, model) for one in rounds]),
+    }
+
+
+def _busy(one: Round, model: str) -> float:
+    """Return what the engine alone would have taken for the pipeline's frames, as a part of the time they took."""
+    frames = sum(c["inferred"] for c in one.pipeline["cameras"].values() if c["model"] == model)
+    limit = one.infer[model]
+    return float(frames / limit["batch"] * limit["batch_ms"] / 1e3 / one.pipeline["elapsed_s"])
 
 
 def _of_decoding(one: Round, camera: str, *, together: bool) -> float:

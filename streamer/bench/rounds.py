@@ -121,7 +121,7 @@ def _round(options: Options, subject: Subject, data_dir: Path, progress: Progres
             "what": "infer",
             "config": str(subject.config),
             "model": name,
-            **{key: model[key] for key in ("backend", "precision", "latency")},
+            **{key: model[key] for key in ("backend", "precision", "latency", "max_batch")},
             "batches": _batches(
                 model["max_batch"], sum(c["may_wait"] for c in pipeline["cameras"].values() if c["model"] == name)
             ),

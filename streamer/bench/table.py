@@ -33,6 +33,8 @@ def show(report: Report, comparison: Comparison | None, out: TextIO) -> None:
     for line in _head(report):
         console.print(Text(line))
     console.print(_rates(report))
+    for line in _engines(report):
+        console.print(Text(line))
     for line in _ages(report):
         console.print(Text(line))
     console.print(Text(_drops(report)))
@@ -69,7 +71,8 @@ def _head(report: Report) -> list[str]:
         f"model {name}: {m['name']} on {m['backend']} {m['precision']}{', for latency' if m['latency'] else ''}"
         for name, m in report["models"].items()
     ]
-    lines.append(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB")
+    gpus = "".join(f", {gpu}" for gpu in machine["gpus"])
+    lines.append(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB{gpus}")
     done = rounds or options["rounds"]
     lines.append(f"{done} round{'s' * (done != 1)} of {options['seconds']:g} s; medians [least - most]")
     return lines
@@ -101,6 +104,19 @@ def _rates(report: Report) -> Table:
                 row, _range(limit["per_s"]), _range(limit["cpu_ms_per_frame"]), _range(shares[kind][name], ".3g")
             )
     return table
+
+
+def _engines(report: Report) -> list[str]:
+    """Return a line for each engine: its own time, and how much of the time the pipeline keeps it busy."""
+    lines = []
+    for name, engine in report["engines"].items():
+        batch = f"a batch of {engine['batch']}" if engine["batch"] > 1 else "a picture"
+        inside = f", {engine['pipeline_batch_ms']:.3g} ms in the pipeline" if engine["pipeline_batch_ms"] else ""
+        busy = _range(engine["busy"], ".3g")
+        lines.append(
+            f"engine {name}: {_range(engine['batch_ms'], '.3g')} ms for {batch} by itself{inside}; busy {busy}"
+        )
+    return lines
 
 
 def _ages(report: Report) -> list[str]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .packets import Coded
 
 _ON_GPU = "cuda"  # FFmpeg's name for the format of such frames
-_MOST_FAILURES = 2  # of the GPU's decoder in one connection, before the CPU takes its place
+_MOST_FAILURES = 2  # of the GPU's decoder, before the CPU takes its place;
+_FORGIVEN = 250  # pictures after which one that has failed counts as whole again: ten seconds of most cameras
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,7 +44,8 @@ class Decoder:
     """One stream's decoder. Survives garbage, a change of size, and a GPU that can't go on.
 
     What the GPU can't decode from the start, FFmpeg decodes on the CPU by itself. A decoder that fails later would go
-    on failing (no memory for another picture size, a GPU that is lost): after the second time it is left for the CPU.
+    on failing (no memory for a picture, a GPU that is lost): after the second time it is left for the CPU. A connection
+    may last for months: two failures that lie far apart are none of that kind.
     """
 
     def __init__(self, codec: av.VideoCodecContext, *, threads: int, nvdec: Nvdec | None = None) -> None:
@@ -59,7 +61,8 @@ class Decoder:
         self._stamps = _BestStamp()
         self._tainted = False  # a picture was damaged, and what comes up to the next key frame refers to it
         self._failures = 0
-        self._given = False  # the GPU has given a picture
+        self._given = 0  # pictures that came from the GPU,
+        self._given_at_failure = 0  # and how many those were when it failed last
 
     def decode(self, coded: Coded) -> Outcome:
         """Decode one packet; an empty one gives what the decoder still holds.
@@ -89,19 +92,22 @@ class Decoder:
         if self._nvdec is None:
             return picture_of(frame)
         if frame.format.name != _ON_GPU:  # FFmpeg found it out by itself, and asks anew for another picture size
-            self._nvdec.refuse(f"the GPU decodes no {self._codec.name} like this one ({frame.format.name})")
+            kind = f"{self._codec.name} like this one ({frame.format.name})"
+            self._nvdec.refuse(f"the GPU decodes no {kind}, or has no memory left for it")
             return picture_of(frame)
-        if not self._given:
-            self._given = True
-            self._nvdec.say_where()
+        self._given += 1
         picture = device_picture(frame, self._nvdec.device)
-        return self._nvdec.fetched(frame) if picture is None else picture
+        if picture is None:
+            return self._nvdec.fetched(frame)
+        self._nvdec.say_where()
+        return picture
 
     def _note(self, failed: str, *, data: bool) -> None:
         """Count a failure of the GPU's decoder; broken data is no fault of one that has given pictures."""
         if self._nvdec is None or (self._given and data):
             return
-        self._failures += 1
+        lasted, self._given_at_failure = self._given - self._given_at_failure >= _FORGIVEN, self._given
+        self._failures = 1 if lasted else self._failures + 1
         if self._failures < _MOST_FAILURES:
             return
         nvdec, self._nvdec = self._nvdec, None

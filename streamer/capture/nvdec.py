@@ -6,8 +6,8 @@ here). So pictures may be held without starving the decoder, and no surfaces are
 
 from __future__ import annotations
 
+import ctypes
 import logging
-from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import av
@@ -37,6 +37,8 @@ FORMATS = {"nv12": PixelFormat.NV12, "p010le": PixelFormat.P010}  # of what lies
 # itself too, but refuses that once somebody has activated it with flags that are not its own.
 _OPTIONS: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
 _PROBE = "h264"  # a codec that every NVDEC has
+_LIBRARY = "libnvcuvid.so.1"
+_said: dict[str, str] = {}  # by camera: where its pictures are decoded, as it was told last
 
 
 class Nvdec:
@@ -79,11 +81,11 @@ class Nvdec:
         return cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
 
     def say_where(self) -> None:
-        """Say that the GPU decodes this camera: once."""
+        """Say that the GPU decodes this camera, unless that is known."""
         _say(self._spec.camera, f"decoded on GPU {self.device}")
 
     def refuse(self, why: str) -> None:
-        """Say that the CPU decodes this camera, and why: once.
+        """Say that the CPU decodes this camera, and why, unless that is known.
 
         Raises:
             SourceError: `decode: gpu` does not allow that.
@@ -101,10 +103,18 @@ class Nvdec:
         _log.warning("%s; the CPU goes on from the next key frame", why, extra={"camera": self._spec.camera})
 
     def fetched(self, frame: av.VideoFrame) -> Picture:
-        """Copy a frame to the CPU whose format is none that we draw on the GPU, such as 4:4:4."""
+        """Copy a frame to the CPU whose format is none that we draw on the GPU, such as 4:4:4.
+
+        Raises:
+            SourceError: the GPU failed.
+        """
         inner = frame.format.name if frame.sw_format is None else frame.sw_format.name
         _say(self._spec.camera, f"decoded on the GPU, and copied to the CPU: {inner} is drawn there")
-        return picture_of(frame)
+        try:
+            return picture_of(frame)
+        except av.FFmpegError as exc:
+            failed = exc.strerror or str(exc)
+        raise fault(LostReason.CODEC, address=shown(self._spec.url), detail=f"the GPU gives no picture ({failed})")
 
 
 def open_nvdec(spec: SourceSpec) -> Nvdec | None:
@@ -138,21 +148,30 @@ def _refuse(spec: SourceSpec, why: str) -> None:
 
 
 def _probe(nvdec: Nvdec) -> str | None:
-    """Make a decoder's device and let go of it; return what is in its way."""
+    """Make a decoder's device and let go of it; return what is in its way.
+
+    FFmpeg looks for the decoder's own library only with the first picture, and then falls back without a word. Loaded
+    here it stays: not every connection loads it and lets it go.
+    """
     with nvdec.current():
         try:
             nvdec.accel().create(av.Codec(_PROBE, "r"))
         except NotImplementedError:
             return "this FFmpeg is built without NVDEC"
         except av.FFmpegError as exc:
-            return f"FFmpeg can't use it ({exc.strerror or exc}); NVDEC needs libnvcuvid.so.1 of the driver"
+            return f"FFmpeg can't use it ({exc.strerror or exc})"
+    try:
+        ctypes.CDLL(_LIBRARY)
+    except OSError as exc:
+        return f"NVDEC is not here ({exc}); in a container NVIDIA_DRIVER_CAPABILITIES must hold `video`"
     return None
 
 
-@lru_cache(maxsize=1024)
 def _say(camera: str, what: str) -> None:
-    """Say it at the camera's first connection, and not at each."""
-    _log.info("%s", what, extra={"camera": camera})
+    """Say it when it changes, and not at each connection."""
+    if _said.get(camera) != what:
+        _said[camera] = what
+        _log.info("%s", what, extra={"camera": camera})
 
 
 def on_cpu(codec: av.VideoCodecContext) -> av.VideoCodecContext:

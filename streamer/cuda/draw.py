@@ -140,9 +140,23 @@ class Drawer:
         stream.synchronize()
         return kept
 
-    def draw_kept(self, kept: Kept, destination: int, stream: Stream) -> None:
-        """Enqueue the drawing of what was kept: a launch and nothing else, so that a graph may hold it."""
-        self._launch(kept.memory.pointer, kept.pictures, destination, stream)
+    def draw_kept(self, kept: Kept, destination: int, stream: Stream, *, pictures: int | None = None) -> None:
+        """Enqueue the drawing of what was kept: a launch and nothing else, so that a graph may hold it.
+
+        Args:
+            kept: what to draw.
+            destination: the network's input tensor.
+            stream: where.
+            pictures: draw so many of them, the first; None: all.
+
+        Raises:
+            BackendError: the GPU failed.
+            ValueError: so many were not kept.
+        """
+        count = kept.pictures if pictures is None else pictures
+        if not 0 < count <= kept.pictures:
+            raise ValueError(f"pictures: expected 1..{kept.pictures}, got {count}")
+        self._launch(kept.memory.pointer, count, destination, stream)
 
     def close(self) -> None:
         """Free the descriptors; no batch may be in flight. Idempotent."""

@@ -12,7 +12,7 @@ import ctypes
 import logging
 import math
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pycuda.driver as cuda
@@ -120,13 +120,13 @@ class PycudaKernels:
 
     def __init__(self, gpu: PycudaGpu, module: cuda.Module) -> None:
         self._gpu = gpu
-        self._module: cuda.Module | None = module
+        self._module = module
         self._functions: dict[str, cuda.Function] = {}
 
     def __del__(self) -> None:
         with self._gpu.current():
             self._functions.clear()
-            self._module = None
+            del self._module
 
     def launch(
         self,
@@ -138,14 +138,13 @@ class PycudaKernels:
         arguments: Sequence[np.generic],
     ) -> None:
         """Queue a kernel."""
-        assert isinstance(stream, PycudaStream)  # noqa: S101  one process has one kind of GPU
+        own = cast("PycudaStream", stream)  # one process has one kind of GPU
         with self._gpu.current():
-            self._function(name)(*arguments, grid=grid, block=block, stream=stream.open_raw())
+            self._function(name)(*arguments, grid=grid, block=block, stream=own.open_raw())
 
     def _function(self, name: str) -> cuda.Function:
         function = self._functions.get(name)
         if function is None:
-            assert self._module is not None  # noqa: S101  it goes with this object only
             function = self._functions[name] = self._module.get_function(name)
         return function
 
@@ -204,14 +203,15 @@ class PycudaGpu:
 
     def complaint(self, error: cuda.Error) -> BackendError:
         """Return what a user is told of an error of pycuda's."""
+        said = str(error).split("\n", 1)[0].strip("\0 ")  # the driver's own compiler logs many lines
         if isinstance(error, cuda.MemoryError):
-            return BackendError(f"{self} has no memory left ({error})")
-        if any(word in str(error) for word in _FATAL):
+            return BackendError(f"{self} has no memory left ({said})")
+        if any(word in said for word in _FATAL):
             return BackendError(
-                f"{self} is lost to this process ({error}): it must be started again; "
+                f"{self} is lost to this process ({said}): it must be started again; "
                 "`dmesg | grep -i xid` tells whether the card or its driver is at fault"
             )
-        return BackendError(f"{self}: {error}")
+        return BackendError(f"{self}: {said}")
 
     def __str__(self) -> str:
         return f"GPU {self.info.index} ({self.info.name})"
@@ -231,7 +231,11 @@ def open_pycuda(index: int) -> PycudaGpu:
         device = cuda.Device(index)
         info = _info(device, index)
         _let_waits_sleep(index)
-        return PycudaGpu(info, device.retain_primary_context())
+        context = device.retain_primary_context()
+        # It outlives the interpreter: pycuda's destructor would detach it as if it were no primary context, which
+        # fails, under threads and decoders that may still be at work.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(context))
+        return PycudaGpu(info, context)
     except cuda.Error as exc:
         raise BackendError(f"GPU {index} can't be used: {exc}") from exc
 

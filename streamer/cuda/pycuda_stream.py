@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pycuda.driver as cuda
@@ -56,7 +56,6 @@ class PycudaStream:
         self._spare: deque[cuda.Event] = deque()
         self._raw = cuda.Stream(_NON_BLOCKING)
         self.handle = int(self._raw.handle)
-        self._default = _new_event()
 
     def copy_in(self, target: int, source: NDArray[Any]) -> None:
         """Queue a copy to the device."""
@@ -96,23 +95,21 @@ class PycudaStream:
 
     def after(self, event: Event) -> None:
         """Let what follows wait for an event."""
-        assert isinstance(event, PycudaEvent)  # noqa: S101  one process has one kind of GPU
         with self._gpu.current():
-            self.open_raw().wait_for_event(event.raw)
+            self.open_raw().wait_for_event(cast("PycudaEvent", event).raw)  # one process has one kind of GPU
 
     def after_default(self) -> None:
         """Let what follows wait for the legacy default stream."""
         with self._gpu.current():
-            raw = self.open_raw()
-            self._default.record()
-            raw.wait_for_event(self._default)
+            event = self._next_event()
+            event.raw.record()
+            self.open_raw().wait_for_event(event.raw)  # for what it holds now: it may be recorded anew at once
 
     def record(self) -> PycudaEvent:
         """Mark this moment."""
         with self._gpu.current():
-            raw = self.open_raw()
-            event = PycudaEvent(self._gpu, self._spare.popleft() if self._spare else _new_event(), self._spare)
-            event.raw.record(raw)
+            event = self._next_event()
+            event.raw.record(self.open_raw())
             return event
 
     def synchronize(self) -> None:
@@ -129,7 +126,6 @@ class PycudaStream:
         if self._raw is not None:
             with self._gpu.current():
                 self._raw = None
-                del self._default
                 self._spare.clear()
                 self._spare = deque()  # the old one belongs to the events that are still held
 
@@ -137,7 +133,7 @@ class PycudaStream:
         self.close()
 
     def open_raw(self) -> cuda.Stream:
-        """Return pycuda's own; None would stand for the default stream.
+        """Return pycuda's own, which nobody keeps: not even in a variable, for an error's traceback holds those.
 
         Raises:
             BackendError: it is closed.
@@ -146,6 +142,9 @@ class PycudaStream:
             raise BackendError("this stream of the GPU is closed")
         return self._raw
 
-
-def _new_event() -> cuda.Event:
-    return cuda.Event(cuda.event_flags.BLOCKING_SYNC | cuda.event_flags.DISABLE_TIMING)
+    def _next_event(self) -> PycudaEvent:
+        self.open_raw()  # a closed stream would keep the event: nothing would free it with the context current
+        if self._spare:
+            return PycudaEvent(self._gpu, self._spare.popleft(), self._spare)
+        flags = cuda.event_flags.BLOCKING_SYNC | cuda.event_flags.DISABLE_TIMING
+        return PycudaEvent(self._gpu, cuda.Event(flags), self._spare)

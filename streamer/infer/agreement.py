@@ -76,6 +76,10 @@ class Agreement:
         # Each object counts in both answers, so this is LEAST_BOXES objects where the two agree.
         return self.frames >= LEAST_FRAMES and self.boxes >= 2 * LEAST_BOXES
 
+    def so_far(self) -> str:
+        """Return how much has been seen of what a decision takes, for people."""
+        return f"{self.frames} of {LEAST_FRAMES} frames, {self.boxes // 2} of {LEAST_BOXES} objects"
+
     def within(self, bar: Bar) -> bool:
         """Whether what was seen so far is as alike as that; nothing is."""
         return self.share >= bar.least_share and self.score_off <= bar.most_score_off

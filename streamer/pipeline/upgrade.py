@@ -148,6 +148,8 @@ class BackendUpgrade:
             terms=candidate.terms,
         )
         if verdict.decision is Decision.UNDECIDED or self._stop.is_set():
+            if way.name != self._serving:
+                self._tell(f"proving {way.name}: {verdict.agreement.so_far()}")
             return
         used = verdict.decision is Decision.USE
         _log.log(logging.INFO if used else logging.WARNING, "model %s: %s against %s: %s", plan.name, way.name,
@@ -182,12 +184,13 @@ class BackendUpgrade:
         if isinstance(exc, RefusedError):
             raise exc
         name = candidate.way.name
-        serving = self._serving or self._plan.exact.name
-        _log.warning("model %s: %s can't be tried, %s serves: %s", self._plan.name, name, serving, exc)
         self._plan.gate.forget()
         if name == self._serving:
+            _log.warning("model %s: %s goes on, but can't be compared now: %s", self._plan.name, name, exc)
             self._rest()
             return
+        serving = self._serving or self._plan.exact.name
+        _log.warning("model %s: %s can't be tried, %s serves: %s", self._plan.name, name, serving, exc)
         self._left.remove(candidate)
         self._turn -= 1
         self._pass_on()

@@ -42,6 +42,7 @@ def one_round(inferred: int, limit: float = 100.0, **more: Any) -> Round:  # noq
             }
         },
         "memory_mib": {"start": 200.0, "peak": 220.0, "end": 210.0},
+        "infer_ms": {"net": 14.0},
         **more,
     }  # fmt: skip
     infer = {"net": {"per_s": limit, "cpu_ms": 12.0, "batch": 2}}
@@ -116,6 +117,51 @@ def test_people_see_everything_that_counts() -> None:
     ):
         assert part in text, part
     assert max(map(len, text.splitlines())) <= 120
+
+
+def on_gpu(inferred: int, batch_ms: float, **more: Any) -> Round:  # noqa: ANN401  as above
+    """A round on TensorRT, whose engine takes so long for a batch of four."""
+    one = one_round(inferred, **more)
+    one.pipeline["models"]["net"] |= {"backend": "tensorrt", "precision": "f16"}
+    one.infer["net"] |= {"batch": 4, "batch_ms": batch_ms}
+    return one
+
+
+def test_an_engine_is_told_with_its_own_time_and_how_busy_it_was() -> None:
+    made = report(on_gpu(150, 20.0), on_gpu(150, 20.0), on_gpu(150, 30.0))
+    # 400 frames in 10 s are 10 batches of four a second; each takes 20 ms of the second.
+    assert made["engines"] == {
+        "net": {
+            "batch": 4,
+            "batch_ms": {"median": 20.0, "min": 20.0, "max": 30.0},
+            "pipeline_batch_ms": 14.0,
+            "busy": {"median": 0.2, "min": 0.2, "max": 0.3},
+        }
+    }
+    said = "engine net: 20 [20 - 30] ms for a batch of 4 by itself, 14 ms in the pipeline; busy 0.2 [0.2 - 0.3]"
+    assert said in shown(made).splitlines()
+    one = on_gpu(150, 2.0, infer_ms={"net": None})
+    one.infer["net"]["batch"] = 1
+    assert "engine net: 2 ms for a picture by itself; busy 0.08" in shown(report(one))
+
+
+def test_a_model_on_the_cpu_has_no_engine_and_engines_compare() -> None:
+    cpu, gpu = report(), report(on_gpu(150, 20.0))
+    assert cpu["engines"] == {}
+    assert "engine" not in shown(cpu)
+    assert not compare(cpu, gpu, file="old.json").comparable  # another backend
+    rows = {row.name: row for row in compare(gpu, report(on_gpu(150, 25.0)), file="old.json").rows}
+    assert rows["engine net, ms for a batch of 4"].ratio == 1.25
+    assert rows["engine net, busy"].now == 0.25
+
+
+def test_another_gpu_is_another_machine_and_older_results_knew_of_none() -> None:
+    before, now = report(), report()
+    del before["machine"]["gpus"], before["engines"]
+    assert compare(before, now, file="old.json").comparable or now["machine"]["gpus"]
+    now["machine"]["gpus"] = ["NVIDIA T4"]
+    assert "another machine: GPUs none, now NVIDIA T4" in compare(before, now, file="old.json").differences
+    assert ", NVIDIA T4" in shown(now)
 
 
 def test_noise_is_named() -> None:

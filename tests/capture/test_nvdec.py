@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import av.error
 import pytest
-from hardware_frames import NvdecCodec, nvdec_of, packets_of, spec_of
+from hardware_frames import HardwareFrame, NvdecCodec, nvdec_of, packets_of, spec_of
 from host_picture import on_host
 from servers import barcode
 from servers.clip import bar_coded_clip, write_recording
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet() -> None:
-    nvdec._say.cache_clear()
+    nvdec._said.clear()
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,32 @@ class TestNoGpu:
         caplog.set_level(logging.INFO)
         assert open_nvdec(spec_of()) is None
         assert "FFmpeg can't use it (Generic error in an external library)" in caplog.text
+
+    def test_a_container_without_the_driver_s_decoder_is_told(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """FFmpeg's own device is made without it: that is found out with the first picture, and not told."""
+
+        class Content:
+            def create(self, _: object) -> None:
+                """Make a device, as FFmpeg does wherever there is libcuda."""
+
+        monkeypatch.setattr(cuda_open, "open_gpu", lambda _: nvdec_of())
+        monkeypatch.setattr(Nvdec, "accel", lambda _: Content())
+        monkeypatch.setattr(nvdec, "_LIBRARY", "libnvcuvid-is-not-here.so.1")
+        caplog.set_level(logging.INFO)
+        assert open_nvdec(spec_of()) is None
+        assert "decoded on the CPU: NVDEC is not here (libnvcuvid-is-not-here.so.1" in caplog.text
+        assert "NVIDIA_DRIVER_CAPABILITIES" in caplog.text
+
+    def test_where_a_camera_is_decoded_is_told_when_it_changes(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.INFO)
+        for _ in range(2):
+            nvdec_of().say_where()
+        for _ in range(2):
+            nvdec_of().refuse("the GPU is full")
+        nvdec_of().say_where()
+        assert caplog.messages == ["decoded on GPU 0", "decoded on the CPU: the GPU is full", "decoded on GPU 0"]
 
     @pytest.mark.skipif(cuda_open.has_gpu(), reason="there is a GPU, and FFmpeg can use it")
     def test_the_real_ffmpeg_says_so_where_there_is_no_driver(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -205,6 +231,18 @@ class TestFrames:
         pictures = decoded(Decoder(codec.context, threads=1, nvdec=nvdec_of("gpu")), clip, 4)
         assert [barcode.read(on_host(picture).planes[0]) for picture in pictures] == [0, 1, 2, 3]
         assert caplog.text.count("decoded on the GPU, and copied to the CPU: yuv444p") == 1
+
+    def test_a_gpu_that_fails_at_that_costs_the_connection(
+        self, fake_gpu: FakeGpu, clip: Clip, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def lost(*_: object, **__: object) -> None:
+            raise av.error.ExternalError(-542398533, "Generic error in an external library")
+
+        monkeypatch.setattr(HardwareFrame, "reformat", lost)
+        decoder = Decoder(NvdecCodec(fake_gpu, sw_format="yuv444p").context, threads=1, nvdec=nvdec_of())
+        with pytest.raises(SourceError, match="the GPU gives no picture") as caught:
+            decoded(decoder, clip, 1)
+        assert caught.value.reason is LostReason.CODEC
 
     def test_what_the_gpu_cant_decode_ffmpeg_decodes_on_the_cpu(
         self, fake_gpu: FakeGpu, clip: Clip, caplog: pytest.LogCaptureFixture

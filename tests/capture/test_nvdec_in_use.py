@@ -13,7 +13,7 @@ from hardware_frames import STEP_NS, ClipPackets, NvdecCodec, nvdec_of, spec_of
 from servers import barcode
 from servers.clip import bar_coded_clip, write_recording
 
-from streamer.capture import av_source, nvdec
+from streamer.capture import av_source, decode, nvdec
 from streamer.capture.av_source import FileSource, LiveSource
 from streamer.capture.base import DropCause, SourceSpec
 from streamer.capture.capture_clock import FileClock
@@ -89,6 +89,16 @@ class TestFailures:
         assert drops == {DropCause.CORRUPT: 15 + 24}
         assert [record.levelname for record in caplog.records] == ["WARNING"]
         assert "the GPU's decoder has failed 2 times" in caplog.text
+
+    def test_a_failure_long_ago_is_forgiven(
+        self, fake_gpu: FakeGpu, clip: Clip, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(decode, "_FORGIVEN", 50)
+        drops: Counter[DropCause] = Counter()
+        # Packets 11 and on are those of the pictures 25 and on: 61 is the first one after 50 whole pictures.
+        there, here = numbers_of(live(clip, NvdecCodec(fake_gpu, before=failing_at(10, 61)), drops))
+        assert there == [*range(10), *range(25, 75)]
+        assert not here
 
     def test_broken_data_is_no_fault_of_a_decoder_that_works(self, fake_gpu: FakeGpu, clip: Clip) -> None:
         drops: Counter[DropCause] = Counter()

@@ -5,6 +5,7 @@ Run as a program it is that child: it reads what is to be checked from stdin, an
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -12,11 +13,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from tensorrt_behaviour import behaviour
 
 FETCH_LIMIT_S, COMPILE_LIMIT_S, ASK_LIMIT_S = 25, 20, 20
 # The symbols that the bindings' module wants of each library; none is called.
@@ -47,16 +49,17 @@ def bindings(version: str, cache: Path) -> Path:
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise Unavailable("a C compiler")
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = folder.with_name(f"{folder.name}.{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)  # what lies there is loaded: nobody else may write it
+        part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=cache))
+    except OSError as exc:
+        raise Unavailable(f"a cache that can be written ({exc})") from exc
     try:
         _fetch(version, part)
         _link(compiler, part, major=version.split(".", 1)[0])
         (part / "complete").touch()
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        with contextlib.suppress(OSError):  # another run was faster, and its folder is as good
+            part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
@@ -91,10 +94,10 @@ def ask(folder: Path, wanted: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         folder: of `bindings`.
-        wanted: `uses` and `declared`, as `answer` takes them.
+        wanted: `uses` and `declared`, as `Asked` takes them; with `behaviour` they are asked how they behave.
 
     Returns:
-        `version`, `checked` (a count) and `wrong` (sentences).
+        `version`, `checked` (a count), `wrong` (sentences) and `behaviour` (question -> answer).
     """
     env = {**os.environ, "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": str(folder)}
     child = subprocess.run(
@@ -211,7 +214,10 @@ def main() -> None:
     asked = Asked(module)
     asked.uses(wanted["uses"])
     asked.declared(wanted["declared"])
-    sys.stdout.write(json.dumps({"version": module.__version__, "checked": asked.checked, "wrong": asked.wrong}))
+    answer = {"version": module.__version__, "checked": asked.checked, "wrong": asked.wrong}
+    if wanted.get("behaviour"):
+        answer["behaviour"] = behaviour(module)
+    sys.stdout.write(json.dumps(answer))
 
 
 if __name__ == "__main__":

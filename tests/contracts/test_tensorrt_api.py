@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from platformdirs import user_cache_path
 from real_tensorrt import Unavailable, ask, bindings, overloads
+from tensorrt_behaviour import behaviour
 from tensorrt_declared import FAKE, declared, members
 from tensorrt_names import Known, Reader, Use, read_package
 
@@ -123,13 +125,17 @@ def _is_hidden(use: Use) -> bool:
     return use.owner == "IOutputAllocator" and use.name != "__init__"
 
 
+def _folder_of(version: str) -> Path:
+    try:
+        return bindings(version, user_cache_path("streamer-contract"))
+    except Unavailable as exc:
+        pytest.skip(f"needs {exc}")
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_real_bindings_have_what_is_used_and_what_the_fake_declares(version: str) -> None:
-    try:
-        folder = bindings(version, user_cache_path("streamer-contract"))
-    except Unavailable as exc:
-        pytest.skip(f"needs {exc}")
+    folder = _folder_of(version)
     uses = [dataclasses.asdict(use) for use in _used()[0] if use.name != "__version__" and not _is_hidden(use)]
     said = ask(folder, {"uses": uses, "declared": declared(major=int(version.split(".", 1)[0]))})
     names = {(use["owner"], use["name"]) for use in uses}
@@ -137,6 +143,15 @@ def test_the_real_bindings_have_what_is_used_and_what_the_fake_declares(version:
     print(count)  # noqa: T201  what the contract covers
     assert said["version"].startswith(version)
     assert not said["wrong"], "\n".join(said["wrong"])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.usefixtures("fake_gpu")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_fake_answers_as_the_real_bindings_do(version: str) -> None:
+    real = ask(_folder_of(version), {"uses": [], "declared": [], "behaviour": True})["behaviour"]
+    assert real
+    assert behaviour(importlib.import_module("tensorrt")) == real
 
 
 # How the text is read, shown on texts that are known.

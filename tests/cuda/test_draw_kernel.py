@@ -182,6 +182,28 @@ def test_what_is_kept_is_drawn_again_and_again() -> None:
     assert all(memory.freed for memory in gpu.memories[1:3])
 
 
+def test_of_what_is_kept_the_first_may_be_drawn_alone() -> None:
+    gpu = HostGpu()
+    canvases = np.random.default_rng(7).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    addresses = [gpu.put(canvas) for canvas in canvases]
+    whole = [
+        Drawing(
+            pixels="packed", pointers=(at,), pitches=(24,), frame_hw=(8, 8), size_hw=(8, 8), top=0, left=0, weights=()
+        )
+        for at in addresses
+    ]
+    drawer = Drawer(gpu.gpu, replace(PLAIN, layout="nhwc"), max_batch=2)
+    kept = drawer.keep(whole, STREAM)
+    tensor = gpu.allocate(8 * 8 * 3 * 4)  # room for one: what is written beside it is found
+    drawer.draw_kept(kept, tensor.pointer, STREAM, pictures=1)
+    assert np.array_equal(gpu.read(tensor.pointer, (8, 8, 3), np.float32), canvases[0])
+    tensor.free()
+    for count in (0, 3):
+        with pytest.raises(ValueError, match=rf"expected 1\.\.2, got {count}"):
+            drawer.draw_kept(kept, tensor.pointer, STREAM, pictures=count)
+    drawer.close()
+
+
 def _drawing(**other: Any) -> Drawing:  # noqa: ANN401  fields of Drawing
     first = Drawing(
         pixels="nv12", pointers=(1024, 4096), pitches=(64, 64), frame_hw=(10, 11), size_hw=(10, 11), top=0, left=0,

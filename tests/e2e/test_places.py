@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import av
 import jsonschema
 import pytest
-from servers.broker import Mosquitto, Subscriber, mosquitto_program, wait_until
+from servers.broker import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from servers.broker import Mosquitto, Subscriber
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "streamer" / "events" / "event.schema.json").read_text())
@@ -43,22 +43,6 @@ cameras:
       - {{name: came, class: person, line: way-out, direction: in}}
       - {{name: anybody, class: person, count: {{more_than: 0}}}}
 """
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    if mosquitto_program() is None:
-        pytest.skip("needs mosquitto")
-    mosquitto = Mosquitto(tmp_path / "broker").start()
-    yield mosquitto
-    mosquitto.stop()
-
-
-@pytest.fixture
-def heard(broker: Mosquitto) -> Iterator[Subscriber]:
-    subscriber = Subscriber(broker.port).start()
-    yield subscriber
-    subscriber.stop()
 
 
 def cut(whole: Path, part: Path, *, from_s: float, to_s: float) -> Path:

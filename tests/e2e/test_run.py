@@ -9,14 +9,11 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema
 import pytest
 from servers.broker import Mosquitto, Subscriber, free_port, mosquitto_program, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "streamer" / "events" / "event.schema.json").read_text())
@@ -50,22 +47,6 @@ def command(*arguments: str | Path) -> list[str]:
 
 def run(*arguments: str | Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=timeout_s, cwd=ROOT, check=False)
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    if mosquitto_program() is None:
-        pytest.skip("needs mosquitto")
-    mosquitto = Mosquitto(tmp_path / "broker").start()
-    yield mosquitto
-    mosquitto.stop()
-
-
-@pytest.fixture
-def heard(broker: Mosquitto) -> Iterator[Subscriber]:
-    subscriber = Subscriber(broker.port).start()
-    yield subscriber
-    subscriber.stop()
 
 
 def by_id(events: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

@@ -65,7 +65,12 @@ def save(
 ) -> Path:
     """Write one graph as a model."""
     graph = helper.make_graph(list(nodes), "small", list(inputs), list(outputs), initializer=list(weights))
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    onnx.save(
+        helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)], ir_version=8
+        ),
+        str(path),
+    )
     return path
 
 

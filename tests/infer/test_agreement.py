@@ -88,6 +88,10 @@ def test_evidence_adds_up() -> None:
     )
 
 
+def test_what_is_still_wanting_is_told() -> None:
+    assert evidence(frames=12, boxes=31).so_far() == "12 of 32 frames, 15 of 50 objects"
+
+
 def test_pictures_must_be_the_same_ones() -> None:
     with pytest.raises(ValueError, match="longer"):
         agreement([seen()], [seen(), seen()], threshold=0.5)

@@ -17,6 +17,7 @@ from engine_values import PLATFORM, shapes
 
 import streamer
 from streamer.core.errors import BackendError
+from streamer.infer.engine import cache as cache_module
 from streamer.infer.engine.cache import EngineCache
 from streamer.infer.engine.key import engine_key
 from streamer.infer.engine.progress import BuildStopped
@@ -132,6 +133,13 @@ def test_a_proof_of_an_engine_that_is_gone_is_refused(cache: EngineCache) -> Non
         cache.note_proof(KEY, {})
 
 
+def test_a_proof_does_not_wait_for_a_build(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_in(cache)
+    monkeypatch.setattr(cache_module, "_NOTE_S", 0.0)
+    with cache.building(KEY), pytest.raises(BackendError, match="another process builds it anew just now"):
+        cache.note_proof(KEY, {})
+
+
 def test_the_newest_engine_of_a_model_is_found_whatever_its_batch(cache: EngineCache) -> None:
     spec = shapes()
     keys = [engine_key(spec, EngineRecipe(precision="f16", max_batch=n), PLATFORM) for n in (1, 4, 2)]
@@ -159,7 +167,7 @@ def test_engines_of_others_are_not_found(cache: EngineCache) -> None:
 def test_one_that_can_not_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = EngineCache(tmp_path / "file" / "tensorrt")
-    with pytest.raises(BackendError, match="engine cache .*: can't be written.*STREAMER_CACHE"), cache.building(KEY):
+    with pytest.raises(BackendError, match=r"engine cache .*: can't be written.*STREAMER_CACHE"), cache.building(KEY):
         pass
 
 
@@ -180,7 +188,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_leaves_no_engine_and_says_so(small_disk: Path) -> None:
     cache = EngineCache(small_disk / "tensorrt")
     with (
-        pytest.raises(BackendError, match="engine cache .*: the disk is full; make room"),
+        pytest.raises(BackendError, match=r"engine cache .*: the disk is full; make room"),
         cache.building(KEY),
     ):
         cache.store(KEY, b"x" * (1 << 20), {})

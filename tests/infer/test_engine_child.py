@@ -19,12 +19,15 @@ from streamer.infer.engine.progress import BuildStopped, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-DONE = "print('{\"done\": {\"a\": 1}}', flush=True)\n"
+    Run = Callable[..., dict[str, Any]]
+
+DONE = 'print(\'{"done": {"a": 1}}\', flush=True)\n'
 
 
 @pytest.fixture
-def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, object]]:
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a program as the child that builds."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
@@ -35,15 +38,12 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict
         told: list[Progress] | None = None,
         stopping: Callable[[], bool] = lambda: False,
         limit_s: float = 8.0,
-    ) -> dict[str, object]:
+    ) -> dict[str, Any]:
         (tmp_path / "made_child.py").write_text(f"import json, os, signal, subprocess, sys\n{program}")
         heard = [] if told is None else told
         return run_child("made_child", job, progress=heard.append, stopping=stopping, limit_s=limit_s)
 
     return run
-
-
-Run = "Callable[..., dict[str, object]]"
 
 
 def test_it_is_told_its_job_and_heard(child: Run) -> None:

@@ -56,12 +56,6 @@ def test_values_that_are_not_allowed(said: str, values: dict[str, object]) -> No
         EngineRecipe(**{"precision": "f16", "max_batch": 1, **values})  # type: ignore[arg-type]
 
 
-def test_only_what_stands_beside_8_bits_may_be_multiplied_coarsely() -> None:
-    assert not EngineRecipe(precision="f32", max_batch=1).tf32
-    assert not EngineRecipe(precision="f16", max_batch=1).tf32
-    assert EngineRecipe(precision="int8", max_batch=1, calibration="0" * 64).tf32
-
-
 def test_a_workspace_of_no_size_is_the_limit_of_ours() -> None:
     assert EngineRecipe(precision="f16", max_batch=1).workspace == 1 << 30
     assert EngineRecipe(precision="f16", max_batch=1, workspace_bytes=5).workspace == 5

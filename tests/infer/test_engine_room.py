@@ -29,7 +29,9 @@ def test_with_memory_enough_nothing_is_said() -> None:
 
 
 def test_a_full_gpu_is_named() -> None:
-    with pytest.raises(BackendError, match=r"GPU 1 \(RTX\) has 0\.6 GB of memory free.* at least 0\.6 GB; end what else"):
+    with pytest.raises(
+        BackendError, match=r"GPU 1 \(RTX\) has 0\.6 GB of memory free.* at least 0\.6 GB; end what else"
+    ):
         check_room(20 * MB, gpu(), 600 * MB, 2 * GB)
 
 

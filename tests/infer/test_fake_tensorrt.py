@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fake_engines import Fake, parse, plan_of, write_doubling, write_finding, write_half, write_quantized
+from fake_engines import Fake, parse, plan_of, save, tensor, write_doubling, write_half, write_quantized
+from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,6 +157,18 @@ def test_the_parser_refuses_what_is_no_model_and_what_it_has_no_plugin_for(fake:
     assert refused.parser.get_error(0).node_operator() == "Mul"
 
 
+def test_the_parser_refuses_8_bit_pixels_that_are_not_cast_and_operators_of_others(fake: Fake, tmp_path: Path) -> None:
+    for name, domain, said in (("Abs", "", "must be cast"), ("Gelu", "com.microsoft", "Plugin not found")):
+        kind = TensorProto.FLOAT if domain else TensorProto.UINT8
+        node = helper.make_node(name, ["images"], ["out"], domain=domain)
+        save(
+            tmp_path / "m.onnx", [node], inputs=[tensor("images", (1, 4), kind)], outputs=[tensor("out", (1, 4), kind)]
+        )
+        parsed = parse(fake.trt, fake.logger, tmp_path / "m.onnx")
+        assert not parsed.taken
+        assert said in parsed.parser.get_error(0).desc()
+
+
 def test_a_build_needs_a_profile_for_open_axes_and_one_that_fits(fake: Fake, tmp_path: Path) -> None:
     parsed = parse(fake.trt, fake.logger, write_doubling(tmp_path / "m.onnx"))
     assert parsed.builder.build_serialized_network(parsed.network, parsed.config) is None
@@ -266,12 +279,6 @@ def test_the_inspector_shows_what_the_model_computes_in(
         types = {t.get("DataType", t.get("Format/Datatype")) for layer in said["Layers"] for t in layer["Inputs"]}
         assert (shown in types) != forgotten
         assert ("Bindings" in said) == version.startswith("10.")
-
-
-def test_an_output_whose_length_only_the_run_tells_is_marked(fake: Fake, tmp_path: Path) -> None:
-    parsed = parse(fake.trt, fake.logger, write_finding(tmp_path / "m.onnx"))
-    assert tuple(parsed.network.get_output(0).shape) == (1, -1)
-    assert fake.trt.nptype(parsed.network.get_output(0).dtype) is np.int64
 
 
 def test_a_child_process_has_the_faults_and_a_crash_ends_it(fake: Fake, fake_gpu: FakeGpu, tmp_path: Path) -> None:

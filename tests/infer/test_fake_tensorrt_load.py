@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fake_engines import Fake, Running, pictures, plan_of, write_doubling, write_finding, write_half
+from fake_engines import Fake, Running, parse, pictures, plan_of, write_doubling, write_finding, write_half
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,3 +164,20 @@ def test_contexts_may_be_given_one_memory_if_they_take_turns(fake: Fake, fake_gp
     del first, second, other
     running.close()
     assert len(fake_gpu.forgive()) == 4
+
+
+def test_loading_while_a_stream_captures_fails_and_spoils_the_capture(fake: Fake, tmp_path: Path) -> None:
+    plan = plan_of(fake.trt, fake.logger, write_half(tmp_path / "m.onnx"))
+    stream = importlib.import_module("pycuda.driver").Stream(1)
+    driver, graph = ctypes.CDLL("libcuda.so.1"), ctypes.c_void_p()
+    assert driver.cuStreamBeginCapture_v2(ctypes.c_void_p(stream.handle), ctypes.c_int(1)) == 0
+    assert fake.trt.Runtime(fake.logger).deserialize_cuda_engine(plan) is None
+    assert "Cuda Runtime" in fake.said[-1]
+    assert driver.cuStreamEndCapture(ctypes.c_void_p(stream.handle), ctypes.byref(graph)) == 901
+    del stream
+
+
+def test_an_output_whose_length_only_the_run_tells_is_marked(fake: Fake, tmp_path: Path) -> None:
+    parsed = parse(fake.trt, fake.logger, write_finding(tmp_path / "m.onnx"))
+    assert tuple(parsed.network.get_output(0).shape) == (1, -1)
+    assert fake.trt.nptype(parsed.network.get_output(0).dtype) is np.int64

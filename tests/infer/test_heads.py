@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from head_sample import spec_for
 
 from streamer.core.errors import ConfigError
 from streamer.infer.heads import Candidates, Head, open_head
 from streamer.infer.heads.grid import STRIDES, cells, count_cells
 from streamer.infer.heads.nms import MAX_KEPT, suppress
-from streamer.infer.spec import ColorOrder, Fit, InputSpec, ModelSpec, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HW = (32, 64)  # 4*8 + 2*4 + 1*2 = 42 cells
-SPEC = ModelSpec(
-    name="two",
-    path=Path("two.onnx"),
-    digest="sha256:00",
-    task=Task.DETECT,
-    head="v8",
-    labels=("cat", "dog"),
-    input=InputSpec(
-        name="images",
-        hw=HW,
-        color=ColorOrder.RGB,
-        scale=1 / 255,
-        mean=(0, 0, 0),
-        std=(1, 1, 1),
-        fit=Fit.LETTERBOX,
-        pad=114,
-        layout="nchw",
-        dtype="float32",
-        max_batch=8,
-    ),
-    output_names=("output0",),
-    decided_by="options",
-)
+# The samples' input of 32 x 64 px has 4*8 + 2*4 + 1*2 = 42 cells.
+SPEC = replace(spec_for("v8", 2, ("output0",)), labels=("cat", "dog"))
 
 
 def head(name: str) -> Head:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -162,3 +164,53 @@ def test_batches_of_changing_size() -> None:
         (output,) = pool.collect(pool.submit(batch))
         np.testing.assert_array_equal(output, batch)
     pool.close()
+
+
+class Thing:
+    """What is submitted in place of a batch."""
+
+
+def test_an_idle_thread_holds_nothing_of_a_batch_that_is_answered() -> None:
+    def nothing(slot: int, thing: Thing) -> Outputs:
+        del slot, thing
+        return ()
+
+    pool: Pool[Thing] = Pool(name="x", threads=1, run=nothing, on_ready=lambda: None)
+    thing = Thing()
+    held = weakref.ref(thing)
+    ticket = pool.submit(thing)
+    del thing
+    pool.collect(ticket)
+    assert held() is None
+    pool.close()
+
+
+def test_a_failure_does_not_keep_what_it_saw_beyond_the_end_of_the_pool() -> None:
+    """No ring of the failure, its traceback and the pool: what it holds goes now, not when the collector comes."""
+
+    def fail(slot: int, thing: Thing) -> Outputs:
+        del slot
+        raise BackendError(f"no {thing}")
+
+    pool: Pool[Thing] = Pool(name="x", threads=1, run=fail, on_ready=lambda: None)
+    thing = Thing()
+    held = weakref.ref(thing)
+    ticket = pool.submit(thing)
+    del thing
+    gc.disable()
+    try:
+        with pytest.raises(BackendError, match="no "):
+            pool.collect(ticket)
+        pool.close()
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+def test_a_closed_pool_has_no_outputs_any_more() -> None:
+    pool = Pool(name="x", threads=1, run=answer, on_ready=lambda: None)
+    ticket = pool.submit(BATCH)
+    pool.collect(ticket)
+    pool.close()
+    with pytest.raises(BackendError, match="x: is closed"):
+        pool.collect(ticket)

@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 import pytest
-from trt_engines import input_of, open_built, set_faults, spec_of
+from trt_engines import input_of, open_built, set_faults, spec_of, store_engine
 from trt_networks import SIDE, write_bright, write_kinds, write_rows
 
 from streamer.core.errors import BackendError
-from streamer.infer.backends.base import IN_FLIGHT
+from streamer.infer.backends.base import IN_FLIGHT, BackendOptions, Pick
+from streamer.infer.backends.tensorrt import open_engine
+from streamer.infer.backends.tensorrt.session import Batch
+from streamer.infer.engine.precision import convert
+from streamer.infer.recognise import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,13 +46,15 @@ def expected(spec: ModelSpec, batch: NDArray[np.uint8]) -> list[NDArray[Any]]:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(spec.path), options, providers=["CPUExecutionProvider"])
     pixels = (batch.transpose(0, 3, 1, 2) * np.float32(1 / 255)).astype(np.float32)
-    answers: list[NDArray[Any]] = session.run(list(spec.output_names), {"images": pixels})
+    answers: list[NDArray[Any]] = session.run(list(spec.output_names), {spec.input.name: pixels})
     return answers
 
 
+@pytest.mark.parametrize("version", ["10.3.0", "10.16.1.11", "11.4.0.106"])
 def test_each_slot_and_batch_size_is_replayed_as_a_graph_from_its_second_batch_on(
-    fake_gpu: FakeGpu, tmp_path: Path
+    fake_gpu: FakeGpu, tmp_path: Path, version: str
 ) -> None:
+    set_faults(version=version)
     opened = open_built(tmp_path, rows_spec(tmp_path))
     backend = opened.backend
     for seed in range(4 * IN_FLIGHT):
@@ -104,7 +110,9 @@ def test_whole_and_short_numbers_become_float32(fake_gpu: FakeGpu, tmp_path: Pat
     opened.backend.close()
 
 
-def test_an_output_as_long_as_the_pixels_say(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+def test_an_output_as_long_as_the_pixels_say(
+    fake_gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     spec = spec_of(write_bright(tmp_path / "bright.onnx", HW), input_of(HW), ("out", "most"))
     opened = open_built(tmp_path, spec)
     for level in (0, 40, 0, 200, 255, 90):
@@ -116,6 +124,27 @@ def test_an_output_as_long_as_the_pixels_say(fake_gpu: FakeGpu, tmp_path: Path) 
         np.testing.assert_allclose(found[1], wanted[1], rtol=1e-6)
     opened.backend.close()
     assert fake_gpu.machine.graph_launches == 0
+    assert caplog.text.count("without CUDA graphs, which costs some time: only the pixels decide how long out is") == 1
+
+
+def test_an_engine_in_f16_is_drawn_for_and_answers_nearly_as_in_f32(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    """Its input is f16 though the model's own is f32: the kernel writes what the engine takes."""
+    del fake_gpu
+    spec = load_spec("shapes")
+    halved = convert(spec.path, "f16", spec=spec.input, calibration=None, folder=tmp_path)
+    stored = store_engine(tmp_path, spec, "f16", halved)
+    options = BackendOptions(precision="f16", latency=True, threads=0, on_ready=lambda: None)
+    backend = open_engine(stored, spec.input, spec.output_names, options)
+    assert backend.precision == "f16"
+    assert backend._session._engine.inputs[spec.input.name].dtype == "float16"
+    for seed in range(2):
+        batch = canvases(seed, 1, spec.input.hw)
+        (found,) = backend.collect(backend.submit(batch))
+        assert found.dtype == np.float32
+        boxes, scores = np.split(found - expected(spec, batch)[0], [4], axis=1)
+        assert np.abs(scores).mean() < 0.01
+        assert np.abs(boxes).mean() < 1.0
+    backend.close()
 
 
 def test_what_tensorrt_refuses_is_said_with_its_reason_and_closing_adds_nothing(
@@ -152,14 +181,41 @@ def test_short_memory_at_load_is_one_sentence_and_nothing_stays_allocated(fake_g
     assert refused == 4
 
 
-def test_short_memory_for_a_new_batch_size_is_one_sentence(fake_gpu: FakeGpu, tmp_path: Path) -> None:
-    opened = open_built(tmp_path, rows_spec(tmp_path))
-    opened.backend.collect(opened.backend.submit(canvases(1, 4)))
+@pytest.mark.parametrize("floor", [None, 0.3], ids=["whole", "picked"])
+def test_short_memory_for_a_new_batch_size_lets_a_larger_one_do_its_work(
+    fake_gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture, floor: float | None
+) -> None:
+    """What was free at the start has been taken since, by the decoders of cameras: no reason to end the run."""
+    path = write_rows(tmp_path / "rows.onnx", anchors=12800, anchor_major=False)
+    pick = None if floor is None else Pick(channels=6, objectness=False, placed=False, floor=floor)
+    opened = open_built(tmp_path, spec_of(path, input_of((SIDE, SIDE), 4), ("out",)), pick=pick)
+    backend = opened.backend
+    wanted = {}
+    for count in (4, 2, 3, 1):
+        batch = canvases(count, count)
+        wanted[count] = expected(opened.spec, batch)[0]
+    backend.collect(backend.submit(canvases(4, 4)))
+    set_faults(persistent_bytes=1000)
     fake_gpu.machine.out_of_memory_after = fake_gpu.machine.used_bytes()
-    with pytest.raises(BackendError, match=r"^rows: .*memory"):
-        opened.backend.collect(opened.backend.submit(canvases(1, 2)))
+    for count in (2, 1, 3, 4, 2, 1, 3):
+        (found,) = backend.collect(backend.submit(canvases(count, count)))
+        assert len(found) == count
+        if floor is None:
+            np.testing.assert_allclose(found, wanted[count], rtol=1e-4, atol=1e-4)
+    assert len([r for r in caplog.records if "computed as larger ones" in r.message]) == 1
+    backend.close()
+
+
+def test_but_not_where_it_would_tell_of_pictures_that_are_not_there(fake_gpu: FakeGpu, tmp_path: Path) -> None:
+    spec = spec_of(write_bright(tmp_path / "bright.onnx", HW, "b"), input_of(HW, 4), ("out",))
+    backend = open_built(tmp_path, spec).backend
+    backend.collect(backend.submit(canvases(4, 4, HW)))
+    set_faults(persistent_bytes=1000)
+    fake_gpu.machine.out_of_memory_after = fake_gpu.machine.used_bytes()
+    with pytest.raises(BackendError, match=r"^bright: .*memory"):
+        backend.collect(backend.submit(canvases(2, 2, HW)))
     fake_gpu.machine.out_of_memory_after = None
-    opened.backend.close()
+    backend.close()
 
 
 def test_a_gpu_that_hangs_is_given_up_and_nothing_it_may_use_is_freed(fake_gpu: FakeGpu, tmp_path: Path) -> None:
@@ -216,8 +272,6 @@ def test_a_picture_is_let_go_once_its_batch_is_answered(fake_gpu: FakeGpu, tmp_p
         def __del__(self) -> None:
             finder.set()
 
-    from streamer.infer.backends.tensorrt.session import Batch  # noqa: PLC0415
-
     held: list[Any] = [Owner()]
     ticket = opened.backend._pool.submit(Batch(batch, (held.pop(),)))
     opened.backend.collect(ticket)
@@ -240,9 +294,6 @@ def test_the_engine_must_be_one_of_the_model(fake_gpu: FakeGpu, tmp_path: Path) 
     spec = rows_spec(tmp_path)
 
     def refused(change: Callable[[ModelSpec], ModelSpec]) -> str:
-        from streamer.infer.backends.base import BackendOptions  # noqa: PLC0415
-        from streamer.infer.backends.tensorrt import open_engine  # noqa: PLC0415
-
         other = change(spec)
         options = BackendOptions(precision="f32", latency=False, threads=0, on_ready=lambda: None)
         with pytest.raises(BackendError) as caught:
@@ -259,6 +310,10 @@ def test_the_engine_must_be_one_of_the_model(fake_gpu: FakeGpu, tmp_path: Path) 
     assert "1..4 pictures at once, 1..8 are wanted" in refused(
         lambda s: replace(s, input=replace(s.input, max_batch=8))
     )
+    assert "takes float32, expected uint8" in refused(
+        lambda s: replace(s, input=replace(s.input, dtype="uint8", scale=1.0))
+    )
+    assert "layout 'nwhc' is not supported" in refused(lambda s: replace(s, input=replace(s.input, layout="nwhc")))
     assert "(-1, 3, 160, 160), expected (-1, 3, 80, 160)" in refused(
         lambda s: replace(s, input=replace(s.input, hw=(80, 160)))
     )

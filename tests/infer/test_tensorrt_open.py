@@ -44,19 +44,17 @@ def opened(spec: ModelSpec, options: BackendOptions = OPTIONS) -> Backend:
 
 
 def test_without_an_engine_it_says_what_builds_one(spec: ModelSpec) -> None:
-    with pytest.raises(
-        BackendError, match=r"rows\.onnx: no engine of it in f32 .*`streamer models build .*rows\.onnx`"
-    ):
+    with pytest.raises(BackendError, match=r"no engine of rows\.onnx in f32 .*`streamer models build .*rows\.onnx`"):
         opened(spec)
 
 
 def test_an_engine_of_another_precision_tensorrt_or_model_is_none(spec: ModelSpec, tmp_path: Path) -> None:
     store_engine(tmp_path, spec)
     opened(spec).close()
-    with pytest.raises(BackendError, match="no engine of it in f16"):
+    with pytest.raises(BackendError, match="in f16 for this GPU and TensorRT is built"):
         opened(spec, replace(OPTIONS, precision="f16"))
     write_rows(spec.path, anchors=600, anchor_major=False)
-    with pytest.raises(BackendError, match="no engine of it"):
+    with pytest.raises(BackendError, match=r"no engine of rows\.onnx"):
         opened(spec)
 
 
@@ -66,7 +64,7 @@ def test_a_smaller_batch_than_the_engines_will_do_and_a_larger_one_not(spec: Mod
     backend = opened(one)
     assert backend.collect(backend.submit(np.zeros((1, SIDE, SIDE, 3), np.uint8)))[0].shape == (1, 6, 525)
     backend.close()
-    with pytest.raises(BackendError, match="no engine of it"):
+    with pytest.raises(BackendError, match=r"no engine of rows\.onnx"):
         opened(replace(spec, input=replace(spec.input, max_batch=4)))
 
 
@@ -91,7 +89,7 @@ def test_an_engine_that_can_not_be_read_is_set_aside(
     assert "\n" not in str(caught.value)
     assert "is set aside" in caplog.text
     assert not stored.plan_path.exists()
-    with pytest.raises(BackendError, match="no engine of it"):
+    with pytest.raises(BackendError, match=r"no engine of rows\.onnx"):
         opened(spec)
 
 
@@ -99,6 +97,22 @@ def test_short_memory_is_no_reason_to_set_an_engine_aside(spec: ModelSpec, tmp_p
     stored = store_engine(tmp_path, spec)
     fake_gpu.machine.out_of_memory_after = 100
     with pytest.raises(BackendError, match="memory is short"):
+        opened(spec)
+    assert stored.plan_path.exists()
+
+
+def test_a_gpu_that_does_not_work_is_no_reason_to_set_an_engine_aside(
+    spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = store_engine(tmp_path, spec)
+    trt = load_runtime()
+
+    def refuse(runtime: object, plan: bytes) -> None:
+        del runtime, plan
+        logger().log(trt.ILogger.Severity.ERROR, "Error Code 1: Cuda Runtime (initialization error)")
+
+    monkeypatch.setattr(trt.Runtime, "deserialize_cuda_engine", refuse)
+    with pytest.raises(BackendError, match=r"rows\.onnx: TensorRT can't work on this GPU now: .*initialization error"):
         opened(spec)
     assert stored.plan_path.exists()
 
@@ -178,4 +192,5 @@ def test_the_tail_is_bounded_and_tells_only_what_came_after_the_mark() -> None:
     tail.add("the last")
     assert tail.since(mark) == "line 99; the last"
     assert list(tail)[-1] == "the last"
-    assert len(list(tail)) == len(tail.since(0).split("; ")) == 64
+    assert len(list(tail)) == 64
+    assert len(tail.since(0)) <= 400

@@ -62,7 +62,7 @@ def write_kinds(path: Path, hw: tuple[int, int]) -> Path:
     return _save(path, nodes, [1, 3, *hw], outputs, {"axes": np.array([1, 2, 3], np.int64)})
 
 
-def write_bright(path: Path, hw: tuple[int, int]) -> Path:
+def write_bright(path: Path, hw: tuple[int, int], batch: int | str = 1) -> Path:
     """Write a network that lists where its pixels are above 0.5: how many rows that are, only the pixels decide."""
     nodes = [
         helper.make_node("Greater", ["images", "half"], ["above"]),
@@ -72,9 +72,9 @@ def write_bright(path: Path, hw: tuple[int, int]) -> Path:
     ]
     outputs: dict[str, tuple[int, Sequence[int | str]]] = {
         "out": (TensorProto.INT64, ["n", 4]),
-        "most": (TensorProto.FLOAT, [1]),
+        "most": (TensorProto.FLOAT, [batch]),
     }
-    return _save(path, nodes, [1, 3, *hw], outputs, {"half": np.array(0.5, np.float32)})
+    return _save(path, nodes, [batch, 3, *hw], outputs, {"half": np.array(0.5, np.float32)})
 
 
 def _save(

@@ -101,7 +101,10 @@ def report(name: str, sent: list[int], feed: list[Arrival], utc_offset_ns: int, 
     minutes: dict[int, list[float]] = {}
     for at, age in ages:
         minutes.setdefault(int((at - first) // 60) + 1, []).append(age)
-    print("  p50 by minute:", " ".join(f"{m}:{quantile(v, 0.5):.0f}" for m, v in minutes.items()))
+    print(
+        "  p50/p99 by minute:",
+        " ".join(f"{m}:{quantile(v, 0.5):.0f}/{quantile(v, 0.99):.0f}" for m, v in minutes.items()),
+    )
 
 
 if __name__ == "__main__":

@@ -90,6 +90,16 @@ def test_a_thread_is_late_after_its_own_limit() -> None:
     assert beats.late(clock.monotonic_ns()) == []
 
 
+def test_after_a_long_preparation_everyone_begins_anew() -> None:
+    clock = FakeClock()
+    beats = Beats(clock)
+    beats.register("capture-a", 30.0)
+    clock.advance(600.0)
+    assert beats.late(clock.monotonic_ns()) == ["capture-a"]
+    beats.renew()
+    assert beats.late(clock.monotonic_ns()) == []
+
+
 def test_a_thread_that_registers_again_begins_anew() -> None:
     clock = FakeClock()
     beats = Beats(clock)

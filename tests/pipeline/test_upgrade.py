@@ -289,7 +289,16 @@ def test_what_is_going_on_is_told() -> None:
     rig.upgrade.prepare_first(lambda: False)
     assert rig.seen == ["building gpu f16: build 40 %"]
     assert rig.upgrade.doing() == "proving gpu f16"
+    told = []
+    due = rig.gate.due
+
+    def look() -> bool:
+        told.append(rig.upgrade.doing())
+        return due()
+
+    rig.gate.due = look  # type: ignore[method-assign]
     rig.upgrade.loop()
+    assert told[:2] == ["proving gpu f16", "proving gpu f16: 32 of 32 frames, 50 of 50 objects"]
     assert rig.log == ["prepare gpu f16", "gpu f16: use"]  # not prepared again
     assert rig.upgrade.doing() is None
 

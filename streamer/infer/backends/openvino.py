@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -34,7 +34,8 @@ def load_runtime() -> ModuleType:
     """
     blocked = _TELEMETRY not in sys.modules
     if blocked:
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # its import fails: OpenVINO then takes its stub
+        modules = cast("dict[str, ModuleType | None]", sys.modules)
+        modules[_TELEMETRY] = None  # its import fails: OpenVINO then takes its stub
     try:
         import openvino  # noqa: PLC0415  late: only where it is chosen
     except ModuleNotFoundError as exc:

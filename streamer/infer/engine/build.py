@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streamer.core.errors import BackendError, ConfigError
+from streamer.infer.pull_faults import disk_said
 
 from .child import run_child
 from .job import CANVASES, PLAN, BuildJob, job_text
@@ -94,7 +95,6 @@ def _job(spec: ModelSpec, recipe: EngineRecipe, folder: Path, timing_cache: Path
         precision=recipe.precision,
         input=spec.input,
         profile=profile_of(spec.input, recipe.max_batch),
-        tf32=recipe.tf32,
         workspace_bytes=recipe.workspace,
         optimisation_level=OPTIMISATION_LEVEL,
         device=recipe.device,
@@ -103,10 +103,18 @@ def _job(spec: ModelSpec, recipe: EngineRecipe, folder: Path, timing_cache: Path
 
 
 def _keep(calibration: Calibration, folder: Path) -> None:
+    """Write the canvases as numpy does; its own way of writing forgets why it failed.
+
+    Raises:
+        BackendError: the folder can't be written.
+    """
+    canvases = np.ascontiguousarray(calibration.canvases)
     try:
-        np.save(folder / CANVASES, calibration.canvases)
+        with (folder / CANVASES).open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(canvases))
+            file.write(canvases.data)
     except OSError as exc:
-        raise BackendError(f"engine cache {folder}: the calibration can't be written ({exc.strerror})") from exc
+        raise BackendError(f"engine cache {disk_said(folder, exc)}") from exc
 
 
 def _facts(told: dict[str, Any], spec: ModelSpec, key: EngineKey, *, seconds: float) -> dict[str, Any]:

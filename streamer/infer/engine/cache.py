@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.2  # between two looks at a lock that another process holds
+_NOTE_S = 3.0  # for others to write down their proof; a build takes longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +155,18 @@ class EngineCache:
         """Write down what the comparison with the reference has shown; read back as `facts["proof"]`.
 
         Raises:
-            BackendError: the cache can't be written, or holds no engine of this key.
+            BackendError: the cache can't be written, holds no engine of this key, or somebody builds it anew just now.
         """
-        with self.building(key):
-            stored = self.find(key)
-            if stored is None:
-                raise BackendError(f"engine {self._plan(key.digest)}: is not here any more")
-            with self._written():
-                self._write_facts(key.digest, {**stored.facts, "proof": dict(proof)})
+        until = time.monotonic() + _NOTE_S
+        try:
+            with self.building(key, stopping=lambda: time.monotonic() > until):
+                stored = self.find(key)
+                if stored is None:
+                    raise BackendError(f"engine {self._plan(key.digest)}: is not here any more")
+                with self._written():
+                    self._write_facts(key.digest, {**stored.facts, "proof": dict(proof)})
+        except BuildStopped:
+            raise BackendError(f"engine {self._plan(key.digest)}: another process builds it anew just now") from None
 
     def set_aside(self, stored: StoredEngine, why: str) -> None:
         """Take an engine that can't be used out of the way (`.bad`), so that the next build makes it anew.

@@ -1,7 +1,8 @@
-"""A network in 8 bits by explicit Q/DQ, its scales measured on the user's own pictures."""
+"""A network in 8 bits by explicit Q/DQ, its scales measured on the user's own pictures; what is between in f16."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -10,6 +11,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from streamer.infer.backends.batch import Normaliser, extra_values
 
+from .half import to_f16
 from .tail import name_nodes, tail_of
 
 if TYPE_CHECKING:
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
     from streamer.infer.spec import InputSpec
 
-_LEAST_OPSET = 13
+_log = logging.getLogger(__name__)
+
+_LEAST_OPSET, _HALF_OPSET = 13, 19
 _LAYERS = ["Conv", "Gemm", "MatMul"]
 # As TensorRT takes it: symmetric, the weights a scale a channel, the bias as it is (it refuses 32-bit ones), and what
 # a layer answers left alone: an activation comes first, and the next layer's input is what is brought to 8 bits.
@@ -44,7 +48,10 @@ def to_int8(
     folder: Path,
     measured: Callable[[int], None],
 ) -> Model:
-    """Return the network with its large layers in 8 bits; the last ones, whose numbers are the answer, stay in f32.
+    """Return the network with its large layers in 8 bits, and what `half` does of the rest in f16.
+
+    Only from opset 19 on can Q/DQ stand in a network in f16: where an older one can't be raised to it, the rest stays
+    in f32, and a warning says so.
 
     Args:
         model: as it is.
@@ -57,7 +64,8 @@ def to_int8(
         ValueError: there is no canvas.
     """
     plain, clean, made = folder / "plain.onnx", folder / "clean.onnx", folder / "quantised.onnx"
-    plain.write_bytes(_with_axes(model).SerializeToString())
+    model = _raised(model)
+    plain.write_bytes(model.SerializeToString())
     quant_pre_process(str(plain), str(clean), skip_symbolic_shape=True)  # folds what can be, and says each shape
     prepared = onnx.load(str(clean))
     name_nodes(prepared.graph)
@@ -75,13 +83,34 @@ def to_int8(
         calibrate_method=CalibrationMethod.MinMax,
         extra_options=_OPTIONS,
     )
-    return onnx.load(str(made))
+    quantised = onnx.load(str(made))
+    return to_f16(quantised, spec) if _opset(quantised) >= _HALF_OPSET else quantised
 
 
-def _with_axes(model: Model) -> Model:
-    """Return the model in an opset in which a weight can have a scale a channel."""
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), _LEAST_OPSET)
-    return model if opset >= _LEAST_OPSET else onnx.version_converter.convert_version(model, _LEAST_OPSET)
+def _raised(model: Model) -> Model:
+    """Return the model in an opset in which Q/DQ can be f16, or at least have a scale for each channel."""
+    if _opset(model) >= _HALF_OPSET:
+        return model
+    try:
+        raised = onnx.version_converter.convert_version(model, _HALF_OPSET)
+        onnx.checker.check_model(raised)
+        onnx.shape_inference.infer_shapes(raised, check_type=True, strict_mode=True)
+    except Exception as exc:  # noqa: BLE001  its errors share no other base class
+        why = str(exc).strip().partition("\n")[0][:200]
+        _log.warning(
+            "int8: the model can't be raised from opset %d to %d (%s); what is between its 8-bit layers stays f32, "
+            "which is slower: export it with that opset",
+            _opset(model),
+            _HALF_OPSET,
+            why,
+        )
+    else:
+        return raised
+    return model if _opset(model) >= _LEAST_OPSET else onnx.version_converter.convert_version(model, _LEAST_OPSET)
+
+
+def _opset(model: Model) -> int:
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), _HALF_OPSET)
 
 
 def _left_alone(graph: Any) -> set[str]:  # noqa: ANN401  a GraphProto

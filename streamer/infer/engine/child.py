@@ -1,7 +1,8 @@
 """The process that builds: started, told what to do, heard, and ended. A crash in native code costs only it.
 
 It stands in a session of its own, so that Ctrl-C reaches us alone and all of it can be ended at once. It says lines of
-JSON on its stdout: `{"progress": ...}` any number of times, then `{"done": ...}` or `{"error": "..."}`.
+JSON on its stdout: `{"progress": ...}` and `{"note": "..."}` any number of times, then `{"done": ...}` or
+`{"error": "..."}`.
 """
 
 from __future__ import annotations
@@ -149,6 +150,8 @@ class _Dialogue:
     def _take(self, said: dict[str, Any]) -> None:
         if "progress" in said:
             self._progress(Progress(**said["progress"]))
+        elif "note" in said:
+            _log.warning("%s", redact(said["note"]))
         else:
             self._answer = said
 

@@ -25,7 +25,6 @@ class BuildJob:
     precision: str
     input: InputSpec
     profile: Profile
-    tf32: bool
     workspace_bytes: int
     optimisation_level: int
     device: int

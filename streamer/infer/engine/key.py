@@ -74,7 +74,7 @@ def engine_key(spec: ModelSpec, recipe: EngineRecipe, platform: EnginePlatform) 
                 "typing": "strong",
                 "converter": converter(recipe.precision),
                 "calibration": recipe.calibration,
-                "flags": ["TF32"] if recipe.tf32 else [],
+                "flags": [],
                 "optimisation_level": OPTIMISATION_LEVEL,
                 "workspace_bytes": recipe.workspace,
                 "hardware_compatibility": None,

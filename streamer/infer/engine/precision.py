@@ -79,7 +79,7 @@ def convert(
         else:
             from .calibrate import to_int8  # noqa: PLC0415  it imports onnxruntime.quantization
 
-            made = to_int8(model, spec, calibration or (), folder=folder, measured=measured)
+            made = to_int8(model, spec, () if calibration is None else calibration, folder=folder, measured=measured)
         _save(made, target)
         _check(made, model, target)
     return target
@@ -114,6 +114,8 @@ def weight_files(path: Path) -> list[str]:
         BackendError: it can't be read, or `onnx`, which is wanted only where there are such files, is not installed.
         OSError: it can't be opened.
     """
+    if not path.stat().st_size:  # there is nothing to map; what is wrong with it is said by who reads it
+        return []
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data.find(b"location") < 0:  # the key under which ONNX names them: where it is not, nothing is parsed
             return []

@@ -50,15 +50,6 @@ class EngineRecipe:
         """The workspace limit that TensorRT is given, bytes."""
         return WORKSPACE_BYTES if self.workspace_bytes is None else self.workspace_bytes
 
-    @property
-    def tf32(self) -> bool:
-        """Whether what is in f32 may be multiplied with 10 bits of mantissa.
-
-        An f32 engine must agree to IoU 0.95 and scores to 0.01, so there it may not: f16 is as coarse, and faster. In
-        an int8 engine it is the part beside 8-bit layers, and far finer than they are.
-        """
-        return self.precision == "int8"
-
 
 def profile_of(spec: InputSpec, max_batch: int) -> Profile:
     """Return the least, the best and the largest shape of each input; only open axes make a difference.

@@ -102,6 +102,8 @@ class FakeDriver:
         return self._called(launch)
 
     def cuGraphExecDestroy(self, executable: Any) -> int:
+        if not machine.stack:
+            return e.INVALID_CONTEXT
         return self._code() if machine.executables.pop(_number(executable), None) is not None else e.INVALID_VALUE
 
     def cuGraphDestroy(self, graph: Any) -> int:

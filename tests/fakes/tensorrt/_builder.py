@@ -56,7 +56,7 @@ class Builder(Handle):
         return IBuilderConfig(device=self._device.name, memory_bytes=free_bytes())
 
     def create_optimization_profile(self) -> IOptimizationProfile:
-        return IOptimizationProfile()
+        return IOptimizationProfile(self)
 
     def build_serialized_network(self, network: INetworkDefinition, config: IBuilderConfig) -> IHostMemory | None:
         wrong = self._refused(network, config)

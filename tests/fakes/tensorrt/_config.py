@@ -26,7 +26,8 @@ _TIMING = b"FAKETIMING "
 class IOptimizationProfile(Handle):
     __slots__ = ("_shapes",)
 
-    def __init__(self) -> None:
+    def __init__(self, builder: object) -> None:
+        del builder  # the real one can't be made otherwise either
         self._shapes: dict[str, tuple[tuple[int, ...], ...]] = {}
 
     def set_shape(self, input: str, min: ShapeLike, opt: ShapeLike, max: ShapeLike) -> None:  # noqa: A002  the real names

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Dims(Handle):
-    """A shape. Not a tuple, and equal to none: `tuple(dims)` is what can be compared."""
+    """A shape. Compared with a tuple or a list, never with another shape."""
 
     MAX_DIMS = 8
     __hash__ = None  # type: ignore[assignment]  # an old pybind11 class
@@ -27,7 +27,9 @@ class Dims(Handle):
         self._shape = tuple(int(length) for length in shape)
 
     def __eq__(self, other: object) -> bool:
-        raise TypeError("compare tuple(dims)")
+        if not isinstance(other, (tuple, list)):
+            raise TypeError("__eq__(): incompatible function arguments: a tuple or a list")
+        return self._shape == tuple(other)
 
     def __len__(self) -> int:
         return len(self._shape)

@@ -192,10 +192,10 @@ class ICudaEngine(Handle):
         self, strategy: ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy.STATIC
     ) -> IExecutionContext | None:
         require_context("create_execution_context")
-        if strategy is ExecutionContextAllocationStrategy.USER_MANAGED:
-            return IExecutionContext(self, self._runtime.logger, managed=True)
-        context = IExecutionContext(self, self._runtime.logger)
-        return context if reserved(self._runtime.logger, self.device_memory_size_v2, context) else None
+        managed = strategy is ExecutionContextAllocationStrategy.USER_MANAGED
+        context = IExecutionContext(self, self._runtime.logger, managed=managed)
+        nbytes = faults().persistent_bytes + (0 if managed else self.device_memory_size_v2)
+        return context if not nbytes or reserved(self._runtime.logger, nbytes, context) else None
 
     def serialize(self) -> IHostMemory:
         return IHostMemory(self._plan.encode())

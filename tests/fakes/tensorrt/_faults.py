@@ -22,7 +22,8 @@ class Faults:
     forget_precision: bool = False  # the engine computes in f32 whatever was asked for, and the inspector shows it
     noise: tuple[tuple[str, float], ...] = ()  # ("f16", 0.3): outputs of such engines are off by 0.3 of their spread
     engine_bytes: int | None = None  # GPU memory that a loaded engine takes; None: as many as its ONNX has
-    context_bytes: int = 1 << 20  # GPU memory that an execution context takes
+    context_bytes: int = 1 << 20  # GPU memory that an execution context takes for its activations
+    persistent_bytes: int = 0  # and what it takes for itself, whoever manages those
     execute_fails: str | None = None  # execute_async_v3 returns False; this is the reason, in the logger only
     not_capturable: bool = False  # execute_async_v3 fails while its stream is being captured
 

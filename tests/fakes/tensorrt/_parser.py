@@ -145,6 +145,8 @@ class OnnxParser(Handle):
     __slots__ = ("_errors", "_flags", "_logger", "_network")
 
     def __init__(self, network: INetworkDefinition, logger: ILogger) -> None:
+        if not isinstance(network, INetworkDefinition):
+            raise TypeError("__init__(): incompatible constructor arguments: network must be an INetworkDefinition")
         self._network = network
         self._logger = register(logger)
         self._errors: list[ParserError] = []

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
 from streamer.cuda.open import open_gpu
-from streamer.infer.backends.batch import check_input
 from streamer.infer.catalogue import cache_folder
 from streamer.infer.engine.cache import EngineCache
 from streamer.infer.engine.platform import this_platform
@@ -44,7 +43,6 @@ def open_tensorrt(path: str, input_spec: InputSpec, output_names: tuple[str, ...
     file = Path(path)
     if options.precision not in PRECISIONS:
         raise BackendError(f"precision: tensorrt computes in {', '.join(PRECISIONS)}, not {options.precision}")
-    check_input(input_spec)
     load_runtime()
     open_gpu(options.device)
     stored = EngineCache(cache_folder(os.environ) / "tensorrt").find_model(
@@ -56,7 +54,7 @@ def open_tensorrt(path: str, input_spec: InputSpec, output_names: tuple[str, ...
     )
     if stored is None:
         raise BackendError(
-            f"{file.name}: no engine of it in {options.precision} for this GPU and TensorRT is built; "
+            f"no engine of {file.name} in {options.precision} for this GPU and TensorRT is built; "
             f"`streamer models build {file}` builds one"
         )
     return open_engine(stored, input_spec, output_names, options, name=file.name)
@@ -77,14 +75,14 @@ def open_engine(
         input_spec: how it is fed.
         output_names: what it answers, in the order that its head wants.
         options: device, precision, what may be left out.
-        name: of the model, for messages; without it they name the engine.
+        name: of the model, for messages; without it as the engine's facts say.
 
     Raises:
         BackendError: TensorRT, pycuda or the GPU is missing, memory is short, or the engine can't be read: it is then
             set aside, so that the next build makes it anew.
     """
     trt, gpu = load_runtime(), open_gpu(options.device)
-    name = name or f"engine {engine.key.digest[:12]}"
+    name = name or str(engine.facts.get("model") or f"engine {engine.key.digest[:12]}")
     plan = SessionPlan(trt=trt, name=name, input_spec=input_spec, output_names=output_names, pick=options.pick)
     try:
         with gpu.current():

@@ -62,6 +62,11 @@ class Report:
                 self._phase, self._told_s = phase, now_s
                 self._say_locked({"progress": {"phase": phase, "share": share, "detail": detail}})
 
+    def note(self, said: str) -> None:
+        """Tell what the user should know, though the build goes on."""
+        with self._lock:
+            self._say_locked({"note": said})
+
     def end(self, said: Mapping[str, Any]) -> None:
         """Tell how it has ended."""
         with self._lock:
@@ -70,6 +75,18 @@ class Report:
     def _say_locked(self, said: Mapping[str, Any]) -> None:
         self._out.write(f"{json.dumps(said)}\n")
         self._out.flush()
+
+
+class Notes(logging.Handler):
+    """Passes warnings of the converters on; TensorRT's own are of interest only where it fails."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(logging.WARNING)
+        self._report = report
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass one on."""
+        self._report.note(record.getMessage())
 
 
 def build(job: BuildJob, report: Report) -> dict[str, Any]:
@@ -116,7 +133,10 @@ def _built(job: BuildJob, ready: Path, report: Report) -> tuple[bytes, bytes, di
     plan = planner.build(ready, _read_or_nothing(Path(job.timing_cache)))
     report.at("inspect")
     engine, context = planner.opened(plan)
-    return plan, planner.timing, dict(precisions_of(engine, context))
+    shown = dict(precisions_of(engine, context))
+    del context  # in this order: each needs the next
+    del engine
+    return plan, planner.timing, shown
 
 
 def _weight(model: Path) -> int:
@@ -161,6 +181,7 @@ def main() -> None:
     """Do the job on stdin and leave."""
     report = Report(_own_stdout())
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    logging.getLogger("streamer.infer.engine").addHandler(Notes(report))
     job = read_job(sys.stdin.readline())
     _die_with(job.parent)
     os.nice(_NICE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
-from streamer.infer.backends.batch import check_names
+from streamer.infer.backends.batch import check_input, check_names
 
 from .logger import process_logger
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-FED = ("float32", "float16", "uint8")  # what the kernel writes
+# In TensorRT's reasons for reading no engine: it is the GPU or its driver then, and building anew would be in vain.
+_NOT_THE_PLAN = ("cuda runtime", "cuda driver", "cuda initialization")
 
 
 class PlanRefused(BackendError):  # noqa: N818  it is what TensorRT does with a plan
@@ -65,16 +66,18 @@ class Engine:
         Raises:
             BackendError: it has other tensors, or computes fewer pictures at once.
         """
+        check_input(spec)
         check_names(spec, list(self.inputs), self.outputs, wanted)
         picture = self.inputs[spec.name]
         expected = picture_shape(spec, -1 if picture.shape[0] == -1 else spec.max_batch)
         if picture.shape != expected:
             raise BackendError(f"its input {picture.name!r} is {picture.shape}, expected {expected}")
-        if picture.dtype not in FED:
-            raise BackendError(f"its input {picture.name!r} takes {picture.dtype}; allowed are {', '.join(FED)}")
+        allowed = ("uint8",) if spec.dtype == "uint8" else ("float32", "float16")  # what the kernel writes
+        if picture.dtype not in allowed:
+            raise BackendError(f"its input {picture.name!r} takes {picture.dtype}, expected {' or '.join(allowed)}")
         least, _, most = (tuple(shape) for shape in self._handle.get_tensor_profile_shape(spec.name, 0))
         fewest = spec.max_batch if spec.fixed_batch else 1
-        if spec.batched and not (least[0] <= fewest and spec.max_batch <= most[0]):
+        if picture.shape[0] == -1 and not (least[0] <= fewest and spec.max_batch <= most[0]):
             built = f"{least[0]}..{most[0]} pictures"
             raise BackendError(f"it was built for {built} at once, {fewest}..{spec.max_batch} are wanted")
 
@@ -144,5 +147,7 @@ def load_engine(trt: ModuleType, plan: bytes) -> Engine:
         said = logger.tail.since(mark)
         if "memory" in said.lower():
             raise BackendError(f"the GPU's memory is short: {said}")
+        if any(word in said.lower() for word in _NOT_THE_PLAN):
+            raise BackendError(f"TensorRT can't work on this GPU now: {said}")
         raise PlanRefused(said)
     return Engine(trt, runtime, handle)

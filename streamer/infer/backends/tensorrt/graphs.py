@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 from streamer.core.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     import tensorrt
 
     from streamer.cuda.gpu import Graph, Stream
 
-    from .engine import Shape
     from .logger import Tail
 
 
@@ -28,7 +27,6 @@ class Run:
     def __init__(
         self,
         context: tensorrt.IExecutionContext,
-        shapes: Mapping[str, Shape],
         *,
         after: Callable[[Stream], None] | None,
         capturable: bool,
@@ -38,12 +36,10 @@ class Run:
 
         Args:
             context: with all shapes and addresses set.
-            shapes: of the outputs; -1: only the pixels decide.
             after: enqueues what is done with the outputs on the GPU.
             capturable: whether a graph may be tried at all.
             tail: where TensorRT's reasons stand.
         """
-        self.shapes = shapes
         self._context = context
         self._after = after
         self._capturable = capturable

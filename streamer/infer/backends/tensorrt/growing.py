@@ -72,11 +72,12 @@ class Growing:
         self._free_outgrown()
         if self.shape is None or self._memory is None or min(self.shape, default=1) < 0:
             raise BackendError("TensorRT has not said how long an output is")
-        values = np.empty(math.prod(self.shape), stored_as(self._dtype))
+        shape, self.shape = self.shape, None  # the next run tells its own
+        values = np.empty(math.prod(shape), stored_as(self._dtype))
         if values.size:
             stream.copy_out(values, self._memory.pointer)
             stream.synchronize()
-        return as_floats(values.reshape(self.shape), self._dtype)
+        return as_floats(values.reshape(shape), self._dtype)
 
     def close(self) -> None:
         """Free the memory. Idempotent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LINES_KEPT = 64
+_MOST = 400  # characters of a reason
 _NO_REASON = "TensorRT gives no reason"
 
 _lock = threading.Lock()  # guards `_loggers`
@@ -59,7 +61,7 @@ class Tail:
         with self._lock:
             new = min(self._count - mark, len(self._lines))
             lines = list(self._lines)[len(self._lines) - new :]
-        return "; ".join(" ".join(line.split()) for line in lines) or _NO_REASON
+        return textwrap.shorten("; ".join(lines), _MOST, placeholder=" ...") or _NO_REASON
 
 
 def process_logger(trt: ModuleType) -> KeepingLogger:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # 10.3 is the first in which contexts can share the memory of their activations (`set_device_memory`), and the one of
 # JetPack 6.2; no JetPack and no current package has an older 10.
 LEAST, BELOW = (10, 3, 0), (12, 0, 0)
+_prepared: set[ModuleType] = set()  # whose plugins are registered: that of this process
 
 
 def load_runtime() -> ModuleType:
@@ -39,7 +40,9 @@ def load_runtime() -> ModuleType:
         raise BackendError(
             f"backend: TensorRT {trt.__version__} is not supported, it must be {allowed}; {install_line()}"
         )
-    trt.init_libnvinfer_plugins(process_logger(trt), "")  # before a plan that holds plugins is read
+    if trt not in _prepared:
+        trt.init_libnvinfer_plugins(process_logger(trt), "")  # before a plan that holds plugins is read
+        _prepared.add(trt)
     return trt
 
 
@@ -54,6 +57,7 @@ def logger() -> KeepingLogger:
 
 def forget() -> None:
     """Let go of all that is kept of TensorRT for the process. For tests, in which it comes and goes."""
+    _prepared.clear()
     forget_loggers()
 
 

@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_LARGER = "%s: some batches are computed as larger ones, which costs some time: %s"
+_NO_GRAPHS = "%s: runs without CUDA graphs, which costs some time: %s"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -78,8 +81,8 @@ class Session:
         """
         self._gpu, self._engine, self._plan = gpu, engine, plan
         self._order = threading.Lock()  # guards the compute stream: the commands of a batch lie on it without a gap
-        self._graphs_told = False
-        self._whole_told = False
+        self._counting = threading.Lock()  # guards the two below
+        self._told: set[str] = set()
         self.whole_batches = 0  # whose output was copied whole, because more was in it than can be picked
         self._failed = False
         self._slots: list[Slot] = []
@@ -98,7 +101,8 @@ class Session:
 
         Blocks on: the GPU, without a limit: `collect` gives up on it after its own, but what the GPU may still use
         must outlive what hangs, and so does the thread that holds it. The order of the compute stream: as long as
-        another thread enqueues, which waits for nothing.
+        another thread enqueues, which waits for nothing but the GPU: with a new batch size, and where only the pixels
+        decide how long an output is.
 
         Raises:
             BackendError: TensorRT or the GPU failed.
@@ -148,9 +152,12 @@ class Session:
             input_spec=spec,
             output_names=self._plan.output_names,
             pick=self._plan.pick,
+            short_of_memory=self._tell_short,
         )
         self._slots = [Slot(gpu, closing, slots) for _ in range(IN_FLIGHT)]
         closing.callback(self._compute.synchronize)
+        if self._slots[0].growing:
+            _log.warning(_NO_GRAPHS, self._plan.name, f"only the pixels decide how long {self._slots[0].growing} is")
 
     def _extras(self) -> dict[str, int]:
         """Fill the inputs beside the picture, once: every picture is given the same. Return their addresses."""
@@ -187,22 +194,30 @@ class Session:
             computed = self._compute.record()
         slot.stream.after(computed)
         slot.copy_out(count)
-        if failure and not self._graphs_told:
-            self._graphs_told = True
-            _log.warning("%s: runs without CUDA graphs, which costs some time: %s", self._plan.name, failure)
+        if failure and self._first("graphs"):
+            _log.warning(_NO_GRAPHS, self._plan.name, failure)
 
     def _finish(self, slot: Slot, count: int) -> Outputs:
         """Wait for a batch and return its outputs."""
         slot.stream.record().wait()
-        picked, whole = slot.read(count)
+        outputs, whole = slot.read(count)
         if whole:
-            self.whole_batches += 1
-            if not self._whole_told:
-                self._whole_told = True
-                _log.info(
-                    "%s: sees more at once than is picked on the GPU; such answers are copied whole", self._plan.name
-                )
-        return picked
+            with self._counting:
+                self.whole_batches += 1
+            if self._first("whole"):
+                _log.info("%s: sees more at once than is picked on the GPU; all is copied then", self._plan.name)
+        return outputs
+
+    def _tell_short(self, reason: str) -> None:
+        if self._first("memory"):
+            _log.warning(_LARGER, self._plan.name, reason)
+
+    def _first(self, what: str) -> bool:
+        """Whether this is the first time that something is told."""
+        with self._counting:
+            first = what not in self._told
+            self._told.add(what)
+        return first
 
     def _drawings(self, slot: Slot, batch: Batch, on_gpu: dict[int, DevicePicture]) -> list[Drawing]:
         spec = self._plan.input_spec
@@ -222,7 +237,8 @@ class Session:
         """After a failure, wait for what was enqueued before it: it reads pixels that are about to be let go."""
         with suppress(BackendError):  # the first failure is told; a lost GPU fails here again, and reads nothing more
             slot.stream.synchronize()
-            self._compute.synchronize()
+            with self._order:
+                self._compute.synchronize()
 
 
 def target_of(spec: InputSpec, dtype: str) -> Target:

@@ -17,7 +17,7 @@ from .logger import process_logger
 from .picked import Picked, layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     import tensorrt
@@ -44,6 +44,7 @@ class SlotPlan:
     input_spec: InputSpec
     output_names: tuple[str, ...]
     pick: Pick | None
+    short_of_memory: Callable[[str], None]  # told why a batch size is computed by the run of a larger one
 
 
 class Slot:
@@ -64,33 +65,50 @@ class Slot:
         self._growing: dict[str, Growing] = {}
         self._allocators: list[tensorrt.IOutputAllocator] = []
         self._picked: Picked | None = None
+        # Held here and nowhere else: an error's traceback would keep what a frame names beyond the engine's own end.
+        self._contexts: dict[int, tensorrt.IExecutionContext] = {}
         self._runs: dict[int, Run] = {}
-        self._kept: dict[int, Kept] = {}
-        context = self._open_context(most)
-        self._allocate(closing, context)
+        self._shapes: dict[int, Mapping[str, Shape]] = {}  # of the outputs of each batch size
+        closing.callback(self._contexts.clear)
+        self._open_context(most)
+        self._allocate(closing)
         closing.callback(self._close)
-        self._runs[most] = self._prepared(context)
+        self._runs[most] = self._prepared(most)
+        drawings = [drawing_of_canvas(self.canvases.pointer(row), plan.input_spec.hw) for row in range(most)]
+        self._kept: Kept = plan.drawer.keep(drawings, self.stream)
         closing.callback(self.stream.synchronize)
+
+    @property
+    def growing(self) -> str:
+        """Names of the outputs whose length only the pixels decide; there may be none."""
+        return ", ".join(self._growing)
 
     def run_of(self, count: int) -> Run:
         """Return the run of a batch size, which is prepared when it is met first.
 
+        What was free when the model was opened may be taken by then, by the decoders of the cameras. The next larger
+        batch size serves too: what it computes beside the pictures is left where it is.
+
         Raises:
-            BackendError: memory is short.
+            BackendError: memory is short, and a larger batch would tell of more pictures than there are.
         """
         run = self._runs.get(count)
         if run is None:
-            run = self._runs[count] = self._prepared(self._open_context(count))
+            try:
+                run = self._prepared(count)
+            except BackendError as exc:
+                self._contexts.pop(count, None)
+                if self._growing:
+                    raise
+                run = self._larger(count)
+                self._plan.short_of_memory(str(exc))
+            self._runs[count] = run
         return run
 
     def draw_canvases(self, count: int, stream: Stream) -> None:
-        """Enqueue the drawing of so many canvases of this slot into the network's input."""
-        plan = self._plan
-        kept = self._kept.get(count)
-        if kept is None:
-            drawings = [drawing_of_canvas(self.canvases.pointer(row), plan.input_spec.hw) for row in range(count)]
-            kept = self._kept[count] = plan.drawer.keep(drawings, self.stream)
-        plan.drawer.draw_kept(kept, plan.addresses[plan.input_spec.name], stream)
+        """Enqueue the drawing of the first canvases of this slot into the network's input."""
+        destination = self._plan.addresses[self._plan.input_spec.name]
+        self._plan.drawer.draw_kept(self._kept, destination, stream, pictures=count)
 
     def draw(self, drawings: Sequence[Drawing], stream: Stream) -> None:
         """Enqueue the drawing of pictures, wherever they are, into the network's input."""
@@ -101,14 +119,14 @@ class Slot:
         if self._picked is not None:
             self._picked.copy_out(count, self.stream)
             return
-        shapes = self._runs[count].shapes
+        shapes = self._shapes[count]
         for name, output in self._outputs.items():
             if name in self._plan.output_names:
                 output.copy_out(shapes[name], self.stream)
 
     def read(self, count: int) -> tuple[Outputs, bool]:
         """Return the outputs of a batch that is done, and whether they had to be copied whole although picked."""
-        shapes = self._runs[count].shapes
+        shapes = self._shapes[count]
         if self._picked is not None:
             (name,) = self._plan.output_names
             picked = self._picked.read(count)
@@ -123,21 +141,20 @@ class Slot:
             for n in names
         ), False
 
-    def _open_context(self, count: int) -> tensorrt.IExecutionContext:
+    def _open_context(self, count: int) -> None:
         spec = self._plan.input_spec
         shapes: dict[str, Shape] = {spec.name: picture_shape(spec, count)}
         shapes.update({extra.name: (count, *extra.axes) for extra in spec.extras})
-        return self._plan.engine.open_context(self._plan.activations, shapes)
+        self._contexts[count] = self._plan.engine.open_context(self._plan.activations, shapes)
 
-    def _allocate(self, closing: Closing, context: tensorrt.IExecutionContext) -> None:
+    def _allocate(self, closing: Closing) -> None:
         """Allocate every output, wanted or not: TensorRT writes them all."""
         plan, most = self._plan, self._plan.input_spec.max_batch
         for name, tensor in plan.engine.outputs.items():
-            largest = tuple(context.get_tensor_shape(name))
+            largest = tuple(self._contexts[most].get_tensor_shape(name))
             if -1 in largest:
-                growing = Growing(
-                    self._gpu, tensor, int(context.get_max_output_size(name)), process_logger(plan.trt).tail
-                )
+                most_bytes = int(self._contexts[most].get_max_output_size(name))
+                growing = Growing(self._gpu, tensor, most_bytes, process_logger(plan.trt).tail)
                 closing.callback(growing.close)
                 self._growing[name] = growing
                 self._allocators.append(open_allocator(plan.trt, growing))
@@ -150,9 +167,12 @@ class Slot:
             elif wanted:
                 output.pin()
 
-    def _prepared(self, context: tensorrt.IExecutionContext) -> Run:
-        """Give a context its addresses."""
+    def _prepared(self, count: int) -> Run:
+        """Give the context of a batch size its addresses; open it, if it is not there yet."""
+        if count not in self._contexts:
+            self._open_context(count)
         plan = self._plan
+        context: tensorrt.IExecutionContext = self._contexts[count]
         addresses = {**plan.addresses, **{name: output.pointer for name, output in self._outputs.items()}}
         given = [context.set_tensor_address(name, address) for name, address in addresses.items()]
         given += [
@@ -160,15 +180,26 @@ class Slot:
         ]
         if not all(given):
             raise BackendError("TensorRT refuses an address of one of its tensors")
-        shapes = {name: tuple(context.get_tensor_shape(name)) for name in plan.engine.outputs}
+        self._shapes[count] = {name: tuple(context.get_tensor_shape(name)) for name in plan.engine.outputs}
         after = None
         if self._picked is not None:
             (name,) = plan.output_names
-            after = partial(self._picked.enqueue, self._outputs[name].pointer, shapes[name][0])
-        return Run(context, shapes, after=after, capturable=not self._growing, tail=process_logger(plan.trt).tail)
+            after = partial(self._picked.enqueue, self._outputs[name].pointer, count)
+        return Run(context, after=after, capturable=not self._growing, tail=process_logger(plan.trt).tail)
+
+    def _larger(self, count: int) -> Run:
+        """Return the run of the next larger batch size that is there; the first rows of its outputs are the answer."""
+        larger = min(size for size in self._runs if size > count)
+        by_picture = {name for name, tensor in self._plan.engine.outputs.items() if tensor.shape[:1] == (-1,)}
+        self._shapes[count] = {
+            name: (count, *shape[1:]) if name in by_picture and shape[:1] == (larger,) else shape
+            for name, shape in self._shapes[larger].items()
+        }
+        return self._runs[larger]
 
     def _close(self) -> None:
-        for run in self._runs.values():
+        for run in set(self._runs.values()):
             run.close()
         self._runs.clear()
+        self._contexts.clear()
         self._allocators.clear()
