@@ -161,7 +161,12 @@ class Shelf:
         """Return an engine that computes as many pictures at once as the model is given."""
         spec = self._plan.spec
         return self._cache.find_model(
-            spec.digest, spec.path, precision=precision, platform=self._platform, max_batch=spec.input.max_batch
+            spec.digest,
+            spec.path,
+            precision=precision,
+            platform=self._platform,
+            max_batch=spec.input.max_batch,
+            fed=spec.input,
         )
 
     def decided(self, precision: str) -> Decision:

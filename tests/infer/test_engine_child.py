@@ -109,6 +109,12 @@ def wait_until_gone(pid: int) -> None:
         os.sched_yield()
 
 
+def test_a_last_line_that_is_cut_off_is_no_riddle(child: Run) -> None:
+    program = 'os.write(1, b\'{"progress": {"pha\')\nos.kill(os.getpid(), signal.SIGKILL)\n'
+    with pytest.raises(BackendError, match="the build broke: SIGKILL ended it; was there memory enough"):
+        child(program)
+
+
 def test_who_wants_it_no_more_ends_it_and_all_that_it_started(child: Run) -> None:
     told: list[Progress] = []
     program = (

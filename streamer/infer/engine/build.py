@@ -16,7 +16,7 @@ from streamer.infer.pull_faults import disk_said
 
 from .child import run_child
 from .job import CANVASES, PLAN, BuildJob, job_text
-from .key import engine_key
+from .key import check_unchanged, engine_key
 from .platform import this_platform
 from .progress import Progress
 from .recipe import OPTIMISATION_LEVEL, profile_of
@@ -75,6 +75,7 @@ def build_engine(
         found = cache.find(key)
         if found is not None:
             return found
+        check_unchanged(spec, key)  # the builder reads the file anew, now and not when the spec was made
         job = _job(spec, recipe, folder, cache.folder / _timing_name(platform))
         if calibration is not None:
             _keep(calibration, folder)
@@ -83,6 +84,7 @@ def build_engine(
             told = run_child(BUILDER, job_text(job), progress=progress, stopping=stopping, limit_s=limit_s)
         except BackendError as exc:
             raise BackendError(f"model {spec.name}: no {recipe.precision} engine: {exc}") from exc
+        check_unchanged(spec, key)
         return cache.adopt(key, folder / PLAN, _facts(told, spec, key, seconds=time.monotonic() - started_s))
 
 

@@ -145,9 +145,14 @@ class _Dialogue:
                 self._tail.append(line)
                 _log.debug("%s", redact(line))
             else:
-                self._take(json.loads(line))
+                self._take(line)
 
-    def _take(self, said: dict[str, Any]) -> None:
+    def _take(self, line: str) -> None:
+        try:
+            said: dict[str, Any] = json.loads(line)
+        except ValueError:  # it was ended in the midst of it; why, we say ourselves
+            _log.debug("what it said last is cut off: %s", redact(line))
+            return
         if "progress" in said:
             self._progress(Progress(**said["progress"]))
         elif "note" in said:

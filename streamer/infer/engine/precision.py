@@ -119,9 +119,20 @@ def weight_files(path: Path) -> list[str]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data.find(b"location") < 0:  # the key under which ONNX names them: where it is not, nothing is parsed
             return []
-    graph = load_graph(path, weights=False).graph
-    tensors = [*graph.initializer, *(attribute.t for node in graph.node for attribute in node.attribute)]
+    tensors = _tensors(load_graph(path, weights=False))
     return sorted({e.value for tensor in tensors for e in tensor.external_data if e.key == "location"})
+
+
+def _tensors(model: Model) -> Iterator[Any]:
+    """Yield all weights of a model, those in bodies (If, Loop) and in functions of its own included."""
+    yield from model.graph.initializer
+    waiting = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while waiting:
+        for attribute in waiting.pop().attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for body in (attribute.g, *attribute.graphs):
+                yield from body.initializer
+                waiting.extend(body.node)
 
 
 def fix_axes(model: Model, spec: InputSpec) -> bool:

@@ -53,6 +53,7 @@ def open_tensorrt(path: str, input_spec: InputSpec, output_names: tuple[str, ...
         precision=options.precision,
         platform=this_platform(options.device),
         max_batch=input_spec.max_batch,
+        fed=input_spec,
     )
     if stored is None:
         raise EngineMissing(

@@ -105,7 +105,7 @@ def build(job: BuildJob, report: Report) -> dict[str, Any]:
     with gpu.current():  # what TensorRT calls takes the device that is current in this thread
         plan, timing, shown = _built(job, ready, report)
     write_synced(folder / PLAN, plan)
-    _keep_timing(Path(job.timing_cache), timing)
+    _keep_timing(Path(job.timing_cache), timing, folder / "timing")
     return {
         "precisions": shown,
         "onnx_sha256": hashlib.sha256(ready.read_bytes()).hexdigest(),
@@ -151,14 +151,18 @@ def _read_or_nothing(path: Path) -> bytes:
         return b""
 
 
-def _keep_timing(path: Path, timing: bytes) -> None:
-    """Keep what was measured for the next build; without it that one only takes longer."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+def _keep_timing(path: Path, timing: bytes, part: Path) -> None:
+    """Keep what was measured for the next build; without it that one only takes longer.
+
+    Args:
+        path: where it is kept.
+        timing: what was measured.
+        part: where it is written first: in the job's folder, which is removed however the build ends.
+    """
     try:
         write_synced(part, timing)
         part.replace(path)
     except OSError as exc:
-        part.unlink(missing_ok=True)
         _log.warning("what was measured can't be kept, the next build measures it anew: %s", exc)
 
 
