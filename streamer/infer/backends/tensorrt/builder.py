@@ -183,6 +183,8 @@ def _own_stdout() -> TextIO:
 
 def main() -> None:
     """Do the job on stdin and leave."""
+    # systemd sends it to every process of a service that it stops; whoever started this one ends it, and knows why.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     report = Report(_own_stdout())
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("streamer.infer.engine").addHandler(Notes(report))
