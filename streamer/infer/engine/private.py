@@ -22,8 +22,7 @@ def make_private(folder: Path) -> None:
         BackendError: it is there, and others can write into it.
         OSError: it can't be made.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=OWN_FOLDER, exist_ok=True)
+    folder.mkdir(mode=OWN_FOLDER, parents=True, exist_ok=True)
     check_private(folder)
 
 
