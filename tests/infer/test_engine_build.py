@@ -22,6 +22,7 @@ from streamer.infer.engine.platform import this_platform
 from streamer.infer.engine.recipe import EngineRecipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from nvidia import FakeGpu
@@ -127,11 +128,19 @@ def test_a_model_that_is_replaced_while_it_is_built_gives_no_engine(building: Bu
     assert building.left() == set()
 
 
-def test_a_damaged_engine_is_built_anew(building: Building, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(lambda plan: plan[:-10], "its plan is cut off"), (lambda plan: plan[:-1] + b"?", "is not what was built")],
+    ids=["cut off", "tampered"],
+)
+def test_a_damaged_engine_is_built_anew(
+    building: Building, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes], said: str
+) -> None:
     first = building.build()
-    first.plan_path.write_bytes(first.read()[:-10])
-    assert building.build().read() == first.plan_path.read_bytes()
-    assert "its plan is cut off" in caplog.text
+    plan = first.read()
+    first.plan_path.write_bytes(damage(plan))
+    assert building.build().read() == plan
+    assert said in caplog.text
 
 
 def test_what_was_measured_is_kept_for_the_next_build(building: Building) -> None:

@@ -20,6 +20,7 @@ from .key import check_unchanged, engine_key
 from .platform import this_platform
 from .progress import Progress
 from .recipe import OPTIMISATION_LEVEL, profile_of
+from .stored import EngineDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ def build_engine(
     platform = this_platform(recipe.device)
     key = engine_key(spec, recipe, platform)
     with cache.building(key, stopping=stopping, waiting=lambda: progress(Progress(phase="wait"))) as folder:
-        found = cache.find(key)
+        found = _whole(cache, key)
         if found is not None:
             return found
         check_unchanged(spec, key)  # the builder reads the file anew, now and not when the spec was made
@@ -86,6 +87,19 @@ def build_engine(
             raise BackendError(f"model {spec.name}: no {recipe.precision} engine: {exc}") from exc
         check_unchanged(spec, key)
         return cache.adopt(key, folder / PLAN, _facts(told, spec, key, seconds=time.monotonic() - started_s))
+
+
+def _whole(cache: EngineCache, key: EngineKey) -> StoredEngine | None:
+    """Return the engine that is kept, if every byte of it is what was built; one that is not is set aside."""
+    found = cache.find(key)
+    if found is None:
+        return None
+    try:
+        found.read()
+    except EngineDamaged as exc:
+        cache.set_aside(found, str(exc))
+        return None
+    return found
 
 
 def _job(spec: ModelSpec, recipe: EngineRecipe, folder: Path, timing_cache: Path) -> BuildJob:
