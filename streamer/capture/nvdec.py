@@ -165,6 +165,8 @@ def _probe(nvdec: Nvdec) -> str | None:
         ctypes.CDLL(_LIBRARY)
     except OSError as exc:
         return f"NVDEC is not here ({exc}); in a container NVIDIA_DRIVER_CAPABILITIES must hold `video`"
+    if not hasattr(av.VideoFrame, "sw_format"):
+        return f"PyAV {av.__version__} does not tell how a GPU's pictures lie; 18 does, for Python 3.11 and later"
     return None
 
 
