@@ -185,6 +185,7 @@ class Run:
             self._delivery,
             self._store,
             self._sink,
+            names=specs,
             models=self.models,
             doing=self.doing,
             address=str(self.broker),
