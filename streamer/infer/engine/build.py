@@ -14,7 +14,7 @@ import numpy as np
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.pull_faults import disk_said
 
-from .child import run_child
+from .child import BuildBroke, run_child
 from .job import CANVASES, PLAN, BuildJob, job_text
 from .key import check_unchanged, engine_key
 from .platform import this_platform
@@ -77,13 +77,16 @@ def build_engine(
         if found is not None:
             return found
         check_unchanged(spec, key)  # the builder reads the file anew, now and not when the spec was made
-        job = _job(spec, recipe, folder, cache.folder / _timing_name(platform))
+        timing = cache.folder / _timing_name(platform)
+        job = _job(spec, recipe, folder, timing)
         if calibration is not None:
             _keep(calibration, folder)
         started_s = time.monotonic()
         try:
             told = run_child(BUILDER, job_text(job), progress=progress, stopping=stopping, limit_s=limit_s)
         except BackendError as exc:
+            if isinstance(exc, BuildBroke):  # what it was fed of earlier builds may be why: the next one does without
+                timing.unlink(missing_ok=True)
             raise BackendError(f"model {spec.name}: no {recipe.precision} engine: {exc}") from exc
         check_unchanged(spec, key)
         return cache.adopt(key, folder / PLAN, _facts(told, spec, key, seconds=time.monotonic() - started_s))

@@ -39,6 +39,10 @@ _HOME = str(Path(streamer.__file__).resolve().parents[1])
 _SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
 
 
+class BuildBroke(BackendError):  # noqa: N818  what became of it
+    """The process ended without an answer: something native in it has crashed, or it was killed."""
+
+
 def run_child(
     module: str,
     job: str,
@@ -60,7 +64,8 @@ def run_child(
         limit_s: after which it hangs, and is killed.
 
     Raises:
-        BackendError: it says why it can't, it broke, or it has not ended within the limit.
+        BuildBroke: it has ended without a word.
+        BackendError: it says why it can't, or it has not ended within the limit.
         BuildStopped: `stopping` said so.
     """
     process = subprocess.Popen(  # noqa: S603  our own program
@@ -113,7 +118,7 @@ class _Dialogue:
             _log.debug("it has ended before it was told anything; why, its log says")
         self._listen(stopping, until=time.monotonic() + limit_s, limit_s=limit_s)
         if self._answer is None:
-            raise BackendError(f"the build broke: {self._why()}")
+            raise BuildBroke(f"the build broke: {self._why()}")
         if "error" in self._answer:
             raise BackendError(str(self._answer["error"]))
         done: dict[str, Any] = self._answer["done"]
