@@ -155,6 +155,16 @@ def test_what_was_measured_is_kept_for_the_next_build(building: Building) -> Non
     assert b"Conv" in kept.read_bytes()
 
 
+def test_what_was_measured_is_no_reason_to_fail(building: Building, caplog: pytest.LogCaptureFixture) -> None:
+    building.build()
+    (kept,) = building.cache.folder.glob("timing-*")
+    kept.unlink()
+    kept.mkdir()
+    assert building.build(EngineRecipe(precision="f32", max_batch=4)).read()
+    assert "what earlier builds have measured can't be read" in caplog.text
+    assert "what was measured can't be kept" in caplog.text
+
+
 def test_the_platform_is_this_machine(building: Building, fake_gpu: FakeGpu) -> None:
     building.faults(version="10.3.0")
     platform = this_platform(0)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from streamer.infer.engine.job import BuildJob
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("streamer.infer.engine.builder")  # run as __main__, it would have a name that nobody hears
 
 _PR_SET_PDEATHSIG = 1
 _NICE = 10  # decoding and inference go first
@@ -145,9 +145,13 @@ def _weight(model: Path) -> int:
 
 
 def _read_or_nothing(path: Path) -> bytes:
+    """Return what earlier builds have measured; without it this one only takes longer."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
+        return b""
+    except OSError as exc:
+        _log.warning("what earlier builds have measured can't be read, it is measured anew: %s", exc)
         return b""
 
 
