@@ -53,7 +53,7 @@ def convert(
 
     f32 is the model itself, its open sizes decided. In f16 the picture goes in as f16, as the kernel writes it: the
     same numbers as after a cast, at half the memory traffic. Other inputs and all outputs keep their types. In int8 the
-    large layers take 8 bits, by scales measured on the calibration's pictures, and what is between them stays f32.
+    large layers take 8 bits, by scales measured on the calibration's pictures; what is between them is as in f16.
 
     Args:
         path: the model.
