@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -55,6 +56,15 @@ def test_it_is_told_its_job_and_heard(child: Run) -> None:
     )
     assert child(program, job='{"b": 2}', told=told) == {"b": 2}
     assert told == [Progress(phase="build", share=0.5, detail="x")]
+
+
+def test_one_that_can_not_be_started_is_one_sentence(child: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(BackendError, match=r"^the process that builds can't be started \(Cannot allocate memory\)$"):
+        child(DONE)
 
 
 def test_a_long_line_comes_whole(child: Run) -> None:

@@ -65,21 +65,29 @@ def run_child(
 
     Raises:
         BuildBroke: it has ended without a word.
-        BackendError: it says why it can't, or it has not ended within the limit.
+        BackendError: it can't be started, it says why it can't, or it has not ended within the limit.
         BuildStopped: `stopping` said so.
     """
-    process = subprocess.Popen(  # noqa: S603  our own program
-        [sys.executable, *_SAFE_PATH, "-m", module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([_HOME, *filter(None, [os.environ.get("PYTHONPATH")])])},
-    )
+    process = _started(module)
     try:
         return _Dialogue(process, progress).held(job, stopping, limit_s)
     finally:
         _end(process)
+
+
+def _started(module: str) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([_HOME, *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        return subprocess.Popen(  # noqa: S603  our own program
+            [sys.executable, *_SAFE_PATH, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    except OSError as exc:  # no memory for it, or a service's limit of processes
+        raise BackendError(f"the process that builds can't be started ({exc.strerror})") from exc
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
