@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from streamer.capture.base import OpenSource
+    from streamer.capture.base import OpenSource, SourceSpec
     from streamer.core.clock import Clock
     from streamer.core.event import Event
     from streamer.core.results import Result
@@ -185,6 +185,7 @@ class Run:
             self._delivery,
             self._store,
             self._sink,
+            names=specs,
             models=self.models,
             doing=self.doing,
             address=str(self.broker),
@@ -302,9 +303,7 @@ class Run:
         beat_name = f"capture-{name}"
         capture = Capture(
             CapturePlan(
-                spec=source_spec(
-                    name, camera, epoch_ns=self._began_ns, hardware=self._serving[detect_of(camera).model].hardware
-                ),
+                spec=self._source_spec(name, camera),
                 finite=is_finite(camera.source.reveal()),
                 open_source=self._parts.source,
                 cadence=Cadence(camera.detect_fps),
@@ -325,6 +324,16 @@ class Run:
             self._inbox.leave()
 
         return Worker(beat_name, capture.loop, at_end=at_end)
+
+    def _source_spec(self, name: str, camera: Camera) -> SourceSpec:
+        model = detect_of(camera).model
+        return source_spec(
+            name,
+            camera,
+            epoch_ns=self._began_ns,
+            hardware=self._serving[model].hardware,
+            device=self._settings.models[model].device,
+        )
 
     def _serving_of(self, name: str) -> Serving:
         """Return how a model serves its cameras."""

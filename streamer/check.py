@@ -168,7 +168,9 @@ def mqtt_options(mqtt: Mqtt, address: BrokerAddress) -> MqttOptions:
     )
 
 
-def source_spec(name: str, camera: Camera, *, epoch_ns: int | None = None, hardware: int | None = None) -> SourceSpec:
+def source_spec(
+    name: str, camera: Camera, *, epoch_ns: int | None = None, hardware: int | None = None, device: int = 0
+) -> SourceSpec:
     """Return how a camera is opened.
 
     Args:
@@ -176,9 +178,11 @@ def source_spec(name: str, camera: Camera, *, epoch_ns: int | None = None, hardw
         camera: its settings.
         epoch_ns: the run's start, at which the time of every file begins.
         hardware: index of the GPU that computes its model; its pictures may be decoded there, and stay.
+        device: the GPU of its model by the configuration; it decodes a camera that is told to, whatever computes the
+            model.
     """
     if hardware is None and camera.decode == "gpu":
-        hardware = 0  # it is told to, whatever computes its model
+        hardware = device
     return SourceSpec(
         camera=name,
         url=camera.source.reveal(),

@@ -19,7 +19,6 @@ from streamer.infer.catalogue import cache_folder
 from streamer.infer.comparison import Decision
 from streamer.infer.engine.build import build_engine
 from streamer.infer.engine.cache import EngineCache
-from streamer.infer.engine.key import engine_key
 from streamer.infer.engine.platform import this_platform
 from streamer.infer.engine.progress import BuildStopped
 from streamer.infer.engine.prove import CAMERAS, decision_of, proof_of, terms_of, wrong_precision
@@ -74,8 +73,7 @@ def engine_ways(plan: ServingPlan) -> Ways:
     ways = {precision: shelf.way(precision) for precision in precisions}
     decided = {precision: shelf.decided(precision) for precision in precisions}
     first = next((i for i, p in enumerate(precisions) if decided[p] is not Decision.REFUSE), 0)
-    chosen = not plan.prove and plan.settings.precision != "auto"  # measured as it was asked for
-    ready = [p for p in precisions if decided[p] is Decision.USE or (chosen and shelf.find(p) is not None)]
+    ready = [precision for precision in precisions if _begins(plan, shelf, precision, decided[precision])]
     return Ways(
         spec=plan.spec,
         exact=exact,
@@ -87,6 +85,17 @@ def engine_ways(plan: ServingPlan) -> Ways:
         build_first=builds and policy == "before" and shelf.find(precisions[first]) is None,
         hardware=plan.settings.device,
     )
+
+
+def _begins(plan: ServingPlan, shelf: Shelf, precision: str, decided: Decision) -> bool:
+    """Whether the model may begin with an engine that is there.
+
+    A run needs a proof. What only measures takes what `models build` has kept, and by name what was refused, too: else
+    its figures would be another runtime's.
+    """
+    if decided is Decision.USE or plan.prove:
+        return decided is Decision.USE
+    return shelf.find(precision) is not None and (decided is not Decision.REFUSE or plan.settings.precision != "auto")
 
 
 def _to_try(plan: ServingPlan, shelf: Shelf, *, builds: bool) -> list[str]:
@@ -138,9 +147,9 @@ class Shelf:
         self._cache = EngineCache(cache_folder(os.environ) / "tensorrt")
         if plan.latency:  # one camera, whose newest frame counts: never are there two
             plan = _with_batch(plan, 1)
-        if not builds:  # then what there is must do
+        if not builds:  # then what there is must do, all of it
             found = [self._cache.find_any(plan.spec, p, self._platform) for p in _IN_TURN[plan.settings.precision]]
-            plan = _with_batch(plan, max((engine.key.max_batch for engine in found if engine is not None), default=64))
+            plan = _with_batch(plan, min((engine.key.max_batch for engine in found if engine is not None), default=64))
         self._plan = plan
 
     @property
@@ -151,11 +160,13 @@ class Shelf:
     def find(self, precision: str) -> StoredEngine | None:
         """Return an engine that computes as many pictures at once as the model is given."""
         spec = self._plan.spec
-        found = self._cache.find_any(spec, precision, self._platform)
-        if found is not None and self._covers(found):
-            return found
-        return (
-            None if precision == "int8" else self._cache.find(engine_key(spec, self._recipe(precision), self._platform))
+        return self._cache.find_model(
+            spec.digest,
+            spec.path,
+            precision=precision,
+            platform=self._platform,
+            max_batch=spec.input.max_batch,
+            fed=spec.input,
         )
 
     def decided(self, precision: str) -> Decision:
@@ -250,12 +261,6 @@ class Shelf:
             self._cache.note_proof(engine.key, proof)
         except BackendError as exc:
             _log.warning("the proof for %s can't be kept, the next start proves it anew: %s", plan.name, exc)
-
-    def _covers(self, engine: StoredEngine) -> bool:
-        wanted = self._plan.spec.input
-        return engine.key.max_batch == wanted.max_batch or (
-            not wanted.fixed_batch and engine.key.max_batch > wanted.max_batch
-        )
 
     def _recipe(self, precision: str) -> EngineRecipe:
         return EngineRecipe(

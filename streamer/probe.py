@@ -15,6 +15,7 @@ from streamer.core.redact import redact
 from streamer.publish.mqtt import open_mqtt
 from streamer.publish.url import BrokerAddress
 
+from .camera_parts import detect_of
 from .check import mqtt_options, source_spec
 from .serving import LEAST_SCORE
 from .ways import ServingPlan, ways_of
@@ -46,7 +47,7 @@ def probe(loaded: Loaded, specs: Mapping[str, ModelSpec], out: TextIO, *, unusab
         if not _tried(f"model {name}", partial(_open_model, loaded, name, spec), out):
             code = 3
     for name, camera in loaded.settings.cameras.items():
-        if camera.enabled and not _tried(f"camera {name}", partial(_first_picture, name, camera), out):
+        if camera.enabled and not _tried(f"camera {name}", partial(_first_picture, loaded, name, camera), out):
             code = code or 2
     mqtt = loaded.settings.mqtt
     if not mqtt.url.embedded and not _tried("broker", partial(_connect, mqtt), out):
@@ -83,15 +84,16 @@ def _open_model(loaded: Loaded, name: str, spec: ModelSpec) -> str:
     return f"{found}; `run` builds and proves an engine, until then it stays so"
 
 
-def _first_picture(name: str, camera: Camera) -> str:
+def _first_picture(loaded: Loaded, name: str, camera: Camera) -> str:
     began = time.monotonic()
-    deadline = began + source_spec(name, camera).open_timeout_s * 2
+    spec = source_spec(name, camera, device=loaded.settings.models[detect_of(camera).model].device)
+    deadline = began + spec.open_timeout_s * 2
 
     def dropped(_cause: DropCause, _frames: int) -> None:
         """Of no interest: one picture is asked for."""
 
     try:
-        source = open_source(source_spec(name, camera), stopping=lambda: time.monotonic() > deadline, dropped=dropped)
+        source = open_source(spec, stopping=lambda: time.monotonic() > deadline, dropped=dropped)
         with ExitStack() as stack:
             stack.callback(source.close)
             picture = source.read().picture

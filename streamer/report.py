@@ -10,7 +10,7 @@ from streamer.ops.status import BrokerRow, CameraRow, ModelRow, Snapshot
 from streamer.publish.base import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from streamer.infer.model import Model
     from streamer.pipeline.deliver import Delivery
@@ -33,6 +33,7 @@ class Report:
         store: EventStore,
         sink: MqttSink,
         *,
+        names: Iterable[str],
         models: dict[str, Model],
         doing: Callable[[str], str | None],
         address: str,
@@ -41,7 +42,8 @@ class Report:
         self._delivery = delivery
         self._store = store
         self._sink = sink
-        self._models = models
+        self._names = sorted(names)  # of all models
+        self._models = models  # those that are open
         self._doing = doing  # model -> what is being built or proved beside it
         self._address = address
 
@@ -66,12 +68,13 @@ class Report:
         models = tuple(
             ModelRow(
                 name=name,
-                backend=model.ref.backend,
-                precision=model.ref.precision,
+                backend=model.ref.backend if model else "",
+                precision=model.ref.precision if model else "",
                 infer_ms=figures.infer_ms(name),
-                doing=self._doing(name),
+                doing=doing,
             )
-            for name, model in sorted(self._models.copy().items())
+            for name, model, doing in ((name, self._models.get(name), self._doing(name)) for name in self._names)
+            if model or doing
         )
         broker = BrokerRow(
             address=self._address,

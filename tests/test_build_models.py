@@ -146,8 +146,11 @@ def test_an_engine_that_forgot_its_precision_is_refused(building: Building, caps
     assert "none of its layers computes in f16" in capsys.readouterr().err
 
 
-def test_int8_is_calibrated_and_proved_on_the_frames(building: Building, frames: Path) -> None:
+def test_int8_is_calibrated_and_proved_on_the_frames(
+    building: Building, frames: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, said = building.build(precision="int8", frames=frames)
+    assert "shapes int8: 4 pictures are few" in capsys.readouterr().err
     stored = building.engine("int8")
     assert stored is not None
     assert stored.facts["precisions"]["int8"] > 5

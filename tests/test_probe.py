@@ -10,11 +10,14 @@ import pytest
 import yaml
 
 from streamer.check import check
+from streamer.core.errors import LostReason, SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nvidia import FakeGpu
+
+    from streamer.capture.base import SourceSpec
 
 
 def probed(folder: Path, **model: object) -> tuple[int, list[str]]:
@@ -52,6 +55,27 @@ def test_an_engine_that_is_missing_is_announced_and_not_built(
     fake_gpu.machine.devices.clear()
     code, (model, _) = probed(tmp_path, backend="tensorrt")
     assert code == 3
+
+
+def test_a_camera_is_decoded_where_the_run_would_decode_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[SourceSpec] = []
+
+    def opened(spec: SourceSpec, **_: object) -> None:
+        asked.append(spec)
+        raise SourceError(LostReason.CODEC, "no")
+
+    monkeypatch.setattr("streamer.probe.open_source", opened)
+    tree = {
+        "mqtt": {"url": "embedded"},
+        "models": {"net": {"model": "shapes", "backend": "onnxruntime", "device": 2}},
+        "cameras": {
+            name: {"source": "rtsp://192.0.2.1/x", "decode": decode, "detect": {"model": "net"}}
+            for name, decode in (("a", "gpu"), ("b", "auto"))
+        },
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(tree))
+    assert check(tmp_path / "config.yaml", probe=True, out=io.StringIO()) == 2
+    assert {spec.camera: spec.hardware for spec in asked} == {"a": 2, "b": None}
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="needs a machine without TensorRT")

@@ -55,6 +55,7 @@ class Nvdec:
         self.device = device
         self._spec = spec
         self._current = current
+        self._why_not: str | None = None  # why no decoder was made here; what its pictures are like says nothing then
 
     def current(self) -> AbstractContextManager[None]:
         """Make the context current, in which decoders of `accel` are made."""
@@ -76,8 +77,8 @@ class Nvdec:
             try:
                 return cast("av.VideoCodecContext", av.CodecContext.create(name, "r", self.accel()))
             except av.FFmpegError as exc:
-                failed = exc.strerror or str(exc)
-        self.refuse(f"the GPU takes no more decoders ({failed})")
+                self._why_not = f"the GPU takes no more decoders ({exc.strerror or exc})"
+        self.refuse(self._why_not)
         return cast("av.VideoCodecContext", av.CodecContext.create(name, "r"))
 
     def say_where(self) -> None:
@@ -90,7 +91,7 @@ class Nvdec:
         Raises:
             SourceError: `decode: gpu` does not allow that.
         """
-        _refuse(self._spec, why)
+        _refuse(self._spec, self._why_not or why)
 
     def give_up(self, why: str) -> None:
         """Say that the CPU goes on with this connection, and why.
@@ -164,6 +165,8 @@ def _probe(nvdec: Nvdec) -> str | None:
         ctypes.CDLL(_LIBRARY)
     except OSError as exc:
         return f"NVDEC is not here ({exc}); in a container NVIDIA_DRIVER_CAPABILITIES must hold `video`"
+    if not hasattr(av.VideoFrame, "sw_format"):
+        return f"PyAV {av.__version__} does not tell how a GPU's pictures lie; 18 does, for Python 3.11 and later"
     return None
 
 

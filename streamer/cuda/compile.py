@@ -114,7 +114,7 @@ class _Nvrtc:
         if version[0] > info.cuda_version[0]:
             raise _Refused(f"NVRTC {_dotted(version)} is newer than the driver's CUDA {_dotted(info.cuda_version)}")
         cubin = version > info.cuda_version
-        architecture = f"{'sm' if cubin else 'compute'}_{_joined(info.compute_capability)}"
+        architecture = f"sm_{_joined(info.compute_capability)}" if cubin else f"compute_{self._known(info)}"
         program = ctypes.c_void_p()
         self._call(
             "nvrtcCreateProgram", ctypes.byref(program), source.encode(), b"kernels.cu", ctypes.c_int(0), None, None
@@ -124,6 +124,17 @@ class _Nvrtc:
             return self._text(program, "nvrtcGetCUBIN" if cubin else "nvrtcGetPTX")
         finally:
             self._call("nvrtcDestroyProgram", ctypes.byref(program))
+
+    def _known(self, info: GpuInfo) -> int:
+        """Return the architecture to write PTX for: the GPU's own, or the newest one before it that is known here.
+
+        GPUs are newer than the CUDA of many a machine. Their driver brings older PTX up to them.
+        """
+        number, own = ctypes.c_int(), int(_joined(info.compute_capability))
+        self._call("nvrtcGetNumSupportedArchs", ctypes.byref(number))
+        known = (ctypes.c_int * number.value)()
+        self._call("nvrtcGetSupportedArchs", known)
+        return max((one for one in known if one <= own), default=own)
 
     def _compile(self, program: ctypes.c_void_p, options: tuple[str, ...], version: tuple[int, int]) -> None:
         listed = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))

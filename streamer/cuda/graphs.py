@@ -94,7 +94,6 @@ class _NoCollection:
     """Keeps the collector from freeing device memory just now: a free spoils what is being captured."""
 
     def __enter__(self) -> None:
-        gc.collect()
         self._was_on = gc.isenabled()
         gc.disable()
 

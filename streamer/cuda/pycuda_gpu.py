@@ -20,7 +20,7 @@ import pycuda.driver as cuda
 from streamer.core.errors import BackendError
 
 from .driver import load_driver
-from .gpu import GpuInfo, version_of
+from .gpu import look_for_gpus
 from .pycuda_stream import PycudaStream
 
 if TYPE_CHECKING:
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from .gpu import Stream
+    from .gpu import GpuInfo, Stream
 
 _log = logging.getLogger(__name__)
 
-_NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING
 _BLOCKING_SYNC = 4  # CU_CTX_SCHED_BLOCKING_SYNC: who waits sleeps; FFmpeg shares a primary context with no other flags
 _MIB = 1 << 20
 # What CUDA says once a context is beyond repair: every later call in this process fails too.
@@ -225,32 +224,17 @@ def open_pycuda(index: int) -> PycudaGpu:
     """
     try:
         cuda.init()
-        count = cuda.Device.count()
-        if not 0 <= index < count:
-            raise BackendError(f"GPU {index} is not there: this machine has {count}, counted from 0")
-        device = cuda.Device(index)
-        info = _info(device, index)
+        gpus = look_for_gpus()
+        if not 0 <= index < len(gpus):
+            raise BackendError(f"GPU {index} is not there: this machine has {len(gpus)}, counted from 0")
         _let_waits_sleep(index)
-        context = device.retain_primary_context()
+        context = cuda.Device(index).retain_primary_context()
         # It outlives the interpreter: pycuda's destructor would detach it as if it were no primary context, which
         # fails, under threads and decoders that may still be at work.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(context))
-        return PycudaGpu(info, context)
+        return PycudaGpu(gpus[index], context)
     except cuda.Error as exc:
         raise BackendError(f"GPU {index} can't be used: {exc}") from exc
-
-
-def _info(device: cuda.Device, index: int) -> GpuInfo:
-    major, minor = device.compute_capability()
-    return GpuInfo(
-        index=index,
-        name=device.name(),
-        compute_capability=(major, minor),
-        multiprocessors=device.get_attribute(cuda.device_attribute.MULTIPROCESSOR_COUNT),
-        memory_bytes=device.total_memory(),
-        cuda_version=version_of(cuda.get_driver_version()),
-        integrated=bool(device.get_attribute(cuda.device_attribute.INTEGRATED)),
-    )
 
 
 def _let_waits_sleep(index: int) -> None:

@@ -40,7 +40,7 @@ class ModelRow:
     """One model, now."""
 
     name: str
-    backend: str
+    backend: str  # empty: it is not open yet
     precision: str
     infer_ms: float | None = None  # of one batch, p50
     doing: str | None = None  # what is being built or proved beside it
@@ -147,7 +147,7 @@ def _broker_line(row: BrokerRow) -> Text:
 
 def _model_line(row: ModelRow) -> Text:
     speed = f"  {_number(row.infer_ms, '.1f')} ms" if row.infer_ms is not None else ""
-    line = Text.assemble(("model   ", "bold"), f"{row.name}  {row.backend} {row.precision}{speed}")
+    line = Text.assemble(("model   ", "bold"), f"{row.name}  {row.backend} {row.precision}".rstrip() + speed)
     if row.doing is not None:
         line.append(f"  {row.doing}", style="yellow")
     return line

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from streamer.capture.base import Delivery, DropCause, Grab
 from streamer.core.clock import NS_PER_S
-from streamer.core.errors import ChannelClosed, EndOfStream, LostReason, SourceError
+from streamer.core.errors import BackendError, ChannelClosed, EndOfStream, LostReason, SourceError
 from streamer.core.frame import Frame, FrameInfo
 from streamer.core.redact import redact
 
@@ -97,12 +97,14 @@ class Capture:
                 return reason
             self._finish(reason)  # a file that can't be read won't mend itself
             return None
+        except BackendError as exc:  # of the GPU that holds its pictures: no fault of ours, and none of the file
+            self._lost(SourceError(LostReason.FAULT, str(exc)))
         except ChannelClosed:
             raise
         except Exception:  # noqa: BLE001  a fault of ours stays inside its camera
             _log.exception("unexpected fault; the camera is opened anew", extra=self._extra())
             plan.count("fault", 1)
-            return LostReason.FAULT
+        return LostReason.FAULT
 
     def _lost(self, exc: SourceError) -> LostReason:
         if self._state is not CameraState.OFFLINE or exc.reason is not self._reason:

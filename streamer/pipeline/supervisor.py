@@ -25,6 +25,7 @@ _STOP_LOOPS_S = 1.0
 _STOP_EVENTS_S = 1.2  # the last commit, on a slow disk
 _STOP_DRAIN_S = 2.5
 _STOP_CLOSE_S = 0.3  # behind the drain: the goodbye
+_STOP_SIDE_S = 1.0  # behind that, as far as time is left: a process that built an engine lets go of a GPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,8 @@ class Supervisor:
             self._drain(self._drain_s, hurried=False)
         if stages.publish.alive():
             stages.cut()
-        self._join([stages.publish, *stages.others], self._now_ns(_STOP_CLOSE_S))
+        self._join([stages.publish], self._now_ns(_STOP_CLOSE_S))
+        self._join(stages.others, max(self._now_ns(_STOP_CLOSE_S), min(self._now_ns(_STOP_SIDE_S), end_ns)))
 
     def _drain(self, drain_s: float, *, hurried: bool) -> None:
         """Wait for the broker, with an eye on the watchdog; a stop meanwhile shortens the wait."""

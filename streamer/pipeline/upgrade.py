@@ -152,7 +152,8 @@ class BackendUpgrade:
                 self._tell(f"proving {way.name}: {verdict.agreement.so_far()}")
             return
         used = verdict.decision is Decision.USE
-        _log.log(logging.INFO if used else logging.WARNING, "model %s: %s against %s: %s", plan.name, way.name,
+        otherwise = not verdict.agreement.passes(candidate.terms.bar)  # or right, and not fast enough to be worth it
+        _log.log(logging.WARNING if otherwise else logging.INFO, "model %s: %s against %s: %s", plan.name, way.name,
                  plan.exact.name, verdict)  # fmt: skip
         if used:
             self._serve(way)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -65,6 +66,12 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
+class Telling:
+    """A frame of a PyAV that tells how its planes lie."""
+
+    sw_format = None
+
+
 class TestNoGpu:
     """What happens where there is none: nothing is lost, and it is said once."""
 
@@ -102,22 +109,35 @@ class TestNoGpu:
         assert open_nvdec(spec_of()) is None
         assert "FFmpeg can't use it (Generic error in an external library)" in caplog.text
 
-    def test_a_container_without_the_driver_s_decoder_is_told(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    @pytest.mark.parametrize(
+        ("library", "frame", "said"),
+        [
+            ("libnvcuvid-is-not-here.so.1", Telling, r"NVDEC is not here .*NVIDIA_DRIVER_CAPABILITIES"),
+            ("libc.so.6", object, r"PyAV \d+\.\d+\.\d+ does not tell how a GPU's pictures lie; 18 does"),
+        ],
+        ids=["a container without the driver's decoder", "PyAV 17, the last for Python 3.10"],
+    )
+    def test_what_is_found_out_only_with_the_first_picture_is_looked_for_before(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        library: str,
+        frame: type[object],
+        said: str,
     ) -> None:
-        """FFmpeg's own device is made without it: that is found out with the first picture, and not told."""
+        """FFmpeg makes its device wherever there is libcuda."""
 
         class Content:
             def create(self, _: object) -> None:
-                """Make a device, as FFmpeg does wherever there is libcuda."""
+                """Make a device."""
 
         monkeypatch.setattr(cuda_open, "open_gpu", lambda _: nvdec_of())
         monkeypatch.setattr(Nvdec, "accel", lambda _: Content())
-        monkeypatch.setattr(nvdec, "_LIBRARY", "libnvcuvid-is-not-here.so.1")
+        monkeypatch.setattr(nvdec, "_LIBRARY", library)
+        monkeypatch.setattr(av, "VideoFrame", frame)
         caplog.set_level(logging.INFO)
         assert open_nvdec(spec_of()) is None
-        assert "decoded on the CPU: NVDEC is not here (libnvcuvid-is-not-here.so.1" in caplog.text
-        assert "NVIDIA_DRIVER_CAPABILITIES" in caplog.text
+        assert re.search(f"decoded on the CPU: {said}", caplog.text)
 
     def test_where_a_camera_is_decoded_is_told_when_it_changes(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
@@ -160,7 +180,7 @@ class TestNoGpu:
         assert (accel.options["current_ctx"], accel.options["primary_ctx"]) == ("1", "0")
 
     def test_one_decoder_too_many_is_left_for_the_cpu(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, clip: Clip, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         create = av.CodecContext.create
 
@@ -172,8 +192,10 @@ class TestNoGpu:
 
         monkeypatch.setattr(av.CodecContext, "create", full)
         caplog.set_level(logging.INFO)
-        assert not nvdec_of().codec("h264").is_hwaccel
-        assert "the GPU takes no more decoders (Cannot allocate memory)" in caplog.text
+        for _ in range(2):  # connections
+            ours = nvdec_of()
+            assert len(decoded(Decoder(ours.codec("h264"), threads=1, nvdec=ours), clip, 3)) == 3
+        assert caplog.messages == ["decoded on the CPU: the GPU takes no more decoders (Cannot allocate memory)"]
         with pytest.raises(SourceError, match="takes no more decoders"):
             nvdec_of("gpu").codec("h264")
 

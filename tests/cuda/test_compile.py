@@ -39,6 +39,9 @@ def nothing_compiled() -> Iterator[None]:
     compiling.forget()
 
 
+KNOWN = (75, 80, 86, 87, 89, 90)  # architectures, to NVRTC 12.6
+
+
 class Nvrtc:
     """NVRTC as ctypes calls it, of any version, with a log of its options."""
 
@@ -50,6 +53,14 @@ class Nvrtc:
 
     def nvrtcVersion(self, major: Any, minor: Any) -> int:  # noqa: N802, ANN401  NVRTC's name, ctypes' values
         major._obj.value, minor._obj.value = self.version
+        return 0
+
+    def nvrtcGetNumSupportedArchs(self, number: Any) -> int:  # noqa: N802, ANN401
+        number._obj.value = len(KNOWN)
+        return 0
+
+    def nvrtcGetSupportedArchs(self, known: Any) -> int:  # noqa: N802, ANN401
+        known[:] = KNOWN
         return 0
 
     def nvrtcCreateProgram(self, program: Any, source: bytes, *_: Any) -> int:  # noqa: N802, ANN401
@@ -102,6 +113,18 @@ def test_ptx_where_the_driver_knows_the_compilers_version(monkeypatch: pytest.Mo
     assert kernel_image(INFO) == b"ptx\0"
     assert nvrtc.options == ["--gpu-architecture=compute_89", "--std=c++14"]
     assert nvrtc.programs == 0, "destroyed again"
+
+
+@pytest.mark.parametrize(
+    ("capability", "architecture"), [((12, 0), "compute_90"), ((10, 3), "compute_90"), ((8, 8), "compute_87")]
+)
+def test_older_ptx_for_a_gpu_that_is_newer_than_the_compiler(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], architecture: str
+) -> None:
+    nvrtc = Nvrtc((12, 6))
+    offer(monkeypatch, {"libnvrtc.so.12": nvrtc})
+    assert kernel_image(replace(INFO, compute_capability=capability)) == b"ptx\0"
+    assert nvrtc.options[0] == f"--gpu-architecture={architecture}"
 
 
 def test_a_cubin_where_the_compiler_is_a_little_newer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +220,7 @@ def test_the_real_nvcc_compiles_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernel_image(INFO).startswith(b"\x7fELF")
 
 
-@pytest.mark.parametrize("capability", [(7, 5), (8, 9)])
+@pytest.mark.parametrize("capability", [(7, 5), (8, 9), (12, 1)])
 def test_the_real_nvrtc_compiles_them(capability: tuple[int, int]) -> None:
     libraries = [name for name in (*compiling._bundled(), *compiling._LIBRARIES) if _loads(name)]
     if not libraries:
@@ -205,7 +228,7 @@ def test_the_real_nvrtc_compiles_them(capability: tuple[int, int]) -> None:
     for name in libraries:
         for version in ((13, 99), (12, 0)):  # PTX, and a cubin where that is older than the library
             compiler = compiling._Nvrtc(ctypes.CDLL(name))
-            if compiler._version()[0] <= version[0]:
+            if compiler._version()[0] <= version[0] and (capability < (9, 0) or version > (13, 0)):
                 info = replace(INFO, compute_capability=capability, cuda_version=version)
                 image = compiler.compile(kernel_source(), info)
                 assert image.startswith(b"\x7fELF") or b".visible .entry draw" in image

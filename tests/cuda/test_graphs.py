@@ -169,6 +169,18 @@ def test_the_collector_does_not_free_memory_while_a_graph_is_captured(gpu: Gpu) 
     work.memory.free()
 
 
+def test_a_capture_collects_nothing(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole collection would hold up every thread of the process, for each batch size of each slot."""
+    collections: list[int] = []
+    monkeypatch.setattr(gc, "collect", lambda: collections.append(1))
+    with closing(gpu.open_stream()) as stream:
+        work = Doubled(gpu, stream)
+        stream.capture(work).close()
+    assert not collections
+    assert gc.isenabled()
+    work.memory.free()
+
+
 def test_a_closed_graph_refuses_and_closes_once(gpu: Gpu) -> None:
     with closing(gpu.open_stream()) as stream:
         work = Doubled(gpu, stream)

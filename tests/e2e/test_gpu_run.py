@@ -368,7 +368,15 @@ def test_a_gpu_that_is_lost_ends_the_run_with_one_sentence(
 def test_before_builds_before_the_camera_is_opened_and_auto_means_the_gpu_where_there_is_one(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
+    shown: list[tuple[str, str | None]] = []
+
+    def look() -> None:
+        assert rig.run_now is not None
+        shown.extend((row.name, row.doing) for row in rig.run_now.report.snapshot({}).models)
+
+    rig.building = look
     assert rig.run(rig.has_served(F32), backend="auto", precision="f32", build="before") == 0
+    assert shown == [("net", "building tensorrt f32: build 50%")]  # before it is open
     assert rig.served[ON_CPU] > 0
     built = caplog.text.index("tensorrt f32 is built")
     assert built < caplog.text.index("model net: shapes on onnxruntime f32")

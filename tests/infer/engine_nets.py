@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 import onnxruntime
+
+# It puts its own folder on sys.path when it is first imported, which a fixture that restores sys.path would take away.
+import onnxruntime.transformers
 import pytest
 from engine_values import shapes
 from onnx import TensorProto, helper, numpy_helper

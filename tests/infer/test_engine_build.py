@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnx
 import pytest
 from engine_building import F16, Building, building
 from engine_values import shapes
 
-from streamer.core.errors import ConfigError
+from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.engine.frames import Calibration
 from streamer.infer.engine.key import engine_key
 from streamer.infer.engine.platform import this_platform
 from streamer.infer.engine.recipe import EngineRecipe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from nvidia import FakeGpu
+
+    from streamer.infer.spec import ModelSpec
 
 __all__ = ["building"]
 
@@ -81,31 +89,80 @@ def test_a_built_engine_is_taken_from_the_cache(building: Building) -> None:
     assert building.left() == {first.plan_path.name, first.facts_path.name}
 
 
-def test_a_changed_model_and_another_tensorrt_are_built_anew(building: Building) -> None:
+def changed(path: Path) -> ModelSpec:
+    """Write the model of the shapes again, with other words in it."""
+    model = onnx.load(str(shapes().path))
+    model.doc_string = "another one"
+    onnx.save(model, str(path))
+    return replace(shapes(), path=path, digest=f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}")
+
+
+def test_a_changed_model_and_another_tensorrt_are_built_anew(building: Building, tmp_path: Path) -> None:
     first = building.build()
-    building.build(spec=replace(shapes(), digest=f"sha256:{'1' * 64}"))
+    building.build(spec=changed(tmp_path / "changed.onnx"))
     building.faults(version="11.3.0")
     building.build()
     assert len(list(building.cache.folder.glob("*.plan"))) == 3
     assert building.cache.find(first.key) is not None
 
 
-def test_a_damaged_engine_is_built_anew(building: Building, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_was_replaced_after_it_was_loaded_gives_no_engine(building: Building, tmp_path: Path) -> None:
+    spec = changed(tmp_path / "changed.onnx")
+    shutil.copy(shapes().path, spec.path)
+    with pytest.raises(BackendError, match=r"changed\.onnx was changed after it was loaded; start again with the new"):
+        building.build(spec=spec)
+    assert "convert" not in {told.phase for told in building.told}  # it is said before anything takes its time
+    assert building.left() == set()
+
+
+def test_a_model_that_is_replaced_while_it_is_built_gives_no_engine(building: Building, tmp_path: Path) -> None:
+    spec = changed(tmp_path / "changed.onnx")
+
+    def stopping() -> bool:
+        if any(told.phase == "build" for told in building.told):
+            shutil.copy(shapes().path, spec.path)
+        return False
+
+    with pytest.raises(BackendError, match="was changed after it was loaded"):
+        building.build(spec=spec, stopping=stopping)
+    assert building.left() == set()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [(lambda plan: plan[:-10], "its plan is cut off"), (lambda plan: plan[:-1] + b"?", "is not what was built")],
+    ids=["cut off", "tampered"],
+)
+def test_a_damaged_engine_is_built_anew(
+    building: Building, caplog: pytest.LogCaptureFixture, damage: Callable[[bytes], bytes], said: str
+) -> None:
     first = building.build()
-    first.plan_path.write_bytes(first.read()[:-10])
-    assert building.build().read() == first.plan_path.read_bytes()
-    assert "its plan is cut off" in caplog.text
+    plan = first.read()
+    first.plan_path.write_bytes(damage(plan))
+    assert building.build().read() == plan
+    assert said in caplog.text
 
 
 def test_what_was_measured_is_kept_for_the_next_build(building: Building) -> None:
     building.build()
-    (kept,) = building.cache.folder.glob("timing-11.4.0.106-*.cache")
+    (kept,) = building.cache.folder.glob("timing-*")  # and nothing beside it
+    assert kept.name.startswith("timing-11.4.0.106-")
     kept.write_bytes(kept.read_bytes() + b"\nConv:of another model")
     building.build(EngineRecipe(precision="f32", max_batch=4))
     assert b"Conv:of another model" in kept.read_bytes()
     kept.write_bytes(b"no timing cache")
     building.build(EngineRecipe(precision="f32", max_batch=2))
     assert b"Conv" in kept.read_bytes()
+
+
+def test_what_was_measured_is_no_reason_to_fail(building: Building, caplog: pytest.LogCaptureFixture) -> None:
+    building.build()
+    (kept,) = building.cache.folder.glob("timing-*")
+    kept.unlink()
+    kept.mkdir()
+    assert building.build(EngineRecipe(precision="f32", max_batch=4)).read()
+    assert "what earlier builds have measured can't be read" in caplog.text
+    assert "what was measured can't be kept" in caplog.text
 
 
 def test_the_platform_is_this_machine(building: Building, fake_gpu: FakeGpu) -> None:

@@ -51,6 +51,23 @@ def test_what_fails_is_one_sentence_and_leaves_nothing(building: Building, fault
     assert building.left() == set()
 
 
+def test_after_a_crash_the_next_build_does_without_what_was_measured_before(building: Building) -> None:
+    building.build()
+    (kept,) = building.cache.folder.glob("timing-*")
+    f32 = EngineRecipe(precision="f32", max_batch=4)
+    building.faults(build_fails="Error Code 10: no implementation")
+    with pytest.raises(BackendError, match="no implementation"):
+        building.build(f32)
+    assert kept.exists()  # that was not its fault
+    building.faults(build_crashes=True)
+    with pytest.raises(BackendError, match="SIGSEGV"):
+        building.build(f32)
+    assert not kept.exists()
+    building.faults()
+    building.build(f32)
+    assert kept.exists()
+
+
 @pytest.mark.parametrize("phase", ["convert", "build"])
 def test_stopped_at_any_point_it_leaves_nothing(building: Building, phase: str) -> None:
     with pytest.raises(BuildStopped):

@@ -274,6 +274,14 @@ def test_a_process_that_dies_holds_nobody_up_and_what_it_left_is_removed(cache: 
         assert not (cache.folder / "work" / KEY.digest).exists()
 
 
+def test_what_a_process_left_that_died_at_the_same_engine_is_removed(cache: EngineCache) -> None:
+    with holder(cache, KEY) as process:
+        process.kill()
+        process.wait()
+    with cache.building(KEY) as folder:
+        assert list(folder.iterdir()) == []
+
+
 def test_what_another_process_is_at_is_left_alone(cache: EngineCache) -> None:
     with holder(cache, KEY) as process:
         other = engine_key(shapes(), EngineRecipe(precision="f32", max_batch=4), PLATFORM)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -57,6 +58,15 @@ def test_it_is_told_its_job_and_heard(child: Run) -> None:
     assert told == [Progress(phase="build", share=0.5, detail="x")]
 
 
+def test_one_that_can_not_be_started_is_one_sentence(child: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(BackendError, match=r"^the process that builds can't be started \(Cannot allocate memory\)$"):
+        child(DONE)
+
+
 def test_a_long_line_comes_whole(child: Run) -> None:
     assert child('print(json.dumps({"done": {"a": "x" * 300000}}))')["a"] == "x" * 300_000
 
@@ -107,6 +117,12 @@ def wait_until_gone(pid: int) -> None:
     while alive(pid):
         assert time.monotonic() < until, f"process {pid} is still there"
         os.sched_yield()
+
+
+def test_a_last_line_that_is_cut_off_is_no_riddle(child: Run) -> None:
+    program = 'os.write(1, b\'{"progress": {"pha\')\nos.kill(os.getpid(), signal.SIGKILL)\n'
+    with pytest.raises(BackendError, match="the build broke: SIGKILL ended it; was there memory enough"):
+        child(program)
 
 
 def test_who_wants_it_no_more_ends_it_and_all_that_it_started(child: Run) -> None:

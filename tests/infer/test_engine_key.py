@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.engine import key as key_module
-from streamer.infer.engine.key import engine_key, key_of, model_part
+from streamer.infer.engine.key import engine_key, key_of, measured_as, model_part
 from streamer.infer.engine.recipe import EngineRecipe
 
 if TYPE_CHECKING:
@@ -98,6 +98,16 @@ def test_which_gpu_of_a_kind_and_what_the_pixels_mean_makes_no_difference() -> N
     assert same.digest == engine_key(shapes(), RECIPE, PLATFORM).digest
 
 
+@pytest.mark.parametrize("change", [{"scale": 1.0}, {"mean": (1.0, 0.0, 0.0)}, {"std": (1.0, 1.0, 2.0)}])
+def test_what_the_pixels_mean_is_what_8_bit_scales_are_measured_on(change: dict[str, Any]) -> None:
+    spec = replace(shapes(), input=replace(shapes().input, **change))
+    key = engine_key(spec, INT8, PLATFORM)
+    assert key.digest != engine_key(shapes(), INT8, PLATFORM).digest
+    assert measured_as(key, spec.input)
+    assert not measured_as(key, shapes().input)
+    assert measured_as(engine_key(spec, RECIPE, PLATFORM), shapes().input)
+
+
 def with_weights_beside(path: Path) -> Path:
     weights = numpy_helper.from_array(np.arange(300, dtype=np.float32), "w")
     graph = helper.make_graph(
@@ -121,6 +131,20 @@ def test_weights_in_a_file_beside_the_model_count(tmp_path: Path) -> None:
     (tmp_path / "w.bin").write_bytes(data)
     after = model_part("sha256:00", path)
     assert after["weights"]["w.bin"] == hashlib.sha256(data).hexdigest() != before["weights"]["w.bin"]
+
+
+def test_weights_of_a_body_count_too(tmp_path: Path) -> None:
+    path = with_weights_beside(tmp_path / "m.onnx")
+    model = onnx.load(str(path), load_external_data=False)
+    body = helper.make_graph([helper.make_node("Identity", ["w"], ["o"])], "body", [], [], [])
+    body.output.extend([helper.make_tensor_value_info("o", TensorProto.FLOAT, [300])])
+    body.initializer.extend(model.graph.initializer)
+    model.graph.ClearField("initializer")
+    model.graph.ClearField("node")
+    branches = {"then_branch": body, "else_branch": body}
+    model.graph.node.extend([helper.make_node("If", ["yes"], ["y"], **branches)])
+    path.write_bytes(model.SerializeToString())
+    assert list(model_part("sha256:00", path)["weights"]) == ["w.bin"]
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnxruntime
@@ -15,7 +16,10 @@ from trt_networks import SIDE, write_bright, write_kinds, write_rows
 from streamer.core.errors import BackendError
 from streamer.infer.backends.base import IN_FLIGHT, BackendOptions, Pick
 from streamer.infer.backends.tensorrt import open_engine
+from streamer.infer.backends.tensorrt.engine import Tensor
+from streamer.infer.backends.tensorrt.runtime import load_runtime
 from streamer.infer.backends.tensorrt.session import Batch
+from streamer.infer.backends.tensorrt.slot import Slot
 from streamer.infer.engine.precision import convert
 from streamer.infer.recognise import load_spec
 
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from nvidia import FakeGpu
 
+    from streamer.infer.backends.tensorrt.graphs import Run
+    from streamer.infer.backends.tensorrt.slot import SlotPlan
     from streamer.infer.spec import ModelSpec
 
 HW = (8, 12)
@@ -204,6 +210,40 @@ def test_short_memory_for_a_new_batch_size_lets_a_larger_one_do_its_work(
             np.testing.assert_allclose(found, wanted[count], rtol=1e-4, atol=1e-4)
     assert len([r for r in caplog.records if "computed as larger ones" in r.message]) == 1
     backend.close()
+
+
+def test_so_it_is_where_memory_is_short_at_its_first_run_only(
+    fake_gpu: FakeGpu, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT loads kernels and allocates as late as that."""
+    del fake_gpu
+    opened = open_built(tmp_path, rows_spec(tmp_path))
+    tensorrt = load_runtime()
+    execute = tensorrt.IExecutionContext.execute_async_v3
+
+    def short(self: Any, stream_handle: int) -> bool:  # noqa: ANN401  of the fake
+        return next(iter(self.get_tensor_shape("images"))) not in {2, 3} and execute(self, stream_handle)
+
+    backend = opened.backend
+    for _ in range(IN_FLIGHT):  # each slot has met the largest
+        backend.collect(backend.submit(canvases(4, 4)))
+    monkeypatch.setattr(tensorrt.IExecutionContext, "execute_async_v3", short)
+    for count in (2, 3, 1) * 3:
+        batch = canvases(count, count)
+        (found,) = backend.collect(backend.submit(batch))
+        np.testing.assert_allclose(found, expected(opened.spec, batch)[0], rtol=1e-4, atol=1e-4)
+    assert len([r for r in caplog.records if "computed as larger ones" in r.message]) == 1
+    backend.close()
+
+
+@pytest.mark.parametrize(("rows", "cut"), [(8, {"out": (6, 5)}), (9, None)])
+def test_rows_of_all_pictures_are_cut_where_each_has_as_many(rows: int, cut: dict[str, tuple[int, int]] | None) -> None:
+    slot = object.__new__(Slot)
+    engine = SimpleNamespace(outputs={"out": Tensor(name="out", shape=(-1, 5), dtype="float32")})
+    slot._plan = cast("SlotPlan", SimpleNamespace(engine=engine))
+    slot._runs, slot._shapes, slot._growing = {4: cast("Run", SimpleNamespace(warm=True))}, {4: {"out": (rows, 5)}}, {}
+    assert (slot._larger(3, failed=None) is None) == (cut is None)
+    assert slot._shapes.get(3) == cut
 
 
 def test_but_not_where_it_would_tell_of_pictures_that_are_not_there(fake_gpu: FakeGpu, tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def opened(spec: ModelSpec, options: BackendOptions = OPTIONS) -> Backend:
 
 
 def test_without_an_engine_it_says_what_builds_one(spec: ModelSpec) -> None:
-    with pytest.raises(BackendError, match=r"no engine of rows\.onnx in f32 .*`streamer models build .*rows\.onnx`"):
+    with pytest.raises(
+        BackendError, match=r"no engine of rows\.onnx in f32 .*`streamer models build .*rows\.onnx --precision f32`"
+    ):
         opened(spec)
 
 

@@ -66,7 +66,7 @@ def pipeline(config: Path) -> float:
     def open_fake(_spec: object, _kind: str, options: object) -> FakeBackend:
         return FakeBackend(lambda _: (constant,), input_spec=_spec.input, on_ready=options.on_ready)  # type: ignore[attr-defined]
 
-    with mock.patch("streamer.infer.model.open_warm", open_fake), open_run(config, table=False) as run:
+    with mock.patch("streamer.ways.open_warm", open_fake), open_run(config, table=False) as run:
         began = time.process_time()
         code = run.run()
         spent = time.process_time() - began

@@ -57,6 +57,12 @@ def test_what_is_built_beside_a_model_stands_in_its_row() -> None:
     assert " ".join(model) == "model yolox-nano openvino f32 7.0 ms building tensorrt f16: build 40%"
 
 
+def test_a_model_that_is_built_before_it_is_opened_is_shown() -> None:
+    building = ModelRow(name="yolox-nano", backend="", precision="", doing="building tensorrt f16: build 40%")
+    *_, model = drawn(replace(SNAPSHOT, models=(building,)))
+    assert " ".join(model) == "model yolox-nano building tensorrt f16: build 40%"
+
+
 def test_frames_saved_stand_apart_from_those_lost_and_only_where_there_are_any() -> None:
     porch, yard, _ = SNAPSHOT.cameras
     title, first, second, *_ = drawn(replace(SNAPSHOT, cameras=(replace(porch, still=67_890), yard)))

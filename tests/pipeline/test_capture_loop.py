@@ -10,7 +10,7 @@ import pytest
 
 from streamer.capture.base import Delivery, DropCause, Grab, Source, SourceSpec
 from streamer.core.clock import FakeClock
-from streamer.core.errors import ChannelClosed, EndOfStream, LostReason, SourceError
+from streamer.core.errors import BackendError, ChannelClosed, EndOfStream, LostReason, SourceError
 from streamer.core.frame import Frame, Picture, PixelFormat
 from streamer.pipeline.backoff import Backoff
 from streamer.pipeline.cadence import Cadence
@@ -137,6 +137,18 @@ def test_a_fault_of_ours_stays_inside_the_camera(caplog: pytest.LogCaptureFixtur
     assert infos(rig.taken()) == [(0, 0), (1, 0)]
     assert rig.counts["fault"] == 1
     assert "ValueError" in caplog.text
+
+
+def test_a_gpu_that_fails_its_pictures_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    lost = BackendError("GPU 0 (Orin) is lost to this process")
+    rig.scripts = [[0.0, lost], lost, [0.0, EndOfStream()]]
+    rig.capture.loop()
+    assert ("offline", "fault") in rig.changes
+    assert infos(rig.taken()) == [(0, 0), (2, 0)]
+    assert (rig.counts["fault"], rig.counts["lost_connections"]) == (0, 2)
+    said = [record for record in caplog.records if "lost to this process" in record.getMessage()]
+    assert [(record.levelname, record.exc_info) for record in said] == [("WARNING", None)]
 
 
 def test_a_finite_source_ends_once_and_says_so_behind_its_last_frame() -> None:

@@ -109,6 +109,22 @@ def test_a_stuck_thread_is_passed_over_and_named_within_five_seconds() -> None:
     release.set()
 
 
+def test_side_work_that_takes_a_moment_to_leave_is_waited_for() -> None:
+    rig = Rig()
+
+    def leave() -> None:
+        rig._wait(rig.stop, "stopped")
+        threading.Event().wait(0.6)  # nobody sets it: a process takes so long to end
+
+    rig.stages = replace(rig.stages, others=[Worker("build", leave)])
+    supervisor = rig.supervisor()
+    thread, outcomes = rig.run_in_thread(supervisor)
+    assert rig.looked.wait(3)
+    supervisor.request_stop()
+    thread.join(5)
+    assert outcomes == [Outcome(failure=None, stuck=())]
+
+
 def test_a_stop_while_the_broker_is_waited_for_shortens_the_wait() -> None:
     rig = Rig()
     finished: list[float] = []

@@ -29,6 +29,7 @@ class ScriptedGate:
         self.decisions = decisions
         self.forgotten = 0
         self.held_to: list[Terms] = []
+        self.agreement = VERDICT.agreement
         self._stop = stop
 
     def due(self) -> bool:
@@ -50,7 +51,7 @@ class ScriptedGate:
         open_reference().close()
         open_candidate().close()
         self.held_to.append(terms)
-        return replace(VERDICT, decision=self.decisions.pop(0))
+        return replace(VERDICT, decision=self.decisions.pop(0), agreement=self.agreement)
 
     def forget(self) -> None:
         self.forgotten += 1
@@ -155,6 +156,15 @@ def test_a_refused_one_is_not_used_and_is_asked_again_an_hour_later() -> None:
     assert rig.swapped == ["bf16"]
     assert rig.gate.forgotten == 2
     assert rig.clock.monotonic_ns() - began_ns > 3600e9
+
+
+@pytest.mark.parametrize(("matched", "level"), [(100, "INFO"), (90, "WARNING")])
+def test_only_other_answers_are_worth_a_warning(matched: int, level: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    rig = Rig([REFUSE])
+    rig.gate.agreement = Agreement(frames=32, boxes=100, matched=matched)
+    rig.upgrade.loop()
+    assert [record.levelname for record in caplog.records if " against f32: " in record.getMessage()] == [level]
 
 
 def test_what_was_proved_before_is_taken_back_when_it_fails_on_today_s_frames() -> None:

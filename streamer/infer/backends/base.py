@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from streamer.core.errors import BackendError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,6 +19,10 @@ STREAMS = 2  # batches that are computed at once, where many a second count more
 # Tickets a backend holds at once: one more, drawn already, waits for its turn, so that a stream whose batch is done
 # goes on at once, while the results of that batch are still being looked at.
 IN_FLIGHT = STREAMS + 1
+
+
+class EngineMissing(BackendError):  # noqa: N818  it is what is wrong with the machine
+    """The runtime works here, but nobody has built an engine of this model for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

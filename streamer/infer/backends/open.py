@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
 
+from .base import EngineMissing
+
 if TYPE_CHECKING:
     from streamer.infer.spec import InputSpec
 
@@ -50,7 +52,8 @@ def open_backend(
 
     Args:
         kind: one of `KINDS`, or `fake` (tests and measurements: `path` is then a script). Where `auto` has chosen a
-            runtime that can't run this model, ONNX Runtime does, and a warning says so.
+            runtime that can't run this model, ONNX Runtime does, and a warning says so; where no engine of it is built,
+            what computes it on the CPU.
         path: the model file.
         input_spec: how it is fed.
         output_names: what it answers, in the order that its head wants.
@@ -59,14 +62,21 @@ def open_backend(
     Raises:
         BackendError: that runtime can't run that model here; one sentence says why.
     """
-    chosen = choose(kind)
-    try:
-        return _opener(chosen)(path, input_spec, output_names, options)
-    except BackendError as exc:
-        if kind != "auto" or chosen == _EVERYWHERE or options.precision not in _EVERYWHERE_IN:
-            raise
-        _log.warning("%s; %s takes its place (`backend: %s` saves the attempt)", exc, _EVERYWHERE, _EVERYWHERE)
-    return _opener(_EVERYWHERE)(path, input_spec, output_names, options)
+    may_change = kind == "auto" and options.precision in _EVERYWHERE_IN
+
+    def on(runtime: str) -> Backend:
+        try:
+            return _opener(runtime)(path, input_spec, output_names, options)
+        except BackendError as exc:
+            if not may_change or runtime == _EVERYWHERE:
+                raise
+            missing = isinstance(exc, EngineMissing)  # no fault: to build one takes minutes, and is asked for
+            other = on_cpu() if missing else _EVERYWHERE
+            level = logging.DEBUG if missing else logging.WARNING
+            _log.log(level, "%s; %s takes its place (`backend: %s` saves the attempt)", exc, other, other)
+        return on(other)
+
+    return on(choose(kind))
 
 
 def _opener(chosen: str) -> OpenBackend:

@@ -14,12 +14,13 @@ import numpy as np
 from streamer.core.errors import BackendError, ConfigError
 from streamer.infer.pull_faults import disk_said
 
-from .child import run_child
+from .child import BuildBroke, run_child
 from .job import CANVASES, PLAN, BuildJob, job_text
-from .key import engine_key
+from .key import check_unchanged, engine_key
 from .platform import this_platform
 from .progress import Progress
 from .recipe import OPTIMISATION_LEVEL, profile_of
+from .stored import EngineDamaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,18 +73,36 @@ def build_engine(
     platform = this_platform(recipe.device)
     key = engine_key(spec, recipe, platform)
     with cache.building(key, stopping=stopping, waiting=lambda: progress(Progress(phase="wait"))) as folder:
-        found = cache.find(key)
+        found = _whole(cache, key)
         if found is not None:
             return found
-        job = _job(spec, recipe, folder, cache.folder / _timing_name(platform))
+        check_unchanged(spec, key)  # the builder reads the file anew, now and not when the spec was made
+        timing = cache.folder / _timing_name(platform)
+        job = _job(spec, recipe, folder, timing)
         if calibration is not None:
             _keep(calibration, folder)
         started_s = time.monotonic()
         try:
             told = run_child(BUILDER, job_text(job), progress=progress, stopping=stopping, limit_s=limit_s)
         except BackendError as exc:
+            if isinstance(exc, BuildBroke):  # what it was fed of earlier builds may be why: the next one does without
+                timing.unlink(missing_ok=True)
             raise BackendError(f"model {spec.name}: no {recipe.precision} engine: {exc}") from exc
+        check_unchanged(spec, key)
         return cache.adopt(key, folder / PLAN, _facts(told, spec, key, seconds=time.monotonic() - started_s))
+
+
+def _whole(cache: EngineCache, key: EngineKey) -> StoredEngine | None:
+    """Return the engine that is kept, if every byte of it is what was built; one that is not is set aside."""
+    found = cache.find(key)
+    if found is None:
+        return None
+    try:
+        found.read()
+    except EngineDamaged as exc:
+        cache.set_aside(found, str(exc))
+        return None
+    return found
 
 
 def _job(spec: ModelSpec, recipe: EngineRecipe, folder: Path, timing_cache: Path) -> BuildJob:

@@ -1,6 +1,7 @@
 """Built engines on disk: found by their whole key, written whole or not at all, built by one process at a time.
 
-An engine holds native code: it is loaded from here only, and only while it is, byte for byte, what was stored.
+An engine holds native code: it is loaded from here only, and only while it is, byte for byte, what was stored. The
+checksums find damage, not an attack: against that the folder must be one that nobody else can write into.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from streamer.core.errors import BackendError
 from streamer.infer.pull_faults import disk_said
 
-from .key import key_of, model_part, platform_parts
+from .key import SCHEMA, key_of, measured_as, model_part, platform_parts
+from .private import check_private, make_private
 from .progress import BuildStopped
 from .stored import VERSION, StoredEngine, facts_text, read_facts_text, sync_folder, write_synced
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from streamer.infer.spec import ModelSpec
+    from streamer.infer.spec import InputSpec, ModelSpec
 
     from .key import EngineKey
     from .platform import EnginePlatform
@@ -47,8 +49,9 @@ class EngineCache:
         """Return the engine of a key. One whose files are damaged is set aside, and a warning says so.
 
         Raises:
-            BackendError: the cache can't be read, or a damaged engine can't be moved.
+            BackendError: the cache can't be read or is open to others, or a damaged engine can't be moved.
         """
+        check_private(self.folder)
         return self._stored(key.digest)
 
     def find_any(self, spec: ModelSpec, precision: str, platform: EnginePlatform) -> StoredEngine | None:
@@ -57,10 +60,17 @@ class EngineCache:
         Raises:
             BackendError: the model's files or the cache can't be read.
         """
-        return self.find_model(spec.digest, spec.path, precision=precision, platform=platform)
+        return self.find_model(spec.digest, spec.path, precision=precision, platform=platform, fed=spec.input)
 
     def find_model(
-        self, digest: str, path: Path, *, precision: str, platform: EnginePlatform, max_batch: int = 1
+        self,
+        digest: str,
+        path: Path,
+        *,
+        precision: str,
+        platform: EnginePlatform,
+        max_batch: int = 1,
+        fed: InputSpec | None = None,
     ) -> StoredEngine | None:
         """Return the newest engine of a model file.
 
@@ -70,11 +80,13 @@ class EngineCache:
             precision: f32 | f16 | int8; of int8 whatever it was calibrated on.
             platform: where it will run.
             max_batch: pictures that it must take at once.
+            fed: what it will be fed: scales of int8 that were measured on other numbers do not serve.
 
         Raises:
-            BackendError: the model's files or the cache can't be read.
+            BackendError: the model's files or the cache can't be read, or the cache is open to others.
         """
-        wanted = key_of({"model": model_part(digest, path), **platform_parts(platform)}).parts
+        check_private(self.folder)
+        wanted = key_of({"schema": SCHEMA, "model": model_part(digest, path), **platform_parts(platform)}).parts
         found = [self._stored(facts.stem) for facts in sorted(self.folder.glob("*.json"))]
         fitting = [
             stored
@@ -83,6 +95,7 @@ class EngineCache:
             and stored.key.precision == precision
             and stored.key.max_batch >= max_batch
             and all(stored.key.parts.get(name) == part for name, part in wanted.items())
+            and (fed is None or measured_as(stored.key, fed))
         ]
         return max(fitting, key=lambda stored: str(stored.facts.get("built_at", "")), default=None)
 
@@ -105,16 +118,18 @@ class EngineCache:
             A folder for what is not done yet. It is removed at the end; where a process died in it, next time.
 
         Raises:
-            BackendError: the cache can't be written.
+            BackendError: the cache can't be written, or is open to others.
             BuildStopped: `stopping` said so.
         """
         with self._written():
-            self._work.mkdir(parents=True, exist_ok=True)
+            make_private(self.folder)
+            self._work.mkdir(exist_ok=True)
             lock = self._wait_for(key.digest, stopping, waiting)
         work = self._work / key.digest
         try:
             with self._written():
                 self._sweep()
+                shutil.rmtree(work, ignore_errors=True)  # of a process that died in it
                 work.mkdir(exist_ok=True)
             yield work
         finally:
@@ -243,7 +258,7 @@ class EngineCache:
         return lock
 
     def _sweep(self) -> None:
-        """Remove what processes that died have left behind: folders whose lock nobody holds, and our own."""
+        """Remove what processes that died have left behind: folders whose lock nobody holds."""
         for work in [path for path in self._work.iterdir() if path.is_dir()]:
             lock = self._locked(work.name)
             if lock is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import onnx
@@ -12,6 +11,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from streamer.infer.backends.batch import Normaliser, extra_values
 
 from .half import to_f16
+from .plain import HALF_8BIT_OPSET, opset_of, raised
 from .tail import name_nodes, tail_of
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from streamer.infer.spec import InputSpec
 
-_log = logging.getLogger(__name__)
-
-_LEAST_OPSET, _HALF_OPSET = 13, 19
 _LAYERS = ["Conv", "Gemm", "MatMul"]
 # As TensorRT takes it: symmetric, the weights a scale a channel, the bias as it is (it refuses 32-bit ones), and what
 # a layer answers left alone: an activation comes first, and the next layer's input is what is brought to 8 bits.
@@ -64,7 +61,7 @@ def to_int8(
         ValueError: there is no canvas.
     """
     plain, clean, made = folder / "plain.onnx", folder / "clean.onnx", folder / "quantised.onnx"
-    model = _raised(model)
+    model = raised(model)
     plain.write_bytes(model.SerializeToString())
     quant_pre_process(str(plain), str(clean), skip_symbolic_shape=True)  # folds what can be, and says each shape
     prepared = onnx.load(str(clean))
@@ -84,33 +81,7 @@ def to_int8(
         extra_options=_OPTIONS,
     )
     quantised = onnx.load(str(made))
-    return to_f16(quantised, spec) if _opset(quantised) >= _HALF_OPSET else quantised
-
-
-def _raised(model: Model) -> Model:
-    """Return the model in an opset in which Q/DQ can be f16, or at least have a scale for each channel."""
-    if _opset(model) >= _HALF_OPSET:
-        return model
-    try:
-        raised = onnx.version_converter.convert_version(model, _HALF_OPSET)
-        onnx.checker.check_model(raised)
-        onnx.shape_inference.infer_shapes(raised, check_type=True, strict_mode=True)
-    except Exception as exc:  # noqa: BLE001  its errors share no other base class
-        why = str(exc).strip().partition("\n")[0][:200]
-        _log.warning(
-            "int8: the model can't be raised from opset %d to %d (%s); what is between its 8-bit layers stays f32, "
-            "which is slower: export it with that opset",
-            _opset(model),
-            _HALF_OPSET,
-            why,
-        )
-    else:
-        return raised
-    return model if _opset(model) >= _LEAST_OPSET else onnx.version_converter.convert_version(model, _LEAST_OPSET)
-
-
-def _opset(model: Model) -> int:
-    return next((int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")), _HALF_OPSET)
+    return to_f16(quantised, spec) if opset_of(quantised) >= HALF_8BIT_OPSET else quantised
 
 
 def _left_alone(graph: Any) -> set[str]:  # noqa: ANN401  a GraphProto

@@ -39,6 +39,10 @@ _HOME = str(Path(streamer.__file__).resolve().parents[1])
 _SAFE_PATH = ("-P",) if sys.version_info >= (3, 11) else ()
 
 
+class BuildBroke(BackendError):  # noqa: N818  what became of it
+    """The process ended without an answer: something native in it has crashed, or it was killed."""
+
+
 def run_child(
     module: str,
     job: str,
@@ -60,21 +64,30 @@ def run_child(
         limit_s: after which it hangs, and is killed.
 
     Raises:
-        BackendError: it says why it can't, it broke, or it has not ended within the limit.
+        BuildBroke: it has ended without a word.
+        BackendError: it can't be started, it says why it can't, or it has not ended within the limit.
         BuildStopped: `stopping` said so.
     """
-    process = subprocess.Popen(  # noqa: S603  our own program
-        [sys.executable, *_SAFE_PATH, "-m", module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([_HOME, *filter(None, [os.environ.get("PYTHONPATH")])])},
-    )
+    process = _started(module)
     try:
         return _Dialogue(process, progress).held(job, stopping, limit_s)
     finally:
         _end(process)
+
+
+def _started(module: str) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([_HOME, *filter(None, [os.environ.get("PYTHONPATH")])])
+    try:
+        return subprocess.Popen(  # noqa: S603  our own program
+            [sys.executable, *_SAFE_PATH, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    except OSError as exc:  # no memory for it, or a service's limit of processes
+        raise BackendError(f"the process that builds can't be started ({exc.strerror})") from exc
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -113,7 +126,7 @@ class _Dialogue:
             _log.debug("it has ended before it was told anything; why, its log says")
         self._listen(stopping, until=time.monotonic() + limit_s, limit_s=limit_s)
         if self._answer is None:
-            raise BackendError(f"the build broke: {self._why()}")
+            raise BuildBroke(f"the build broke: {self._why()}")
         if "error" in self._answer:
             raise BackendError(str(self._answer["error"]))
         done: dict[str, Any] = self._answer["done"]
@@ -145,9 +158,14 @@ class _Dialogue:
                 self._tail.append(line)
                 _log.debug("%s", redact(line))
             else:
-                self._take(json.loads(line))
+                self._take(line)
 
-    def _take(self, said: dict[str, Any]) -> None:
+    def _take(self, line: str) -> None:
+        try:
+            said: dict[str, Any] = json.loads(line)
+        except ValueError:  # it was ended in the midst of it; why, we say ourselves
+            _log.debug("what it said last is cut off: %s", redact(line))
+            return
         if "progress" in said:
             self._progress(Progress(**said["progress"]))
         elif "note" in said:

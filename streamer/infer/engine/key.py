@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from streamer.infer.spec import ModelSpec
+    from streamer.infer.spec import InputSpec, ModelSpec
 
     from .platform import EnginePlatform
     from .recipe import EngineRecipe
 
-SCHEMA = 1  # of the parts; another one is another key
+SCHEMA = 2  # of the parts; another one is another key
 _BLOCK = 1 << 20
 
 
@@ -73,7 +73,7 @@ def engine_key(spec: ModelSpec, recipe: EngineRecipe, platform: EnginePlatform) 
                 "max_batch": recipe.max_batch,
                 "typing": "strong",
                 "converter": converter(recipe.precision),
-                "calibration": recipe.calibration,
+                "calibration": None if recipe.calibration is None else calibration_part(spec.input, recipe.calibration),
                 "flags": [],
                 "optimisation_level": OPTIMISATION_LEVEL,
                 "workspace_bytes": recipe.workspace,
@@ -82,6 +82,23 @@ def engine_key(spec: ModelSpec, recipe: EngineRecipe, platform: EnginePlatform) 
             },
         }
     )
+
+
+def calibration_part(spec: InputSpec, canvases: str) -> dict[str, Any]:
+    """Return the part that tells what 8-bit scales were measured on: the pictures, and the numbers made of them."""
+    return {
+        "canvases": canvases,
+        "scale": float(spec.scale),
+        "mean": [float(value) for value in spec.mean],
+        "std": [float(value) for value in spec.std],
+        "extras": {extra.name: [float(value) for value in extra.row] for extra in spec.extras},
+    }
+
+
+def measured_as(key: EngineKey, spec: InputSpec) -> bool:
+    """Whether an engine's 8-bit scales, if it has any, were measured on such numbers as it will be fed."""
+    known = key.parts["build"]["calibration"]
+    return known is None or bool(known == calibration_part(spec, known["canvases"]))
 
 
 def platform_parts(platform: EnginePlatform) -> dict[str, Any]:
@@ -114,6 +131,22 @@ def model_part(digest: str, path: Path) -> dict[str, Any]:
     except OSError as exc:
         raise BackendError(f"{exc.filename or path}: can't be read ({exc.strerror})") from exc
     return {"sha256": digest.removeprefix("sha256:"), "weights": outside}
+
+
+def check_unchanged(spec: ModelSpec, key: EngineKey) -> None:
+    """Check that a model's files are still those of a key.
+
+    Raises:
+        BackendError: they were changed, or can't be read.
+    """
+    try:
+        now = model_part(_sha256(spec.path), spec.path)
+    except OSError as exc:
+        raise BackendError(f"{exc.filename or spec.path}: can't be read ({exc.strerror})") from exc
+    if now != key.parts["model"]:
+        raise BackendError(
+            f"model {spec.name}: {spec.path} was changed after it was loaded; start again with the new one"
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -6,8 +6,11 @@ One path for TensorRT 10 and 11: the network is strongly typed, and no flag asks
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import mmap
+import os
+import shutil
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-REVISION = 1  # of what is done here: another one makes other engines
+REVISION = 2  # of what is done here: another one makes other engines
 Model = Any  # onnx's ModelProto has no stubs
 
 
@@ -50,7 +53,7 @@ def convert(
 
     f32 is the model itself, its open sizes decided. In f16 the picture goes in as f16, as the kernel writes it: the
     same numbers as after a cast, at half the memory traffic. Other inputs and all outputs keep their types. In int8 the
-    large layers take 8 bits, by scales measured on the calibration's pictures, and what is between them stays f32.
+    large layers take 8 bits, by scales measured on the calibration's pictures; what is between them is as in f16.
 
     Args:
         path: the model.
@@ -67,19 +70,25 @@ def convert(
     target = folder / f"{precision}.onnx"
     model = load_graph(path)
     fixed = fix_axes(model, spec)
+    from .plain import check_eight_bits, has_eight_bits, plain, raised  # noqa: PLC0415  it imports onnx
+
+    check_eight_bits(model)
     if precision == "f32" and not fixed:
         return path
-    with _said(path, precision):
+    with _said(path, precision, folder):
         if precision == "f32":
             made = model
         elif precision == "f16":
             from .half import to_f16  # noqa: PLC0415  it imports onnxruntime.transformers
 
-            made = to_f16(model, spec)
+            model = plain(model)
+            made = to_f16(raised(model) if has_eight_bits(model) else model, spec)
         else:
+            model = plain(model)
             from .calibrate import to_int8  # noqa: PLC0415  it imports onnxruntime.quantization
 
             made = to_int8(model, spec, () if calibration is None else calibration, folder=folder, measured=measured)
+        check_eight_bits(made)
         _save(made, target)
         _check(made, model, target)
     return target
@@ -119,9 +128,20 @@ def weight_files(path: Path) -> list[str]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data.find(b"location") < 0:  # the key under which ONNX names them: where it is not, nothing is parsed
             return []
-    graph = load_graph(path, weights=False).graph
-    tensors = [*graph.initializer, *(attribute.t for node in graph.node for attribute in node.attribute)]
+    tensors = _tensors(load_graph(path, weights=False))
     return sorted({e.value for tensor in tensors for e in tensor.external_data if e.key == "location"})
+
+
+def _tensors(model: Model) -> Iterator[Any]:
+    """Yield all weights of a model, those in bodies (If, Loop) and in functions of its own included."""
+    yield from model.graph.initializer
+    waiting = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while waiting:
+        for attribute in waiting.pop().attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for body in (attribute.g, *attribute.graphs):
+                yield from body.initializer
+                waiting.extend(body.node)
 
 
 def fix_axes(model: Model, spec: InputSpec) -> bool:
@@ -176,8 +196,11 @@ def _look_strictly(model: Model) -> None:
 
 
 @contextlib.contextmanager
-def _said(path: Path, precision: str) -> Iterator[None]:
-    """Turn what the converters raise into a sentence, and what they print into log lines."""
+def _said(path: Path, precision: str, folder: Path) -> Iterator[None]:
+    """Turn what the converters raise into a sentence, and what they print into log lines.
+
+    What they write in native code they don't look after: on a full disk it is cut off, and they stumble over it later.
+    """
     with warnings.catch_warnings(record=True) as printed:
         warnings.simplefilter("always")
         try:
@@ -185,6 +208,8 @@ def _said(path: Path, precision: str) -> Iterator[None]:
         except (BackendError, OSError):
             raise
         except Exception as exc:  # the converters raise anything
+            if shutil.disk_usage(folder).free < path.stat().st_size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from exc
             raise BackendError(
                 f"{path.name}: can't be brought to {precision} ({_first_line(exc)}); precision f32 needs no change"
             ) from exc

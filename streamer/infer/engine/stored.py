@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.core.errors import BackendError
 
+from .private import OWN_FILE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -70,15 +72,19 @@ def read_facts_text(said: bytes) -> dict[str, Any]:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and wait until it is on the disk.
+    """Write a file, which only we can change, and wait until it is on the disk.
 
     Raises:
         OSError: it can't be written.
     """
-    with path.open("wb") as file:
+    with open(path, "wb", opener=_for_us) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _for_us(path: str, flags: int) -> int:
+    return os.open(path, flags, OWN_FILE)
 
 
 def sync_folder(folder: Path) -> None:

@@ -120,6 +120,9 @@ class FakeDriver:
             return exc.code_
 
 
+_ARCHITECTURES = (75, 80, 86, 87, 89, 90)  # of NVRTC 12.6
+
+
 class FakeNvrtc:
     """libnvrtc: what it "compiles" to is the source."""
 
@@ -128,6 +131,14 @@ class FakeNvrtc:
 
     def nvrtcVersion(self, major: Any, minor: Any) -> int:
         major._obj.value, minor._obj.value = divmod(machine.driver_version // 10, 100)
+        return 0
+
+    def nvrtcGetNumSupportedArchs(self, number: Any) -> int:
+        number._obj.value = len(_ARCHITECTURES)
+        return 0
+
+    def nvrtcGetSupportedArchs(self, known: Any) -> int:
+        known[:] = _ARCHITECTURES
         return 0
 
     def nvrtcCreateProgram(self, program: Any, source: Any, name: Any, count: Any, headers: Any, names: Any) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
 from streamer.cuda.open import open_gpu
+from streamer.infer.backends.base import EngineMissing
 from streamer.infer.catalogue import cache_folder
 from streamer.infer.engine.cache import EngineCache
 from streamer.infer.engine.platform import this_platform
@@ -38,7 +39,8 @@ def open_tensorrt(path: str, input_spec: InputSpec, output_names: tuple[str, ...
     """Open the engine that was built of a model file for this GPU and this TensorRT.
 
     Raises:
-        BackendError: TensorRT, pycuda or the GPU is missing, there is no such engine, or it can't be run here.
+        EngineMissing: there is no such engine.
+        BackendError: TensorRT, pycuda or the GPU is missing, or it can't be run here.
     """
     file = Path(path)
     if options.precision not in PRECISIONS:
@@ -51,11 +53,12 @@ def open_tensorrt(path: str, input_spec: InputSpec, output_names: tuple[str, ...
         precision=options.precision,
         platform=this_platform(options.device),
         max_batch=input_spec.max_batch,
+        fed=input_spec,
     )
     if stored is None:
-        raise BackendError(
+        raise EngineMissing(
             f"no engine of {file.name} in {options.precision} for this GPU and TensorRT is built; "
-            f"`streamer models build {file}` builds one"
+            f"`streamer models build {file} --precision {options.precision}` builds one"
         )
     return open_engine(stored, input_spec, output_names, options, name=file.name)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from streamer.infer.engine.job import BuildJob
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("streamer.infer.engine.builder")  # run as __main__, it would have a name that nobody hears
 
 _PR_SET_PDEATHSIG = 1
 _NICE = 10  # decoding and inference go first
@@ -105,7 +105,7 @@ def build(job: BuildJob, report: Report) -> dict[str, Any]:
     with gpu.current():  # what TensorRT calls takes the device that is current in this thread
         plan, timing, shown = _built(job, ready, report)
     write_synced(folder / PLAN, plan)
-    _keep_timing(Path(job.timing_cache), timing)
+    _keep_timing(Path(job.timing_cache), timing, folder / "timing")
     return {
         "precisions": shown,
         "onnx_sha256": hashlib.sha256(ready.read_bytes()).hexdigest(),
@@ -145,20 +145,28 @@ def _weight(model: Path) -> int:
 
 
 def _read_or_nothing(path: Path) -> bytes:
+    """Return what earlier builds have measured; without it this one only takes longer."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+    except OSError as exc:
+        _log.warning("what earlier builds have measured can't be read, it is measured anew: %s", exc)
+        return b""
 
 
-def _keep_timing(path: Path, timing: bytes) -> None:
-    """Keep what was measured for the next build; without it that one only takes longer."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+def _keep_timing(path: Path, timing: bytes, part: Path) -> None:
+    """Keep what was measured for the next build; without it that one only takes longer.
+
+    Args:
+        path: where it is kept.
+        timing: what was measured.
+        part: where it is written first: in the job's folder, which is removed however the build ends.
+    """
     try:
         write_synced(part, timing)
         part.replace(path)
     except OSError as exc:
-        part.unlink(missing_ok=True)
         _log.warning("what was measured can't be kept, the next build measures it anew: %s", exc)
 
 
@@ -179,6 +187,8 @@ def _own_stdout() -> TextIO:
 
 def main() -> None:
     """Do the job on stdin and leave."""
+    # systemd sends it to every process of a service that it stops; whoever started this one ends it, and knows why.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     report = Report(_own_stdout())
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     logging.getLogger("streamer.infer.engine").addHandler(Notes(report))

@@ -44,7 +44,7 @@ class Run:
         self._after = after
         self._capturable = capturable
         self._tail = tail
-        self._warm = False
+        self.warm = False  # whether it has run
         self._graph: Graph | None = None
 
     def start(self, stream: Stream) -> None:
@@ -56,7 +56,7 @@ class Run:
             CaptureFailed: it can't be captured, but has been started plainly, and will be from now on.
             BackendError: TensorRT or the GPU failed.
         """
-        if self._graph is None and self._warm and self._capturable:
+        if self._graph is None and self.warm and self._capturable:
             try:
                 self._graph = stream.capture(lambda: self._enqueue(stream))
             except BackendError as exc:
@@ -67,7 +67,7 @@ class Run:
             self._graph.launch(stream)
             return
         self._enqueue(stream)
-        self._warm = True
+        self.warm = True
 
     def close(self) -> None:
         """Let go of the graph first, then of the context; nothing is under way. Once."""

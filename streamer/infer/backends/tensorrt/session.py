@@ -180,7 +180,6 @@ class Session:
         drawings = self._drawings(slot, batch, on_gpu) if on_gpu else None
         failure = ""
         with self._order:
-            run = slot.run_of(count)
             self._compute.after(uploaded)
             if drawings is None:
                 slot.draw_canvases(count, self._compute)
@@ -188,7 +187,7 @@ class Session:
                 self._compute.after_default()  # FFmpeg's decoder works on that stream
                 slot.draw(drawings, self._compute)
             try:
-                run.start(self._compute)
+                slot.start(count, self._compute)
             except CaptureFailed as exc:
                 failure = str(exc)
             computed = self._compute.record()

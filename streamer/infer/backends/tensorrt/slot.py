@@ -83,27 +83,32 @@ class Slot:
         """Names of the outputs whose length only the pixels decide; there may be none."""
         return ", ".join(self._growing)
 
-    def run_of(self, count: int) -> Run:
-        """Return the run of a batch size, which is prepared when it is met first.
+    def start(self, count: int, stream: Stream) -> None:
+        """Enqueue the network for the first `count` pictures of its input; a batch size that is new is prepared.
 
-        What was free when the model was opened may be taken by then, by the decoders of the cameras. The next larger
-        batch size serves too: what it computes beside the pictures is left where it is.
+        The memory that was free when the model was opened may be taken by then, by the decoders of the cameras. A
+        larger batch that is there serves too: what it computes beside the pictures is left where it is.
 
         Raises:
-            BackendError: memory is short, and a larger batch would tell of more pictures than there are.
+            CaptureFailed: it has been started, but not as a graph.
+            BackendError: TensorRT or the GPU failed, and no larger batch can stand in.
         """
         run = self._runs.get(count)
-        if run is None:
-            try:
-                run = self._prepared(count)
-            except BackendError as exc:
+        try:
+            if run is None:
+                run = self._runs[count] = self._prepared(count)
+            run.start(stream)
+        except BackendError as exc:
+            if run is not None and run.warm:
+                raise
+            larger = self._larger(count, failed=run)
+            if larger is None:
+                raise
+            self._runs[count] = larger
+            if run is None:  # else what it has begun may still be under way
                 self._contexts.pop(count, None)
-                if self._growing:
-                    raise
-                run = self._larger(count)
-                self._plan.short_of_memory(str(exc))
-            self._runs[count] = run
-        return run
+            self._plan.short_of_memory(str(exc))
+            larger.start(stream)
 
     def draw_canvases(self, count: int, stream: Stream) -> None:
         """Enqueue the drawing of the first canvases of this slot into the network's input."""
@@ -187,14 +192,23 @@ class Slot:
             after = partial(self._picked.enqueue, self._outputs[name].pointer, count)
         return Run(context, after=after, capturable=not self._growing, tail=process_logger(plan.trt).tail)
 
-    def _larger(self, count: int) -> Run:
-        """Return the run of the next larger batch size that is there; the first rows of its outputs are the answer."""
-        larger = min(size for size in self._runs if size > count)
-        by_picture = {name for name, tensor in self._plan.engine.outputs.items() if tensor.shape[:1] == (-1,)}
-        self._shapes[count] = {
-            name: (count, *shape[1:]) if name in by_picture and shape[:1] == (larger,) else shape
-            for name, shape in self._shapes[larger].items()
-        }
+    def _larger(self, count: int, *, failed: Run | None) -> Run | None:
+        """Return the run of the next larger batch size, and note of its outputs what belongs to `count` pictures.
+
+        None: there is no other, or one of its outputs can't be cut. After a run that has failed only one that has done
+        its work before comes into question.
+        """
+        sizes = [n for n, run in self._runs.items() if n > count and run is not failed and (failed is None or run.warm)]
+        if not sizes or self._growing:
+            return None
+        larger = min(sizes)
+        shapes: dict[str, Shape] = {}
+        for name, shape in self._shapes[larger].items():
+            open_ended = self._plan.engine.outputs[name].shape[:1] == (-1,)  # a row, or some, for each picture
+            if open_ended and shape[0] % larger:
+                return None
+            shapes[name] = (shape[0] // larger * count, *shape[1:]) if open_ended else shape
+        self._shapes[count] = shapes
         return self._runs[larger]
 
     def _close(self) -> None:
