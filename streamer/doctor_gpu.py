@@ -35,7 +35,8 @@ try:
 except OSError as exc:
     missing = str(exc)
 if not hasattr(av.VideoFrame, "sw_format"):
-    codecs, missing = [], "PyAV " + av.__version__ + " does not tell how a GPU's pictures lie; 18 does, for Python 3.11 and later"
+    codecs, missing = [], "PyAV " + av.__version__ + " does not tell how a GPU's pictures lie"
+    missing += "; 18 does, for Python 3.11 and later"
 say([codecs, missing])
 """
 _WITHOUT = "not needed without an NVIDIA GPU"
