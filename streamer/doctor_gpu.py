@@ -34,6 +34,9 @@ try:
     missing = ""
 except OSError as exc:
     missing = str(exc)
+if not hasattr(av.VideoFrame, "sw_format"):
+    codecs, missing = [], "PyAV " + av.__version__ + " does not tell how a GPU's pictures lie"
+    missing += "; 18 does, for Python 3.11 and later"
 say([codecs, missing])
 """
 _WITHOUT = "not needed without an NVIDIA GPU"
@@ -200,7 +203,7 @@ def decoder(root: Path) -> Finding:
     text = missing or "this build of PyAV knows no NVDEC"
     purpose = "Decodes cameras on the GPU. In a container: NVIDIA_DRIVER_CAPABILITIES=compute,video,utility."
     driver = machine.driver.partition(".")[0]
-    get = f"sudo apt-get install libnvidia-decode-{driver}" if missing and driver else pip_line("", "av")
+    get = f"sudo apt-get install libnvidia-decode-{driver}" if codecs and driver else pip_line("", "av")
     return _wanted(machine, "NVDEC", text, purpose, get)
 
 

@@ -178,7 +178,8 @@ def test_a_driver_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (([["h264", "hevc"], ""], ""), State.OK, ""),
         (([["h264"], "libnvcuvid.so.1: cannot open shared object file"], ""), State.MISSING, "libnvidia-decode-550"),
         (([[], ""], ""), State.MISSING, "'av"),
-        ((None, "not installed"), State.MISSING, "libnvidia-decode-550"),
+        (([[], "PyAV 17.1.0 does not tell how a GPU's pictures lie"], ""), State.MISSING, "'av"),
+        ((None, "not installed"), State.MISSING, "'av"),  # PyAV itself
     ],
 )
 def test_nvdec_through_pyav(
@@ -188,6 +189,14 @@ def test_nvdec_through_pyav(
     found = decoder(root_of(tmp_path, driver=DRIVER))
     assert found.state is state
     assert get in found.get
+
+
+def test_an_old_pyav_is_named() -> None:
+    old = "import av\nif hasattr(av.VideoFrame, 'sw_format'): del av.VideoFrame.sw_format\n"
+    found, error = ask(old + doctor_gpu.NVDEC_PROBE)
+    assert error == ""
+    assert found[0] == []
+    assert "does not tell how" in found[1]
 
 
 def test_pyav_is_asked_in_words_that_it_knows() -> None:
