@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from streamer.core.errors import BackendError
 from streamer.infer.agreement import floor_for
 from streamer.infer.backends.base import BackendOptions
-from streamer.infer.backends.open import choose, faster_precision, on_cpu
+from streamer.infer.backends.open import ANY_CPU, choose, faster_precision
 from streamer.infer.catalogue import cache_folder
 from streamer.infer.comparison import Decision, Terms
 from streamer.infer.model import open_warm
@@ -89,9 +89,9 @@ def ways_of(plan: ServingPlan) -> Ways:
     except BackendError as exc:
         if backend != "auto" or plan.settings.precision not in ("auto", EXACT):
             raise
-        kind = on_cpu()
+        kind = choose(ANY_CPU)
         _log.warning("model %s: %s; %s takes its place (`backend: %s` saves the attempt)", plan.name, exc, kind, kind)
-        return _cpu_ways(plan, kind)
+        return _cpu_ways(plan, ANY_CPU)
 
 
 def _cpu_ways(plan: ServingPlan, backend: str) -> Ways:

@@ -15,6 +15,7 @@ from streamer.core.errors import BackendError
 from streamer.engine_ways import build_policy
 from streamer.infer.agreement import Agreement
 from streamer.infer.backends.fake import FakeBackend
+from streamer.infer.backends.open import ANY_CPU
 from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.proof import proof_key, save_proof
 from streamer.infer.recognise import load_spec
@@ -158,8 +159,8 @@ def test_auto_goes_on_with_the_cpu_where_tensorrt_turns_out_not_to_work(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert machine.opened == []
-    monkeypatch.setattr("streamer.ways.choose", lambda kind: "tensorrt" if kind == "auto" else kind)
-    monkeypatch.setattr("streamer.ways.on_cpu", lambda: "onnxruntime")
+    meant = {"auto": "tensorrt", ANY_CPU: "onnxruntime"}
+    monkeypatch.setattr("streamer.ways.choose", lambda kind: meant.get(kind, kind))
 
     def broken(_: ServingPlan) -> None:
         raise BackendError("backend: tensorrt can't be loaded here (libnvinfer.so.11)")

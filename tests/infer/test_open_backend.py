@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from streamer.core.errors import BackendError
 from streamer.infer.backends.base import BackendOptions
-from streamer.infer.backends.open import choose, faster_precision, on_cpu, open_backend, runtime_version
+from streamer.infer.backends.open import ANY_CPU, choose, faster_precision, on_cpu, open_backend, runtime_version
 from streamer.infer.recognise.onnx_file import read_facts
 from streamer.infer.spec import ColorOrder, Fit, InputSpec
 
@@ -127,13 +127,14 @@ class TestEachRuntime:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="needs openvino")
-def test_auto_says_so_when_onnxruntime_takes_the_place_of_openvino(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["auto", ANY_CPU])
+def test_it_is_said_when_onnxruntime_takes_the_place_of_openvino(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr("streamer.infer.backends.open.platform.machine", lambda: "x86_64")
     path = network(tmp_path / "small.onnx", op="Inverse", domain="com.microsoft")  # ONNX Runtime's alone
     assert "small.onnx" in refused("openvino", path)
-    backend = open_backend("auto", str(path), input_spec=SPEC, output_names=("out",), options=OPTIONS)
+    backend = open_backend(kind, str(path), input_spec=SPEC, output_names=("out",), options=OPTIONS)
     assert backend.kind == "onnxruntime"
     backend.close()
     assert "onnxruntime takes its place" in caplog.text

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 KINDS = ("auto", "tensorrt", "openvino", "onnxruntime")
+ANY_CPU = "cpu"  # not for users: as `auto`, where TensorRT was tried and can't be had
 _EVERYWHERE, _EVERYWHERE_IN = "onnxruntime", ("f32",)  # a plain dependency: it reads every ONNX file, in f32
 _X86 = ("x86_64", "amd64", "i686", "i386")
 
 
 def choose(kind: str) -> str:
     """Return the runtime that `auto` means here: TensorRT where it and a GPU are there, else as `on_cpu`."""
+    if kind == ANY_CPU:
+        return on_cpu()
     if kind != "auto":
         return kind
     return "tensorrt" if _has_tensorrt() else on_cpu()
@@ -51,9 +54,9 @@ def open_backend(
     """Load a model into a runtime.
 
     Args:
-        kind: one of `KINDS`, or `fake` (tests and measurements: `path` is then a script). Where `auto` has chosen a
-            runtime that can't run this model, ONNX Runtime does, and a warning says so; where no engine of it is built,
-            what computes it on the CPU.
+        kind: one of `KINDS`, or `ANY_CPU`, or `fake` (tests and measurements: `path` is then a script). Where `auto`
+            has chosen a runtime that can't run this model, ONNX Runtime does, and a warning says so; where no engine of
+            it is built, what computes it on the CPU.
         path: the model file.
         input_spec: how it is fed.
         output_names: what it answers, in the order that its head wants.
@@ -62,7 +65,7 @@ def open_backend(
     Raises:
         BackendError: that runtime can't run that model here; one sentence says why.
     """
-    may_change = kind == "auto" and options.precision in _EVERYWHERE_IN
+    may_change = kind in ("auto", ANY_CPU) and options.precision in _EVERYWHERE_IN
 
     def on(runtime: str) -> Backend:
         try:
