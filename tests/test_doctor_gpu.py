@@ -125,7 +125,7 @@ def test_a_jetson_without_jetpack_s_packages_and_one_that_is_too_old(tmp_path: P
     ("kind", "cuda", "tensorrt_line", "pycuda_line", "nvrtc_line"),
     [
         (DRIVER, (12, 4), "'tensorrt-cu12", "'pycuda", "nvidia-cuda-nvrtc-cu12"),
-        (OPEN_DRIVER, (13, 0), "'tensorrt>", "'pycuda", "nvidia-cuda-nvrtc"),
+        (OPEN_DRIVER, (13, 0), "install 'tensorrt", "'pycuda", "nvidia-cuda-nvrtc"),
         (JETPACK_6, (12, 6), "apt-get install tensorrt python3-libnvinfer", "'pycuda", "nvidia-jetpack"),
         (JETPACK_7, (13, 0), "--system-site-packages", "build-essential", "apt-get install nvidia-jetpack"),
     ],
