@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.slow  # streams run at their own pace, and milliseconds are looked at
+
 MS = 1_000_000
 PASSWORD = "p@ss/w:rd #1"  # noqa: S105  not a secret, but shaped like one
 QUOTED = "p%40ss%2Fw%3Ard%20%231"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import re
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -190,7 +191,7 @@ class TestNoGpu:
                 raise av.error.MemoryError(-12, "Cannot allocate memory")
             return create(name, "r")
 
-        monkeypatch.setattr(av.CodecContext, "create", full)
+        monkeypatch.setattr(av, "CodecContext", SimpleNamespace(create=full))
         caplog.set_level(logging.INFO)
         for _ in range(2):  # connections
             ours = nvdec_of()

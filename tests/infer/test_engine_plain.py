@@ -177,7 +177,7 @@ def test_every_spelling_is_brought_over(made: Callable[[], Any], precision: str,
     brought = convert(path, precision, spec=SPEC, calibration=canvases, folder=tmp_path)
     picture = np.float32(canvases[:1].transpose(0, 3, 1, 2) / 255)
     away = np.abs(run(brought, picture) - run(path, picture))
-    assert away.max() < (0.005 if precision == "f16" else 0.1) or made is casts  # which rounds to whole numbers
+    assert away.max() < (0.02 if precision == "f16" else 0.1) or made is casts  # which rounds to whole numbers
     assert away.mean() < 0.02
     written = onnx.load(str(brought))
     check_eight_bits(written)
