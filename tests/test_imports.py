@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).resolve().parents[1] / "streamer"
 
-MIDDLE = {"capture", "motion", "infer", "track", "events", "evidence", "store", "publish", "ops"}
+MIDDLE = {"capture", "motion", "infer", "track", "decide", "events", "evidence", "store", "publish", "gpio", "ops"}
 # Rank on the line `core <- cuda <- pixels <- middle <- pipeline <- dashboard <- app <- cli`; imports point left only.
 RANK = {"core": 0, "cuda": 1, "pixels": 2, **dict.fromkeys(MIDDLE, 3)}
 RANK |= {"pipeline": 4, "dashboard": 5, "app": 6, "cli": 7}
@@ -33,6 +33,7 @@ OWNERS = {
     "gi": ("capture/",),
     "sqlite3": ("store/",),
     "cbor2": ("events/",),
+    "gpiod": ("gpio/",),
 }
 CORE_MAY_IMPORT = {"numpy"}  # beside the standard library
 

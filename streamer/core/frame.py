@@ -106,3 +106,8 @@ class Frame:
 
     info: FrameInfo
     picture: AnyPicture
+
+    @property
+    def lane(self) -> str:
+        """Where it waits: each camera has a lane of its own."""
+        return self.info.camera
