@@ -5,6 +5,7 @@ StreamerError
 ├── SourceError      a camera can't be read now                       -> reconnect
 ├── BackendError     a model or runtime can't work here               -> exit 3
 ├── SinkError        a receiver can't be reached or refuses           -> retry
+├── GpioError        a GPIO line can't be opened, read or written     -> alarm, retry
 └── StoreError       the event store can't be opened or written       -> exit 2 at start, memory afterwards
 
 EndOfStream and ChannelClosed are ends, not errors.
@@ -54,6 +55,10 @@ class BackendError(StreamerError):
 
 class SinkError(StreamerError):
     """A receiver of events can't be reached or has refused."""
+
+
+class GpioError(StreamerError):
+    """A GPIO line can't be opened, read or written."""
 
 
 class StoreError(StreamerError):

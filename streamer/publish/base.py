@@ -10,6 +10,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Who asked by MQTT 5, and wants the answer sent there."""
+
+    topic: str  # whole: no prefix is put before it
+    correlation: bytes | None  # given back as it came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """Bytes for a topic. `topic` is relative: the sink puts its prefix before it."""
 
@@ -19,6 +27,8 @@ class Message:
     retain: bool
     expiry_s: int | None = None  # MQTT 5 message expiry
     content_type: str | None = None  # MQTT 5 content type: the media type of the payload
+    at_ns: int | None = None  # monotonic: the moment that it tells of; a GPIO output counts its delay from there
+    reply: Reply | None = None  # MQTT 5: goes to this topic in place of `topic`
 
 
 class Sink(Protocol):
