@@ -12,17 +12,18 @@ from streamer.build_frames import frames_of
 from streamer.build_progress import open_watch
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.redact import redact
-from streamer.infer.agreement import LEAST_FRAMES, Agreement
+from streamer.infer.agreement import FASTER, LEAST_FRAMES
+from streamer.infer.answers import answers_of, read_as
 from streamer.infer.backends.base import BackendOptions
 from streamer.infer.catalogue import cache_folder, open_catalogue
+from streamer.infer.class_agreement import LEAST_PICTURES
 from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.engine.build import build_engine
 from streamer.infer.engine.cache import EngineCache
-from streamer.infer.engine.frames import Calibration
+from streamer.infer.engine.frames import MOST, Calibration
 from streamer.infer.engine.platform import this_platform
-from streamer.infer.engine.prove import FRAMES, THRESHOLD, TRIAL, proof_of, prove, trial_canvases, wrong_precision
+from streamer.infer.engine.prove import FRAMES, TRIAL, proof_of, prove, threshold_of, trial_canvases, wrong_precision
 from streamer.infer.engine.recipe import EngineRecipe
-from streamer.infer.heads import open_head
 from streamer.infer.network import open_warm, warmed
 from streamer.infer.recognise import load_spec
 from streamer.models import megabytes, print_pairs
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streamer.build_progress import Watch
+    from streamer.infer.comparison import Answers
     from streamer.infer.engine.stored import StoredEngine
     from streamer.infer.recognise import SpecOptions
     from streamer.infer.spec import ModelSpec
@@ -44,8 +46,6 @@ _FAILED = 3
 _INTERRUPTED = 130
 _ORDER = {"auto": ("f16", "f32"), "f32": ("f32",), "f16": ("f16",), "int8": ("int8",)}
 _NMS_IOU = 0.5  # the contract's
-# Frames of which one half serves to calibrate and the other to prove; fewer serve for both, or neither would do.
-_ENOUGH = 2 * LEAST_FRAMES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +91,7 @@ def build_model(
             "--precision int8: needs --frames, a folder of pictures or a clip of your own to calibrate on"
         )
     try:
-        asked = _asked(load_spec(model, options=options, catalogue=open_catalogue()), batch, device, frames)
+        asked = _asked(load_spec(model, options=options, catalogue=open_catalogue(), task=None), batch, device, frames)
         return _build(asked, _ORDER[precision], out)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing is left of the engine that was not done\n")
@@ -100,8 +100,6 @@ def build_model(
 
 def _asked(spec: ModelSpec, batch: int | None, device: int, frames: Path | None) -> _Asked:
     """Look at the arguments before anything takes its time."""
-    if spec.scoring is not None:
-        raise ConfigError(f"model {spec.name}: is a classifier; engines are built of detectors so far")
     if batch is not None:
         if batch > spec.input.max_batch or (spec.input.fixed_batch and batch != spec.input.max_batch):
             least = spec.input.max_batch if spec.input.fixed_batch else 1
@@ -110,7 +108,8 @@ def _asked(spec: ModelSpec, batch: int | None, device: int, frames: Path | None)
             )
         spec = replace(spec, input=replace(spec.input, max_batch=batch))
     this_platform(device)
-    canvases = None if frames is None else frames_of(frames, spec.input)
+    most = MOST if spec.scoring is None else 2 * _enough(spec)  # of a clip half as many may come
+    canvases = None if frames is None else frames_of(frames, spec.input, most=most)
     return _Asked(spec=spec, device=device, frames=canvases, cache=EngineCache(cache_folder(os.environ) / "tensorrt"))
 
 
@@ -143,11 +142,12 @@ def _engine(asked: _Asked, precision: str, watch: Watch) -> tuple[StoredEngine, 
     """Return the engine of a precision, and whether it was there already."""
     calibration = None
     if precision == "int8" and asked.frames is not None:
-        few = len(asked.frames) < _ENOUGH
+        few = len(asked.frames) < _enough(asked.spec)
         if few:
             sys.stderr.write(
                 f"{asked.spec.name} int8: {len(asked.frames)} pictures are few: the ranges of its layers are measured "
-                f"on them, and it is proved on the same ones; {_ENOUGH} or more, by day and by night, show more\n"
+                f"on them, and it is proved on the same ones; "
+                f"{_enough(asked.spec)} or more, by day and by night, show more\n"
             )
         calibration = Calibration(asked.frames if few else asked.frames[::2])
     recipe = EngineRecipe(
@@ -165,25 +165,26 @@ def _engine(asked: _Asked, precision: str, watch: Watch) -> tuple[StoredEngine, 
 def _proved(asked: _Asked, stored: StoredEngine, watch: Watch) -> tuple[Verdict, str | None]:
     """Say of an engine what speaks against it, in a sentence or None; write it down beside it."""
     spec, precision = asked.spec, stored.key.precision
+    answers = answers_of(spec, threshold=threshold_of(spec), iou=_NMS_IOU)
     wrong = wrong_precision(stored.facts["precisions"], precision)
     if wrong is not None:
-        verdict = Verdict(decision=Decision.REFUSE, agreement=Agreement(), gain=0.0)
+        verdict = Verdict(decision=Decision.REFUSE, agreement=answers.compare([], [], FASTER), gain=0.0)
     else:
-        verdict = _compared(asked, stored, watch)
+        verdict = _compared(asked, stored, answers, watch)
         wrong = f"it does not agree with ONNX Runtime ({verdict})" if _refused(verdict) else None
     source = TRIAL if asked.frames is None else FRAMES
-    proof = proof_of(verdict, source=source, head=spec.head, threshold=THRESHOLD, iou=_NMS_IOU)
+    proof = proof_of(verdict, source=source, head=read_as(spec), threshold=threshold_of(spec), iou=_NMS_IOU)
     asked.cache.note_proof(stored.key, proof)
     return verdict, None if wrong is None else f"model {spec.name}: its {precision} engine is refused: {wrong}"
 
 
-def _compared(asked: _Asked, stored: StoredEngine, watch: Watch) -> Verdict:
+def _compared(asked: _Asked, stored: StoredEngine, answers: Answers, watch: Watch) -> Verdict:
     """Compare an engine with ONNX Runtime."""
     from streamer.infer.backends.tensorrt import open_engine  # noqa: PLC0415  only when chosen
 
     spec = asked.spec
     canvases = trial_canvases(spec) if asked.frames is None else list(asked.frames)
-    if stored.key.precision == "int8" and len(canvases) >= _ENOUGH:
+    if stored.key.precision == "int8" and len(canvases) >= _enough(spec):
         canvases = canvases[1::2]
     exact = BackendOptions(precision="f32", latency=True, threads=0, on_ready=lambda: None)
     options = replace(exact, precision=stored.key.precision, device=asked.device)
@@ -191,7 +192,12 @@ def _compared(asked: _Asked, stored: StoredEngine, watch: Watch) -> Verdict:
         closing(warmed(spec, open_engine(stored, spec.input, spec.output_names, options))) as engine,
         closing(open_warm(spec, "onnxruntime", exact)) as reference,
     ):
-        return prove(engine, reference, watch.proving(canvases), spec=spec, head=open_head(spec), iou=_NMS_IOU)
+        return prove(engine, reference, watch.proving(canvases), spec=spec, answers=answers)
+
+
+def _enough(spec: ModelSpec) -> int:
+    """Return of how many frames one half serves to calibrate and the other to prove; fewer serve for both."""
+    return 2 * (LEAST_FRAMES if spec.scoring is None else LEAST_PICTURES)
 
 
 def _told(asked: _Asked, stored: StoredEngine, verdict: Verdict, *, kept: bool) -> list[tuple[str, str]]:

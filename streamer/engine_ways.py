@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError, ConfigError
+from streamer.infer.answers import read_as
 from streamer.infer.backends.base import BackendOptions
 from streamer.infer.backends.tensorrt import open_engine
 from streamer.infer.catalogue import cache_folder
@@ -174,7 +175,7 @@ class Shelf:
         found, plan = self.find(precision), self._plan
         if found is None:
             return Decision.UNDECIDED
-        return decision_of(found.facts.get("proof"), head=plan.spec.head, threshold=plan.least, iou=NMS_IOU)
+        return decision_of(found.facts.get("proof"), head=read_as(plan.spec), threshold=plan.threshold, iou=NMS_IOU)
 
     def way(self, precision: str) -> Way:
         """Return the way that an engine of this precision computes the model."""
@@ -256,7 +257,7 @@ class Shelf:
         plan, engine = self._plan, self.find(precision)
         if engine is None:
             return  # cleared away meanwhile: what is built next is proved anew
-        proof = proof_of(verdict, source=CAMERAS, head=plan.spec.head, threshold=plan.least, iou=NMS_IOU)
+        proof = proof_of(verdict, source=CAMERAS, head=read_as(plan.spec), threshold=plan.threshold, iou=NMS_IOU)
         try:
             self._cache.note_proof(engine.key, proof)
         except BackendError as exc:

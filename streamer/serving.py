@@ -6,7 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from streamer.core.errors import BackendError
+from streamer.infer.answers import answers_of
 from streamer.infer.backends.base import IN_FLIGHT, STREAMS
+from streamer.infer.classifier import Classifier
 from streamer.infer.gate import PrecisionGate
 from streamer.infer.heads import open_head
 from streamer.infer.model import Model
@@ -45,12 +47,11 @@ class Serving:
         if self._ways.candidates:
             fed = self._ways.spec.input
             self._gate = PrecisionGate(
-                head=open_head(plan.spec),
-                threshold=plan.least,
-                iou=NMS_IOU,
+                answers_of(plan.spec, threshold=plan.threshold, iou=NMS_IOU),
                 clock=plan.clock,
                 pictures=fed.max_batch if fed.fixed_batch else 1,
                 most=self._ways.most,
+                looks=plan.spec.scoring is not None,
             )
 
     @property
@@ -79,23 +80,15 @@ class Serving:
         self._upgrade = BackendUpgrade(plan, clock=self._plan.clock, stop=stop, beat=beat)
         return self._upgrade
 
-    def open(self) -> Model:
-        """Open the model. Inference thread.
+    def open(self) -> Model | Classifier:
+        """Open the model: a detector, or a classifier, as its spec says. Inference thread.
 
         Raises:
             BackendError: the runtime can't run this model here.
         """
-        plan, spec = self._plan, self._ways.spec
+        plan = self._plan
         way, backend = self._begun()
-        model = Model(
-            spec,
-            backend,
-            open_head(spec),
-            floor=GOES_ON_AT * plan.least if self._gate is None else plan.floor,
-            iou=NMS_IOU,
-            # A frame that waits for its turn only grows older where the newest one counts.
-            depth=STREAMS if plan.latency else IN_FLIGHT,
-        )
+        model = self._network(backend)
         if self._gate is not None:
             model.sample = self._gate.offer
         ref = model.ref
@@ -103,6 +96,15 @@ class Serving:
         if self._upgrade is not None:
             self._upgrade.began(way.name)
         return model
+
+    def _network(self, backend: Backend) -> Model | Classifier:
+        plan, spec = self._plan, self._ways.spec
+        # A frame that waits for its turn only grows older where the newest one counts.
+        depth = STREAMS if plan.latency else IN_FLIGHT
+        if spec.scoring is not None:
+            return Classifier(spec, backend, spec.scoring, depth=depth)
+        floor = GOES_ON_AT * plan.least if self._gate is None else plan.floor
+        return Model(spec, backend, open_head(spec), floor=floor, iou=NMS_IOU, depth=depth)
 
     def _begun(self) -> tuple[Way, Backend]:
         """Open what the model begins with; where that fails and the exact way is another one, that one serves."""

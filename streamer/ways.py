@@ -46,10 +46,15 @@ class ServingPlan:
     spec: ModelSpec
     settings: ModelSettings
     latency: bool  # one camera whose newest frame counts: a batch as fast as possible
-    least: float  # of the least scores of its cameras' classes
+    least: float  # of the least scores of its cameras' classes; of no interest to a classifier
     on_ready: Callable[[], None]
     clock: Clock
     prove: bool = True  # build and prove what is better, where it is left to us; False: only use what there is
+
+    @property
+    def threshold(self) -> float:
+        """The score above which answers are compared; a classifier's are, whatever they score."""
+        return self.least if self.spec.scoring is None else 0.0
 
     @property
     def floor(self) -> float:
@@ -101,7 +106,7 @@ def _cpu_ways(plan: ServingPlan, backend: str) -> Ways:
     if fast is None:
         return Ways(spec=plan.spec, exact=exact, begin=exact)
     cache = cache_folder(os.environ)
-    key = proof_key(plan.spec, backend=backend, precision=fast, threshold=plan.least, iou=NMS_IOU)
+    key = proof_key(plan.spec, backend=backend, precision=fast, threshold=plan.threshold, iou=NMS_IOU)
     faster = cpu_way(plan, backend, fast)
     proof = load_proof(cache, key)
     proved = proof is not None and proof.decision is Decision.USE

@@ -1,4 +1,4 @@
-"""Whether two answers to the same pictures are the same answer. Pure numbers.
+"""Whether two answers to the same pictures are the same answer. Pure numbers; of classifiers: `class_agreement.py`.
 
 The contract: in f32 boxes agree to IoU 0.95 and scores to 0.01; a faster precision is used only while on real frames at
 least 98 % of the boxes above the threshold agree to IoU 0.9 and scores to 0.05 on average.
@@ -6,8 +6,9 @@ least 98 % of the boxes above the threshold agree to IoU 0.9 and scores to 0.05 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from .heads import Candidates
 
+E = TypeVar("E", bound="Evidence")
+
 LEAST_FRAMES = 32  # less says too little about a scene
 LEAST_BOXES = 50  # one disagreement among fewer is already 2 %
 
@@ -27,15 +30,16 @@ class Bar:
     """How alike two answers must be."""
 
     box_iou: float
-    least_share: float  # of the boxes that have a counterpart
+    least_share: float  # of the boxes that have a counterpart, or of the pictures that show the same classes
     most_score_off: float
     each: bool  # whether each score must be so near, or all on average
+    tie: float  # of the best class's score: a class that reaches it in both answers may be the best in either
 
 
-FASTER = Bar(box_iou=0.9, least_share=0.98, most_score_off=0.05, each=False)
+FASTER = Bar(box_iou=0.9, least_share=0.98, most_score_off=0.05, each=False, tie=0.9)
 # Rounding may make non-maximum suppression keep the other of two boxes that lie over each other and score the same:
 # hence not all of them.
-SAME = Bar(box_iou=0.95, least_share=0.99, most_score_off=0.01, each=True)
+SAME = Bar(box_iou=0.95, least_share=0.99, most_score_off=0.01, each=True, tie=0.98)
 
 
 def bar_of(precision: str) -> Bar:
@@ -44,31 +48,63 @@ def bar_of(precision: str) -> Bar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """What was counted so far. A box counts once in each of the two answers that hold it above the threshold."""
+class Evidence(ABC):
+    """What two answers to some pictures have in common, as far as it was counted."""
 
     frames: int = 0
-    boxes: int = 0
-    matched: int = 0
+    matched: int = 0  # of what was counted: what agrees
     score_off_sum: float = 0.0  # of the matched ones, absolute
 
-    def __add__(self, other: Agreement) -> Agreement:
-        return Agreement(
-            frames=self.frames + other.frames,
-            boxes=self.boxes + other.boxes,
-            matched=self.matched + other.matched,
-            score_off_sum=self.score_off_sum + other.score_off_sum,
-        )
+    def __add__(self: E, other: E) -> E:  # noqa: PYI019  typing.Self is younger than Python 3.10
+        return type(self)(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    @property
+    @abstractmethod
+    def counted(self) -> int:
+        """How much there was to agree on."""
+
+    @property
+    @abstractmethod
+    def enough(self) -> bool:
+        """Whether there is evidence for a decision."""
+
+    @abstractmethod
+    def so_far(self) -> str:
+        """Return how much has been seen of what a decision takes, for people."""
 
     @property
     def share(self) -> float:
-        """The part of the boxes that have a counterpart; 1.0 where there are none."""
-        return self.matched / self.boxes if self.boxes else 1.0
+        """The part of what was counted that agrees; 1.0 of nothing."""
+        return self.matched / self.counted if self.counted else 1.0
 
     @property
     def score_off(self) -> float:
-        """The mean absolute difference of the scores of matched boxes."""
+        """The mean absolute difference of the scores of what agrees."""
         return self.score_off_sum / self.matched if self.matched else 0.0
+
+    def within(self, bar: Bar) -> bool:
+        """Whether what was seen so far is as alike as that; nothing is."""
+        return self.share >= bar.least_share and self.score_off <= bar.most_score_off
+
+    def passes(self, bar: Bar = FASTER) -> bool:
+        """Whether the two are the same answer: too little evidence is not."""
+        return self.enough and self.within(bar)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement(Evidence):
+    """Of a detector. A box counts once in each of the two answers that hold it above the threshold."""
+
+    boxes: int = 0
+
+    def __str__(self) -> str:
+        agree = f"{self.share:.1%} of {self.boxes} boxes in {self.frames} frames agree"
+        return f"{agree}, scores differ by {self.score_off:.3f}"
+
+    @property
+    def counted(self) -> int:
+        """The boxes of both answers."""
+        return self.boxes
 
     @property
     def enough(self) -> bool:
@@ -79,14 +115,6 @@ class Agreement:
     def so_far(self) -> str:
         """Return how much has been seen of what a decision takes, for people."""
         return f"{self.frames} of {LEAST_FRAMES} frames, {self.boxes // 2} of {LEAST_BOXES} objects"
-
-    def within(self, bar: Bar) -> bool:
-        """Whether what was seen so far is as alike as that; nothing is."""
-        return self.share >= bar.least_share and self.score_off <= bar.most_score_off
-
-    def passes(self, bar: Bar = FASTER) -> bool:
-        """Whether the two are the same answer: too little evidence is not."""
-        return self.enough and self.within(bar)
 
 
 def agreement(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .spec import ModelSpec, Scoring
 
 
-class Classifier(Network):
+class Classifier(Network[Classification]):
     """One network, called by one thread; at most `IN_FLIGHT` batches at once."""
 
     def __init__(self, spec: ModelSpec, backend: Backend, scoring: Scoring, *, depth: int = IN_FLIGHT) -> None:
@@ -40,7 +40,9 @@ class Classifier(Network):
         """
         (answer,) = self.outputs(ticket)
         scores = self._scores(answer.reshape(-1, self.spec.classes)[: len(ticket.placements)])
-        return [_best_first(row) for row in scores]
+        found = [_best_first(row) for row in scores]
+        self._sampled(ticket, found)
+        return found
 
 
 class ScoreReader:

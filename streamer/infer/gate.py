@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from streamer.core.clock import Clock
 
     from .backends.base import Backend
-    from .heads import Candidates, Head
+    from .comparison import Answers
+    from .network import Found
 
 BATCH = 16  # canvases that one run compares: 20 MB at 640
-_MOST_EMPTY = BATCH // 4  # of them without a box: what is seen where nothing is counts too
+_MOST_EMPTY = BATCH // 4  # of them on which nothing is found: what is seen where nothing is counts too
 _EVERY = 10  # frames from one canvas kept to the next: neighbours say the same twice
+_EVERY_LOOK = 3  # a classifier's are fewer, and of different objects
 _TERMS = Terms()
 
 
@@ -37,29 +39,36 @@ class PrecisionGate:
     """
 
     def __init__(
-        self, *, head: Head, threshold: float, iou: float, clock: Clock, pictures: int = 1, most: int = 1
+        self, answers: Answers, *, clock: Clock, pictures: int = 1, most: int = 1, looks: bool = False
     ) -> None:
-        """Keep nothing yet; the arguments are those of `Comparison`."""
-        self._threshold = threshold
-        self._comparison = Comparison(
-            head=head, threshold=threshold, iou=iou, clock=clock, pictures=pictures, most=most
-        )
+        """Keep nothing yet; the arguments are those of `Comparison`.
+
+        Args:
+            answers: reads both backends' outputs, and compares them.
+            clock: times the answers.
+            pictures: in a batch, for a network that always computes so many.
+            most: in a batch of the candidate's.
+            looks: whether what is offered are a classifier's looks, not each frame of a camera.
+        """
+        self._answers = answers
+        self._every = _EVERY_LOOK if looks else _EVERY
+        self._comparison = Comparison(answers, clock=clock, pictures=pictures, most=most)
         self._lock = threading.Lock()  # guards the three below
         self._kept: list[NDArray[np.uint8]] = []
         self._empty = 0
-        self._since_kept = _EVERY
+        self._since_kept = self._every
 
-    def offer(self, canvas: Callable[[], NDArray[np.uint8]], found: Candidates) -> None:
-        """Keep a copy of a canvas if it is one to learn from. A `Sample` of `Model`.
+    def offer(self, canvas: Callable[[], NDArray[np.uint8]], found: Found) -> None:
+        """Keep a copy of a canvas if it is one to learn from. A `Sample` of `Network`.
 
         Args:
             canvas: gives it, (H, W, 3), valid until the next call; asked only for one that is kept.
             found: what was seen on it.
         """
-        empty = not bool((found.scores >= self._threshold).any())
+        empty = not self._answers.shows(found)
         with self._lock:
             self._since_kept += 1
-            if self._since_kept <= _EVERY or len(self._kept) >= BATCH or (empty and self._empty >= _MOST_EMPTY):
+            if self._since_kept <= self._every or len(self._kept) >= BATCH or (empty and self._empty >= _MOST_EMPTY):
                 return
             self._since_kept = 0
         kept = canvas().copy()  # outside the lock: it may have to be fetched from a GPU

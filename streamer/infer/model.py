@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from streamer.core.results import Detections
 
 from .backends.base import IN_FLIGHT, STREAMS, BackendOptions
 from .heads import open_head
-from .network import ModelTicket, Network, open_warm
+from .network import ModelTicket, Network, Sample, open_warm
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
     from streamer.pixels.fit import Placement
 
@@ -24,19 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "ModelTicket", "Sample", "open_model", "open_warm"]
 
-# Told of each picture: what gives its canvas (H, W, 3), to be copied if it is kept, and what was seen on it. Where the
-# GPU drew it, to ask for the canvas costs a download; so only who keeps it asks.
-Sample = Callable[[Callable[[], "NDArray[np.uint8]"], "Candidates"], None]
 
-
-class Model(Network):
+class Model(Network[Detections]):
     """One detector, called by one thread; at most `IN_FLIGHT` batches at once."""
 
     def __init__(
         self, spec: ModelSpec, backend: Backend, head: Head, *, floor: float, iou: float, depth: int = IN_FLIGHT
     ) -> None:
         super().__init__(spec, backend, depth=depth)
-        self.sample: Sample | None = None
         self._head = head
         self._floor = floor
         self._iou = iou
@@ -50,9 +42,7 @@ class Model(Network):
             BackendError: the runtime failed.
         """
         found = self._head(self.outputs(ticket), self._floor, self._iou)[: len(ticket.placements)]
-        if self.sample is not None:
-            for index, candidates in enumerate(found):
-                self.sample(partial(self.canvas, ticket, index), candidates)
+        self._sampled(ticket, found)
         return [_detections(c, placement) for c, placement in zip(found, ticket.placements, strict=True)]
 
 

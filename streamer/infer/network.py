@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
 from streamer.core.errors import BackendError
 from streamer.core.frame import Picture
-from streamer.core.results import ModelRef
+from streamer.core.results import Classification, ModelRef
 
 from .backends.base import IN_FLIGHT
 from .backends.open import open_backend
 from .canvas import open_canvases
+from .heads.base import Candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +30,12 @@ if TYPE_CHECKING:
 
     from .backends.base import Backend, BackendOptions, Ticket
     from .spec import ModelSpec
+
+Answer = TypeVar("Answer")  # to one picture
+Found: TypeAlias = Candidates | Classification  # what a network says of one picture, with its scores
+# Told of each picture: what gives its canvas (H, W, 3), to be copied if it is kept, and what was seen on it. Where the
+# GPU drew it, to ask for the canvas costs a download; so only who keeps it asks.
+Sample = Callable[[Callable[[], "NDArray[np.uint8]"], Found], None]
 
 
 @runtime_checkable
@@ -55,13 +65,14 @@ class ModelTicket:
     undrawn: dict[int, DevicePicture]  # by index: what the backend draws itself
 
 
-class Network:
+class Network(ABC, Generic[Answer]):
     """One network, called by one thread; at most `IN_FLIGHT` batches at once."""
 
     def __init__(self, spec: ModelSpec, backend: Backend, *, depth: int = IN_FLIGHT) -> None:
         self.spec = spec
         self.ref = _ref(spec, backend)
         self.depth = depth  # batches to keep in flight
+        self.sample: Sample | None = None
         self._backend = backend
         self._canvases = [open_canvases(spec.input) for _ in range(IN_FLIGHT)]
         self._late: Canvases | None = None  # for what is drawn after all
@@ -108,6 +119,16 @@ class Network:
         """Whether its answers would come at once."""
         return self._backend.ready(ticket.ticket)
 
+    @abstractmethod
+    def collect(self, ticket: ModelTicket) -> list[Answer]:
+        """Wait for a batch; return the answer to each of its pictures.
+
+        Each ticket is collected once, in the order of submission.
+
+        Raises:
+            BackendError: the runtime failed.
+        """
+
     def outputs(self, ticket: ModelTicket) -> tuple[NDArray[np.float32], ...]:
         """Wait for the raw outputs of a batch, which are valid until its slot is used again.
 
@@ -118,6 +139,12 @@ class Network:
         """
         self._in_flight -= 1
         return self._backend.collect(ticket.ticket)
+
+    def _sampled(self, ticket: ModelTicket, found: Sequence[Found]) -> None:
+        """Show what was found in a batch to whoever learns from it."""
+        if self.sample is not None:
+            for index, one in enumerate(found):
+                self.sample(partial(self.canvas, ticket, index), one)
 
     def _start(self, pictures: Sequence[AnyPicture], onto: Canvases) -> ModelTicket:
         undrawn = {index: picture for index, picture in enumerate(pictures) if not isinstance(picture, Picture)}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .agreement import Agreement
+from .answers import evidence_of, read_as
 from .backends.open import choose, runtime_version
 from .comparison import Decision, Verdict
 
@@ -28,7 +28,7 @@ class ProofKey:
     backend: str
     runtime: str  # version
     machine: str  # CPU or GPU
-    head: str
+    head: str  # how its outputs are read
     threshold: float
     iou: float
 
@@ -41,7 +41,7 @@ def proof_key(spec: ModelSpec, *, backend: str, precision: str, threshold: float
         backend=choose(backend),
         runtime=runtime_version(backend),
         machine=machine_name(),
-        head=spec.head,
+        head=read_as(spec),
         threshold=threshold,
         iou=iou,
     )
@@ -64,7 +64,7 @@ def load_proof(folder: Path, key: ProofKey) -> Verdict | None:
         if stored["version"] != _VERSION or stored["key"] != asdict(key):
             return None
         return Verdict(
-            decision=Decision(stored["decision"]), agreement=Agreement(**stored["agreement"]), gain=stored["gain"]
+            decision=Decision(stored["decision"]), agreement=evidence_of(stored["agreement"]), gain=stored["gain"]
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None  # proved anew from real frames: nothing is lost but a minute

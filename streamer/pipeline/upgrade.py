@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streamer.core.clock import NS_PER_S
 from streamer.core.errors import BackendError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamer.infer.backends.base import Backend
     from streamer.infer.comparison import Verdict
     from streamer.infer.gate import PrecisionGate
-    from streamer.infer.model import Model
+    from streamer.infer.network import Network
 
 _log = logging.getLogger(__name__)
 _LOOK_S = 0.5
@@ -96,7 +96,7 @@ class BackendUpgrade:
         """Whether a proved backend waits to be swapped in."""
         return self._next is not None
 
-    def swap(self, model: Model) -> None:
+    def swap(self, model: Network[Any]) -> None:
         """Exchange the backend. Inference thread, nothing in flight."""
         backend = self._exchange(None)
         if backend is not None:

@@ -11,6 +11,7 @@ from three_boxes import SPEC, rows_head, three_boxes
 from streamer.core.clock import FakeClock
 from streamer.core.errors import BackendError
 from streamer.infer.agreement import SAME
+from streamer.infer.answers import BoxAnswers
 from streamer.infer.backends.fake import FakeBackend, Faults
 from streamer.infer.comparison import Decision, Terms
 from streamer.infer.gate import BATCH, PrecisionGate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 NOTHING = Candidates.empty()
 CLOCK = FakeClock()
+BOXES = BoxAnswers(rows_head, threshold=0.5, iou=0.5)
 
 
 Answer = Callable[["NDArray[np.uint8]"], tuple["NDArray[np.float32]", ...]]
@@ -49,7 +51,7 @@ class Opener:
 
 
 def gate_with_frames(*, bright: bool = True) -> PrecisionGate:
-    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    gate = PrecisionGate(BOXES, clock=CLOCK)
     offer_until_due(gate, bright=bright)
     return gate
 
@@ -81,7 +83,7 @@ def run(
 
 
 def decide(candidate: Opener, reference: Opener | None = None, terms: Terms | None = None) -> PrecisionGate:
-    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    gate = PrecisionGate(BOXES, clock=CLOCK)
     for _ in range(3):
         offer_until_due(gate)
         run(gate, candidate, reference=reference, terms=terms)
@@ -89,7 +91,7 @@ def decide(candidate: Opener, reference: Opener | None = None, terms: Terms | No
 
 
 def test_the_same_answer_sooner_is_used_once_there_is_evidence() -> None:
-    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    gate = PrecisionGate(BOXES, clock=CLOCK)
     candidate = Opener()
     assert gate.verdict().decision is Decision.UNDECIDED
     offer_until_due(gate)
@@ -136,7 +138,7 @@ def test_in_the_same_precision_answers_must_be_nearly_equal(moved: float, score:
 
 
 def test_a_network_that_always_computes_several_pictures_is_given_them() -> None:
-    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK, pictures=4)
+    gate = PrecisionGate(BOXES, clock=CLOCK, pictures=4)
     offer_until_due(gate)
     shapes = []
 
@@ -189,7 +191,7 @@ def test_a_stop_is_noticed_between_two_canvases() -> None:
 
 
 def test_frames_are_spread_and_the_canvas_is_copied() -> None:
-    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    gate = PrecisionGate(BOXES, clock=CLOCK)
     canvas = np.full((16, 16, 3), 9, np.uint8)
     found = rows_head(three_boxes(canvas[None]), 0.5, 0.5)[0]
     gate.offer(lambda: canvas, found)
@@ -205,7 +207,7 @@ def test_frames_are_spread_and_the_canvas_is_copied() -> None:
 
 
 def test_empty_frames_do_not_fill_the_batch() -> None:
-    gate = PrecisionGate(head=rows_head, threshold=0.5, iou=0.5, clock=CLOCK)
+    gate = PrecisionGate(BOXES, clock=CLOCK)
     canvas = np.zeros((16, 16, 3), np.uint8)
     for _ in range(1000):
         gate.offer(lambda: canvas, NOTHING)

@@ -11,6 +11,7 @@ from trt_engines import spec_of
 
 from streamer.core.clock import FakeClock
 from streamer.infer.agreement import FASTER, SAME, Agreement
+from streamer.infer.answers import BoxAnswers
 from streamer.infer.backends.fake import FakeBackend
 from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.engine.prove import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from streamer.infer.spec import ModelSpec
 
+BOXES = BoxAnswers(rows_head, threshold=0.25, iou=0.5)
 VERDICT = Verdict(decision=Decision.USE, agreement=Agreement(frames=40, boxes=200, matched=200), gain=12.5)
 
 
@@ -58,7 +60,7 @@ def proved(
     reference = backend(spec=spec.input)
     try:
         canvases = [np.full((16, 16, 3), 200, np.uint8)] * frames
-        return prove(engine, reference, canvases, spec=spec, head=rows_head, clock=FakeClock(), stopping=stopping)
+        return prove(engine, reference, canvases, spec=spec, answers=BOXES, clock=FakeClock(), stopping=stopping)
     finally:
         reference.close()
         engine.close()

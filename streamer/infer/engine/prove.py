@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from streamer.core.clock import SystemClock
-from streamer.infer.agreement import Agreement, bar_of
+from streamer.infer.agreement import bar_of
+from streamer.infer.answers import evidence_of
 from streamer.infer.canvas import open_canvases
 from streamer.infer.comparison import Comparison, Decision, Terms, Verdict
 from streamer.infer.recognise.trial import placed_portrait
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
 
     from streamer.core.clock import Clock
     from streamer.infer.backends.base import Backend
-    from streamer.infer.heads import Head
+    from streamer.infer.comparison import Answers
     from streamer.infer.spec import ModelSpec
 
 CAMERAS, FRAMES, TRIAL = "cameras", "frames", "trial"  # where the pictures came from
 # `models build` knows no camera's thresholds; what holds down to here holds above.
 THRESHOLD = 0.25
-_FEW_BOXES = 10  # of these one that is missing already says that an engine is wrong
+_FEW = 10  # boxes or pictures of which one that disagrees already says that an engine is wrong
 _SCALES, _LIGHTS, _SHIFTS = (1.0, 0.7, 0.5, 0.35), (0.6, 1.0, 1.4), (0.0, 0.2)
 
 
@@ -46,15 +47,18 @@ def terms_of(precision: str) -> Terms:
     return Terms(bar=bar_of(precision), least_gain=0.0)
 
 
-def prove(  # noqa: PLR0913  what two backends and their readings are
+def threshold_of(spec: ModelSpec) -> float:
+    """Return the score above which `models build` compares; a classifier's answers it does whatever they score."""
+    return THRESHOLD if spec.scoring is None else 0.0
+
+
+def prove(
     engine: Backend,
     reference: Backend,
     canvases: Iterable[NDArray[np.uint8]],
     *,
     spec: ModelSpec,
-    head: Head,
-    threshold: float = THRESHOLD,
-    iou: float = 0.5,
+    answers: Answers,
     clock: Clock | None = None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Verdict:
@@ -65,9 +69,7 @@ def prove(  # noqa: PLR0913  what two backends and their readings are
         reference: ONNX Runtime's.
         canvases: (H, W, 3) each, as the network sees them.
         spec: of the model.
-        head: reads both.
-        threshold: boxes above it count.
-        iou: of two boxes of a class that overlap more, the better stays.
+        answers: reads both backends' outputs, and compares them.
         clock: for tests.
         stopping: asked before each canvas; once true, what was seen so far decides.
 
@@ -79,21 +81,14 @@ def prove(  # noqa: PLR0913  what two backends and their readings are
     """
     pictures = spec.input.max_batch if spec.input.fixed_batch else 1
     terms = terms_of(engine.precision)
-    comparison = Comparison(
-        head=head,
-        threshold=threshold,
-        iou=iou,
-        clock=clock or SystemClock(),
-        pictures=pictures,
-        most=spec.input.max_batch,
-    )
+    comparison = Comparison(answers, clock=clock or SystemClock(), pictures=pictures, most=spec.input.max_batch)
     for canvas in canvases:
         if stopping():
             break
         comparison.add(canvas, reference, engine, terms.bar)
     verdict = comparison.verdict(terms)
     seen = verdict.agreement
-    if verdict.decision is Decision.UNDECIDED and seen.boxes >= _FEW_BOXES and not seen.within(terms.bar):
+    if verdict.decision is Decision.UNDECIDED and seen.counted >= _FEW and not seen.within(terms.bar):
         return Verdict(decision=Decision.REFUSE, agreement=seen, gain=verdict.gain)
     return verdict
 
@@ -169,7 +164,7 @@ def decision_of(proof: object, *, head: str, threshold: float, iou: float) -> De
     if not isinstance(proof, dict):
         return Decision.UNDECIDED
     try:
-        decision, seen = Decision(proof["decision"]), Agreement(**proof["agreement"])
+        decision, seen = Decision(proof["decision"]), evidence_of(proof["agreement"])
         if proof["head"] != head or proof["iou"] != iou or float(proof["threshold"]) > threshold or not seen.frames:
             return Decision.UNDECIDED
         weak = decision is Decision.USE and proof["source"] not in (CAMERAS, FRAMES)
