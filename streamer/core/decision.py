@@ -36,6 +36,7 @@ class Decision:
     reason: str | None  # the class that was found, or a `Doubt`; None: nothing is wrong with it
     captured_utc_ns: int | None  # ns since 1970, of the picture that was judged; None: there was none
     captured_ns: int | None  # the same moment on the monotonic clock, for the age; None: none, or a file's own time
+    began_ns: int  # monotonic: the trigger, else the capture; the deadline and the belt's travel run from it
     decided_ns: int  # monotonic
     expires_ns: int | None  # monotonic: from when on it is of no use to anybody; None for a file
     late: bool  # the deadline had passed when it was decided

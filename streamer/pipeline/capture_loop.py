@@ -16,15 +16,13 @@ from .messages import CameraChange, CameraState
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from streamer.capture.base import OpenSource, Source, SourceSpec
     from streamer.core.clock import Clock
 
     from .backoff import Backoff
-    from .cadence import Cadence
-    from .frames import FrameQueue
-    from .gated import Gated
+    from .outlets import Outlet
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 0.5
@@ -37,13 +35,12 @@ class CapturePlan:
     spec: SourceSpec
     finite: bool  # the source ends by itself, and the end is no loss
     open_source: OpenSource
-    cadence: Cadence
     backoff: Backoff
-    frames: FrameQueue
+    outlets: Sequence[Outlet]  # what its frames are looked at by
     changed: Callable[[CameraChange], None]
     count: Callable[[str, int], None]  # (cause or counter, how many)
     seen: Callable[[Frame], None]  # told of each decoded frame, for the status table
-    gate: Gated | None = None  # skips frames while nothing moves
+    is_item: Callable[[Frame], bool] = lambda _: False  # asked of each: whether it shows an item that must be judged
 
 
 class Capture:
@@ -64,7 +61,7 @@ class Capture:
 
         Thread: capture-<camera>.  Ends: `stop` is set, a finite source has ended, or the frame queue is closed
         (ChannelClosed is caught by Worker).
-        Blocks on: opening and reading (their own limits), frames.offer (take, close), the back-off (stop).
+        Blocks on: opening and reading (their own limits), Outlet.offer (take, close), the back-off (stop).
         """
         self._announce(CameraState.CONNECTING, None)
         while not self._stop.is_set():
@@ -117,15 +114,17 @@ class Capture:
         every, had_frames = self._plan.spec.delivery is Delivery.EVERY, self._state is CameraState.ONLINE
         self._announce(CameraState.OFFLINE, reason, trailing=every)
         if every and had_frames:
-            self._plan.frames.lose(self._plan.spec.camera, self._connection)
+            for outlet in self._plan.outlets:
+                outlet.end(self._connection)
 
     def _finish(self, reason: LostReason) -> None:
         """End a finite source: its last frames are still on the way."""
         self._announce(CameraState.OFFLINE, reason, finite=True)
-        self._plan.frames.finish(self._plan.spec.camera)
+        for outlet in self._plan.outlets:
+            outlet.end(None)
 
     def _pump(self, source: Source) -> NoReturn:
-        """Read until EndOfStream or SourceError, and offer what the cadence chooses.
+        """Read until EndOfStream or SourceError, and offer what the outlets choose.
 
         A recording of which the newest frame counts is played at 1x from its first picture on, whenever that comes: its
         times begin at the run's start, and to hurry after those would skip what it shows before it was opened.
@@ -149,19 +148,15 @@ class Capture:
             seq += 1
             plan.count("decoded", 1)
             plan.seen(frame)
-            if plan.gate is not None:
-                plan.gate.watch(frame)
-            if plan.cadence.takes(grab.captured_ns):
-                self._offer(frame)
+            item = plan.is_item(frame)
+            for outlet in plan.outlets:
+                if outlet.choose(frame, item=item):
+                    self._offer(outlet, frame)
             self._beat()
 
-    def _offer(self, frame: Frame) -> None:
-        """Hand a frame to the model, unless nothing moves."""
-        plan = self._plan
-        if plan.gate is not None and plan.gate.skips(frame):
-            plan.count("still", 1)
-            return
-        while not plan.frames.offer(frame):  # a model that still loads, or a slow one: no fault of the camera
+    def _offer(self, outlet: Outlet, frame: Frame) -> None:
+        """Hand a frame to a model."""
+        while not outlet.offer(frame):  # a model that still loads, or a slow one: no fault of the camera
             self._beat()
 
     def _frame(self, grab: Grab, seq: int, utc_offset_ns: int, *, live: bool) -> Frame:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
+from streamer.core.decision import Decision
 from streamer.core.errors import ChannelClosed
+from streamer.core.look import Classified, look_lane
 from streamer.core.results import Result
 
 from .frames import Lost, SourceEnd
 from .messages import CameraChange, Still
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from streamer.core.clock import Clock
     from streamer.core.event import Event
@@ -21,9 +24,11 @@ if TYPE_CHECKING:
 
     from .channel import Channel
     from .deliver import Delivery
-    from .desk import CameraDesk, Outcome
+    from .desk import CameraDesk
+    from .outcome import Outcome
 
-Item = Result | Still | SourceEnd | Lost | CameraChange
+Taken = Result | Classified | Still | SourceEnd | Lost | CameraChange
+Item = Taken | Decision
 
 _IDLE_S = 0.25
 _TICK_NS = NS_PER_S // 4  # how often time passes without a frame
@@ -39,7 +44,8 @@ class EventsPlan:
     store: EventStore
     delivery: Delivery
     states: Callable[[str, bytes], None]  # a retained topic has a new payload
-    release: Callable[[str], None]  # a taken frame of this camera has been dealt with
+    release: Callable[[str], None]  # a taken frame of this camera, or a mark, has been dealt with
+    ended: Callable[[str], None]  # a camera's finite source is over: no object of it will be looked at any more
     count: Callable[[str, str, int], None]  # (camera, cause or counter, how many)
     aged: Callable[[str, int], None]  # (camera, ns from capture to now)
     told: Callable[[Event], None]  # an event was stored: shown to people
@@ -53,6 +59,7 @@ class Events:
         self._clock = clock
         self._beat = beat
         self._touched_ns = self._ticked_ns = clock.monotonic_ns()
+        self._behind: dict[str, deque[Item]] = {camera: deque() for camera in plan.desks}  # what waits for an answer
 
     def loop(self) -> None:
         """Deal with everything that waits, then commit once; at the end, end what is open.
@@ -64,35 +71,69 @@ class Events:
         try:
             while True:
                 self._beat()
-                self._settle([self._step(item) for item in self._plan.inbox.take_all(_IDLE_S)])
+                items = self._plan.inbox.take_all(_IDLE_S)
+                self._keep([item for item in items if isinstance(item, Decision)])
+                self._settle(
+                    [outcome for item in items if not isinstance(item, Decision) for outcome in self._deal(item)]
+                )
                 self._tick()
         except ChannelClosed:
+            self._settle([self._step(item) for behind in self._behind.values() for item in behind])
             utc_ns = self._clock.utc_ns()
             self._settle([desk.stop(utc_ns) for desk in self._plan.desks.values()])
             raise
 
-    def _step(self, item: Item) -> Outcome:
-        plan = self._plan
+    def _keep(self, decisions: list[Decision]) -> None:
+        """Keep the verdicts that were given: they have been told already."""
+        if decisions:
+            self._plan.store.decided(decisions)
+
+    def _deal(self, item: Taken) -> Iterator[Outcome]:
+        """Take the next step of a camera, and those that it had to wait for.
+
+        While a recording's desk waits for a classifier, all but its answers stand behind: at most what is outstanding
+        in the camera's lane.
+        """
+        camera = _camera_of(item)
+        desk, behind = self._plan.desks[camera], self._behind[camera]
+        if (behind or desk.waiting()) and not isinstance(item, Classified):
+            behind.append(item)
+        else:
+            yield self._step(item)
+        while behind and not desk.waiting():
+            yield self._step(behind.popleft())
+
+    def _step(self, item: Taken) -> Outcome:
+        plan, desk = self._plan, self._plan.desks[_camera_of(item)]
         if isinstance(item, Result):
-            camera = item.info.camera
-            outcome = plan.desks[camera].result(item, self._clock.monotonic_ns())
-            if outcome.dropped is not None:
-                plan.count(camera, outcome.dropped, 1)
+            outcome = desk.result(item, self._clock.monotonic_ns())
             for message in outcome.feed:  # at once: its readers want it now, and it needs no disk
                 plan.delivery.feed(message, outcome.feed_deadline_ns)
-            if outcome.age_ns is not None:
-                plan.aged(camera, outcome.age_ns)
-            plan.release(camera)
+            self._count(item.info.camera, outcome)
+            plan.release(item.info.camera)
+            return outcome
+        if isinstance(item, Classified):
+            outcome = desk.classified(item, self._clock.monotonic_ns())
+            self._count(item.info.camera, outcome)
+            plan.release(look_lane(item.info.camera, item.name))
             return outcome
         if isinstance(item, Still):
-            return plan.desks[item.info.camera].still(item.info)
-        if isinstance(item, SourceEnd):
-            plan.release(item.camera)
-            return plan.desks[item.camera].source_end()
+            return desk.still(item.info)
+        if isinstance(item, CameraChange):
+            return desk.change(item)
+        plan.release(item.lane)
         if isinstance(item, Lost):
-            plan.release(item.camera)
-            return plan.desks[item.camera].lost(item.connection)
-        return plan.desks[item.camera].change(item)
+            return desk.lost(item.connection)
+        outcome = desk.source_end()
+        if outcome.over:
+            plan.ended(_camera_of(item))
+        return outcome
+
+    def _count(self, camera: str, outcome: Outcome) -> None:
+        if outcome.dropped is not None:
+            self._plan.count(camera, outcome.dropped, 1)
+        if outcome.age_ns is not None:
+            self._plan.aged(camera, outcome.age_ns)
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Make the events durable in one commit, then tell of them."""
@@ -119,3 +160,9 @@ class Events:
             self._touched_ns = now_ns
             # Also with nothing open: the store heals after a full disk, and keeps its bounds, in here.
             self._plan.store.touch({key: at for desk in desks for key, at in desk.open_events().items()})
+
+
+def _camera_of(item: Taken) -> str:
+    if isinstance(item, (SourceEnd, Lost)):
+        return item.lane.partition("/")[0]  # the lane of a classification is `<camera>/<name>`
+    return item.camera if isinstance(item, CameraChange) else item.info.camera

@@ -1,28 +1,31 @@
-"""One model serves all its cameras: take what is there, keep some batches in flight, pass the results on."""
+"""One model serves all its cameras: take what is there, keep some batches in flight, pass the answers on."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from streamer.core.clock import NS_PER_S
 from streamer.core.errors import ChannelClosed
-from streamer.core.results import Result, Timing
+from streamer.core.results import Timing
 
-from .frames import Mark
+from .frames import Mark, T
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamer.core.clock import Clock
-    from streamer.core.frame import Frame
-    from streamer.infer.model import Model, ModelTicket
+    from streamer.core.results import ModelRef
+    from streamer.infer.network import ModelTicket, Network
 
     from .frames import FrameQueue
 
 _IDLE_S = 1.0
 _OVERDUE_NS = 5 * NS_PER_S
+
+
+Output = TypeVar("Output")
 
 
 class Swapper(Protocol):
@@ -31,38 +34,40 @@ class Swapper(Protocol):
     def due(self) -> bool:
         """Whether `swap` has something to do; cheap."""
 
-    def swap(self, model: Model) -> None:
+    def swap(self, model: Network[Any]) -> None:
         """Exchange the model's backend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InferPlan:
+class InferPlan(Generic[T, Output]):
     """What one inference thread needs."""
 
-    open_model: Callable[[], Model]
-    frames: FrameQueue
-    passed: Callable[[Result | Mark], None]  # to the events thread
+    open_model: Callable[[], Network[Output]]
+    frames: FrameQueue[T]
+    told: Callable[[T, Output, Timing, ModelRef], None]  # what the model said of something, to the events thread
+    marked: Callable[[Mark], None]  # what stood in a lane behind the last of that
     count: Callable[[str, str, int], None]  # (camera, cause or counter, how many)
+    counter: str  # how what has been looked at is counted
     measured: Callable[[int], None]  # ns from submit to collect of each batch
     max_age_ns: Callable[[str], int | None]
     swapper: Swapper | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _InFlight:
+class _InFlight(Generic[T]):
     ticket: ModelTicket
-    frames: list[Frame]
+    frames: list[T]
     taken_ns: int
 
 
-class Inference:
+class Inference(Generic[T, Output]):
     """One model's thread. Opens the model and alone calls it."""
 
-    def __init__(self, plan: InferPlan, *, clock: Clock, beat: Callable[[], None]) -> None:
+    def __init__(self, plan: InferPlan[T, Output], *, clock: Clock, beat: Callable[[], None]) -> None:
         self._plan = plan
         self._clock = clock
         self._beat = beat
-        self._pending: deque[_InFlight] = deque()
+        self._pending: deque[_InFlight[T]] = deque()
 
     def loop(self) -> None:
         """Take the newest frames, run the model, pass the results on.
@@ -88,7 +93,7 @@ class Inference:
         finally:
             model.close()
 
-    def _handle(self, model: Model, items: list[Frame | Mark]) -> None:
+    def _handle(self, model: Network[Output], items: list[T | Mark]) -> None:
         frames = [item for item in items if not isinstance(item, Mark) and self._fresh(item)]
         if frames:
             taken_ns = self._clock.monotonic_ns()
@@ -98,40 +103,40 @@ class Inference:
         if marks:  # an end or a loss is passed on behind the last result
             self._collect(model, leave=0)
             for mark in marks:
-                self._plan.passed(mark)
+                self._plan.marked(mark)
 
-    def _fresh(self, frame: Frame) -> bool:
+    def _fresh(self, frame: T) -> bool:
         """Whether the frame may still be looked at: an old answer is worse than none where `max_age` says so."""
         info = frame.info
         max_age_ns = self._plan.max_age_ns(info.camera)
         if max_age_ns is None or not info.live or self._clock.monotonic_ns() - info.captured_ns <= max_age_ns:
             return True
         self._plan.count(info.camera, "too_old", 1)
-        self._plan.frames.release(info.camera)
+        self._plan.frames.release(frame.lane)
         return False
 
-    def _collect_ready(self, model: Model) -> None:
+    def _collect_ready(self, model: Network[Output]) -> None:
         while self._pending and (model.ready(self._pending[0].ticket) or self._overdue(self._pending[0])):
             self._collect(model, leave=len(self._pending) - 1)
 
-    def _overdue(self, batch: _InFlight) -> bool:
+    def _overdue(self, batch: _InFlight[T]) -> bool:
         """Whether a batch takes so long that it is waited for: the runtime's own limit then ends a hang."""
         return self._clock.monotonic_ns() - batch.taken_ns > _OVERDUE_NS
 
-    def _collect(self, model: Model, *, leave: int) -> None:
+    def _collect(self, model: Network[Output], *, leave: int) -> None:
         """Collect in order of submission until at most `leave` are in flight."""
         while len(self._pending) > leave:
             batch = self._pending.popleft()
             outputs = model.collect(batch.ticket)
             inferred_ns = self._clock.monotonic_ns()
             self._plan.measured(inferred_ns - batch.taken_ns)
-            for frame, detections in zip(batch.frames, outputs, strict=True):
+            for frame, output in zip(batch.frames, outputs, strict=True):
                 info = frame.info
-                self._plan.count(info.camera, "inferred", 1)
+                self._plan.count(info.camera, self._plan.counter, 1)
                 timing = Timing(captured_ns=info.captured_ns, taken_ns=batch.taken_ns, inferred_ns=inferred_ns)
-                self._plan.passed(Result(info=info, output=detections, timing=timing, model=model.ref))
+                self._plan.told(frame, output, timing, model.ref)
 
-    def _swap_if_due(self, model: Model) -> None:
+    def _swap_if_due(self, model: Network[Output]) -> None:
         swapper = self._plan.swapper
         if swapper is not None and swapper.due():
             self._collect(model, leave=0)

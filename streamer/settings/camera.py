@@ -7,6 +7,8 @@ from pydantic import BeforeValidator, Field
 
 from . import values
 from .address import SOURCES, SourceField
+from .classify import Classify
+from .decide import Decide
 from .geometry import Point, Polygon
 from .section import Section
 
@@ -60,38 +62,6 @@ class Detect(Section):
     )
 
 
-class Of(Section):
-    """What a classification looks at: the whole frame, a zone, or each tracked object of some classes."""
-
-    zone: values.Name | None = Field(default=None, description="A name under `zones`.")
-    class_names: values.ClassNames | None = Field(
-        default=None, alias="class", description="Classes of tracked objects."
-    )
-
-
-def _of(value: object) -> object:
-    if value == "frame":
-        return Of()
-    if not isinstance(value, dict) or len(value) != 1:
-        values.refuse("must be frame, {zone: NAME} or {class: [NAME, ...]}")
-    return value
-
-
-OfField = Annotated[Of, BeforeValidator(_of)]
-
-
-class Classify(Section):
-    """One image classification."""
-
-    name: values.Name = Field(description="Its name in topics and payloads.")
-    model: values.Name = Field(description="A name under `models`.")
-    of: OfField = Field(default=Of(), description="frame, {zone: NAME} or {class: [NAME, ...]}.")
-    every_s: values.PositiveSeconds = Field(
-        default="1s", validate_default=True, alias="every", description="How often, for a frame or a zone."
-    )
-    agree: values.Times = Field(default=1, description="How many answers in a row must agree.")
-
-
 class Zone(Section):
     """A part of the picture; an object is in it by its foot point."""
 
@@ -111,18 +81,15 @@ class Count(Section):
     more_than: values.Count = Field(description="The event runs while there are more than so many.")
 
 
-class Decide(Section):
-    """A factory's verdict on each item."""
-
-    deadline_s: values.PositiveSeconds = Field(alias="deadline", description="Time from capture to the verdict.")
-    otherwise: Literal["accept", "reject"] = Field(default="reject", description="The verdict when there is doubt.")
-
-
 class Rule(Section):
     """What makes an event."""
 
     name: values.Name = Field(description="Its name in topics and payloads.")
-    class_names: values.ClassNames = Field(alias="class", description="One class, or a list; any of them counts.")
+    class_names: values.ClassNames = Field(
+        default=(),
+        alias="class",
+        description="One class, or a list; any of them counts. A verdict on `labels` alone needs none.",
+    )
     zone: values.Name | None = Field(default=None, description="Only within this zone.")
     line: values.Name | None = Field(default=None, description="Each crossing of this line is an event.")
     direction: Literal["in", "out"] | None = Field(default=None, description="Only crossings in this direction.")
@@ -197,7 +164,7 @@ class Camera(Section):
     )
     motion: Motion = Field(default=Motion(), description="Look only where something moves.")
     detect: Detect | None = Field(default=None, description="Object detection.")
-    classify: tuple[Classify, ...] = Field(default=(), description="Image classifications (not supported yet).")
+    classify: tuple[Classify, ...] = Field(default=(), description="Image classifications.")
     zones: Mapping[values.Name, Zone] = Field(
         default_factory=dict, description="Named parts of the picture; each event says in which its object is."
     )

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from streamer.core.names import canonical
 
+from .plain import at, items, mapping, named, numbers, texts
 from .problem import KeyPath, listed, nearest, shown
+from .tasks import decided, looked_at
 from .values import as_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from .address import BrokerAddress, Source
     from .reader import Raw
@@ -30,12 +32,12 @@ def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | No
         sources: the address of each camera whose address is right.
         broker: the broker's address, if it is right.
     """
-    models = list(_mapping(_at(values, "models")))
+    models = list(mapping(at(values, "models")))
     yield from _login(values, broker)
-    cameras = _at(values, "cameras")
+    cameras = at(values, "cameras")
     if cameras == {}:
         yield ("cameras",), "must name at least one camera"
-    for name, camera in _mapping(cameras).items():
+    for name, camera in mapping(cameras).items():
         if isinstance(camera, dict):
             path = ("cameras", name)
             yield from _work(camera, path)
@@ -46,39 +48,41 @@ def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | No
             yield from _lengths(camera, path)
             yield from _counted(camera, path)
             yield from _twice(camera, path)
+            yield from looked_at(camera, path)
+            yield from decided(camera, path)
 
 
 def _login(values: Raw, broker: BrokerAddress | None) -> Iterator[Found]:
-    mqtt = _at(values, "mqtt")
-    if broker and (broker.username or broker.password) and (_at(mqtt, "username") or _at(mqtt, "password")):
+    mqtt = at(values, "mqtt")
+    if broker and (broker.username or broker.password) and (at(mqtt, "username") or at(mqtt, "password")):
         yield ("mqtt", "url"), "holds a login, and so do `username` and `password`; keep one of the two"
 
 
 def _work(camera: Raw, path: KeyPath) -> Iterator[Found]:
-    if not _at(camera, "detect") and not _at(camera, "classify"):
+    if not at(camera, "detect") and not at(camera, "classify"):
         yield path, "has nothing to do; give it `detect` (or `classify`)"
 
 
 def _models(camera: Raw, path: KeyPath, models: list[str]) -> Iterator[Found]:
-    named: list[tuple[KeyPath, Raw]] = [(("detect", "model"), _at(_at(camera, "detect"), "model"))]
-    named += [(("classify", i, "model"), _at(item, "model")) for i, item in _items(_at(camera, "classify"))]
-    for below, name in named:
+    mentioned: list[tuple[KeyPath, Raw]] = [(("detect", "model"), at(at(camera, "detect"), "model"))]
+    mentioned += [(("classify", i, "model"), at(item, "model")) for i, item in items(at(camera, "classify"))]
+    for below, name in mentioned:
         if isinstance(name, str) and name not in models:
             known = f"known: {listed(models)}" if models else "write it as `models: {NAME: {model: yolox-nano}}`"
-            yield (*path, *below), f"{_named(name)}is no entry of `models`{nearest(name, models)}; {known}"
+            yield (*path, *below), f"{named(name)}is no entry of `models`{nearest(name, models)}; {known}"
 
 
 def _rate(camera: Raw, path: KeyPath, source: Source | None) -> Iterator[Found]:
-    frames = _at(camera, "frames")
+    frames = at(camera, "frames")
     every = frames == "every" or (frames is None and source is not None and not source.live)
-    fps = as_number(_at(_at(camera, "detect"), "fps"))
+    fps = as_number(at(at(camera, "detect"), "fps"))
     if every and fps:
         why = "`frames: every`" if frames == "every" else "a file, which is read with `frames: every`"
         yield (*path, "detect", "fps"), f"must be 0 or left out with {why}; or write `frames: newest`"
 
 
 def _detected(camera: Raw, path: KeyPath) -> Iterator[Found]:
-    classes = _at(_at(camera, "detect"), "classes")
+    classes = at(at(camera, "detect"), "classes")
     if not isinstance(classes, dict):
         return
     seen: dict[str, str] = {}
@@ -92,81 +96,58 @@ def _detected(camera: Raw, path: KeyPath) -> Iterator[Found]:
     for below, name in _classes_named(camera):
         if canonical(name) not in seen:
             near = nearest(name, classes)
-            yield (*path, *below), f"{_named(name)}is not among detect.classes{near}; allowed: {listed(classes)}"
+            yield (*path, *below), f"{named(name)}is not among detect.classes{near}; allowed: {listed(classes)}"
 
 
 def _classes_named(camera: Raw) -> Iterator[tuple[KeyPath, str]]:
-    for i, rule in _items(_at(camera, "events")):
-        yield from ((("events", i, "class"), name) for name in _texts(_at(rule, "class")))
-    for i, item in _items(_at(camera, "classify")):
-        yield from ((("classify", i, "of", "class"), name) for name in _texts(_at(_at(item, "of"), "class")))
+    for i, rule in items(at(camera, "events")):
+        yield from ((("events", i, "class"), name) for name in texts(at(rule, "class")))
+    for i, item in items(at(camera, "classify")):
+        yield from ((("classify", i, "of", "class"), name) for name in texts(at(at(item, "of"), "class")))
+    for i, rule in items(at(camera, "events")):
+        crossing = at(at(rule, "decide"), "trigger")
+        yield from ((("events", i, "decide", "trigger", "class"), name) for name in texts(at(crossing, "class")))
 
 
 def _places(camera: Raw, path: KeyPath) -> Iterator[Found]:
-    named: list[tuple[KeyPath, Raw]] = [
-        (("classify", i, "of", "zone"), _at(_at(item, "of"), "zone")) for i, item in _items(_at(camera, "classify"))
+    mentioned: list[tuple[KeyPath, Raw]] = [
+        (("classify", i, "of", "zone"), at(at(item, "of"), "zone")) for i, item in items(at(camera, "classify"))
     ]
-    for i, rule in _items(_at(camera, "events")):
-        named += [(("events", i, "zone"), _at(rule, "zone")), (("events", i, "line"), _at(rule, "line"))]
-        if _at(rule, "direction") is not None and _at(rule, "line") is None:
+    for i, rule in items(at(camera, "events")):
+        mentioned += [(("events", i, "zone"), at(rule, "zone")), (("events", i, "line"), at(rule, "line"))]
+        mentioned.append((("events", i, "decide", "trigger", "line"), at(at(at(rule, "decide"), "trigger"), "line")))
+        if at(rule, "direction") is not None and at(rule, "line") is None:
             yield (*path, "events", i, "direction"), "needs a `line` that is crossed"
-    for below, name in named:
+    for below, name in mentioned:
         kind = f"{below[-1]}s"
-        known = list(_mapping(_at(camera, kind)))
+        known = list(mapping(at(camera, kind)))
         if isinstance(name, str) and name not in known:
             allowed = f"known: {listed(known)}" if known else "there is none"
             yield (
                 (*path, *below),
-                f"{_named(name)}is no entry of the camera's `{kind}`{nearest(name, known)}; {allowed}",
+                f"{named(name)}is no entry of the camera's `{kind}`{nearest(name, known)}; {allowed}",
             )
 
 
 def _lengths(camera: Raw, path: KeyPath) -> Iterator[Found]:
-    for name, line in _mapping(_at(camera, "lines")).items():
-        start, end = _numbers(_at(line, "from")), _numbers(_at(line, "to"))
+    for name, line in mapping(at(camera, "lines")).items():
+        start, end = numbers(at(line, "from")), numbers(at(line, "to"))
         if len(start) == len(end) == 2 and math.dist(start, end) < _LEAST_LENGTH:
             yield (*path, "lines", name, "to"), "must be another point than `from`: a line needs a length"
 
 
 def _counted(camera: Raw, path: KeyPath) -> Iterator[Found]:
-    for i, rule in _items(_at(camera, "events")):
-        if _at(rule, "count") is not None and _at(rule, "line") is not None:
+    for i, rule in items(at(camera, "events")):
+        if at(rule, "count") is not None and at(rule, "line") is not None:
             how = "keep one of the two (crossings are counted under `lines/` of the camera's topics)"
             yield (*path, "events", i, "count"), f"can't stand beside `line`; {how}"
 
 
 def _twice(camera: Raw, path: KeyPath) -> Iterator[Found]:
     for kind in ("events", "classify"):
-        names = [(i, _at(item, "name")) for i, item in _items(_at(camera, kind))]
+        names = [(i, at(item, "name")) for i, item in items(at(camera, kind))]
         count = Counter(name for _, name in names if isinstance(name, str))
         first = {name: i for i, name in reversed(names) if isinstance(name, str)}
         for i, name in names:
             if isinstance(name, str) and count[name] > 1 and first[name] != i:
-                yield (*path, kind, i, "name"), f"{_named(name)}stands twice in `{kind}`; each needs its own name"
-
-
-def _named(name: str) -> str:
-    text = shown(name)
-    return f"{text} " if text else ""
-
-
-def _at(values: Raw, key: str) -> Raw:
-    return values.get(key) if isinstance(values, dict) else None
-
-
-def _mapping(values: Raw) -> dict[str, Raw]:
-    return values if isinstance(values, dict) else {}
-
-
-def _items(values: Raw) -> Iterable[tuple[str, Raw]]:
-    return [(str(i), item) for i, item in enumerate(values)] if isinstance(values, list) else []
-
-
-def _numbers(values: Raw) -> list[float]:
-    numbers = [as_number(item) for item in values] if isinstance(values, list) else []
-    return [number for number in numbers if number is not None]
-
-
-def _texts(values: Raw) -> list[str]:
-    items = [values] if isinstance(values, str) else values if isinstance(values, list) else []
-    return [item for item in items if isinstance(item, str)]
+                yield (*path, kind, i, "name"), f"{named(name)}stands twice in `{kind}`; each needs its own name"

@@ -29,11 +29,7 @@ def _filled(value: Raw) -> bool:
 UNBUILT: tuple[tuple[str, Callable[[Raw], bool], str], ...] = (
     ("mqtt.home_assistant", _is_true, "announcing devices to Home Assistant is not supported yet; allowed: false"),
     ("dashboard.enabled", _is_true, "the dashboard is not supported yet; allowed: false"),
-    ("models.*.task", lambda value: value == "classify", "classification is not supported yet; allowed: detect"),
     ("cameras.*.record", _given, "a second stream for clips is not supported yet; leave it out"),
-    ("cameras.*.classify", _filled, "classification is not supported yet; leave it out"),
-    ("cameras.*.events.*.decide", _given, "decisions are not supported yet; leave it out"),
-    ("cameras.*.events.*.labels", _filled, "rules with labels are not supported yet; leave it out"),
     ("cameras.*.save.snapshot", _is_true, "snapshots are not supported yet; allowed: false"),
     ("cameras.*.save.clip", _given, "clips are not supported yet; leave it out"),
 )

@@ -1,0 +1,97 @@
+"""Whether classifications, labels and verdicts fit their camera. They read the plain values, whatever else is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamer.core.names import canonical
+
+from .plain import at, items, mapping, texts
+from .problem import KeyPath, listed, nearest
+from .values import as_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .reader import Raw
+
+Found = tuple[KeyPath, str]
+
+_NEEDS_DETECT = ("events", "publish_detections", "lines")
+
+
+def looked_at(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    """Yield what is wrong with a camera's classifications, and with the labels that rules ask for."""
+    detects = bool(at(camera, "detect"))
+    for i, item in items(at(camera, "classify")):
+        here = (*path, "classify", i)
+        if at(item, "every") is not None and at(item, "fps") is not None:
+            yield (*here, "fps"), "can't stand beside `every`; keep one of the two"
+        agree, last = as_number(at(item, "agree")), as_number(at(item, "last"))
+        if last is not None and last < (agree or 1):
+            yield (*here, "last"), "must be at least `agree`: so many of the last answers agree"
+        if texts(at(at(item, "of"), "class")) and not detects:
+            yield (*here, "of", "class"), "needs `detect`: what is not detected can't be looked at"
+    for i, rule in items(at(camera, "events")):
+        yield from _labelled(camera, rule, (*path, "events", i))
+
+
+def _labelled(camera: Raw, rule: Raw, here: KeyPath) -> Iterator[Found]:
+    known = {str(at(item, "name")): item for _, item in items(at(camera, "classify"))}
+    for name in mapping(at(rule, "labels")):
+        if name not in known:
+            allowed = f"known: {listed(list(known))}" if known else "there is none"
+            yield (*here, "labels", name), f"is no entry of the camera's `classify`{nearest(name, known)}; {allowed}"
+            continue
+        of = {canonical(text) for text in texts(at(at(known[name], "of"), "class"))}
+        decided_by_frame = at(rule, "decide") is not None and not _by_line(rule)
+        if of and decided_by_frame:
+            yield (
+                (*here, "labels", name),
+                "looks at objects; a verdict on a frame needs `of: frame` or `of: {zone: ...}`",
+            )
+        elif not of and not decided_by_frame:
+            yield (*here, "labels", name), "looks at no objects; objects are told apart by `of: {class: [...]}`"
+        elif of and (lacking := [text for text in texts(at(rule, "class")) if canonical(text) not in of]):
+            said = f"does not look at {listed(lacking)}; name them in its `of: {{class: [...]}}`"
+            yield (*here, "labels", name), said
+
+
+def decided(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    """Yield what is wrong with a camera's verdicts, and what needs a detector that is not there."""
+    detects = bool(at(camera, "detect"))
+    first: str | None = None
+    for i, rule in items(at(camera, "events")):
+        here, decide = (*path, "events", i), at(rule, "decide")
+        if decide is None:
+            if at(rule, "class") is None and isinstance(rule, dict):
+                yield (*here, "class"), "is missing: which classes make the event?"
+            elif not detects:
+                yield here, "needs `detect`: events are made of detected objects"
+            continue
+        if first is not None:
+            yield (*here, "decide"), f"stands twice; one camera gives one verdict: name all classes in events.{first}"
+        first = first or i
+        yield from _verdict(rule, here, detects=detects)
+    for key in _NEEDS_DETECT[1:]:
+        if not detects and at(camera, key) not in (None, False, {}):
+            yield (*path, key), "needs `detect`"
+
+
+def _verdict(rule: Raw, here: KeyPath, *, detects: bool) -> Iterator[Found]:
+    if at(rule, "class") is None and not mapping(at(rule, "labels")):
+        yield here, "needs `class`, the defects that are detected, or `labels`, those of a classification"
+    if at(rule, "class") is not None and not detects:
+        yield (*here, "class"), "needs `detect`; a verdict on a classification alone has `labels` in place of `class`"
+    for key in ("line", "count"):
+        if at(rule, key) is not None:
+            instead = (
+                "; what begins an item is `decide: {trigger: {line: NAME, class: [NAME]}}`" if key == "line" else ""
+            )
+            yield (*here, key), f"can't stand beside `decide`{instead}"
+    if _by_line(rule) and not detects:
+        yield (*here, "decide", "trigger"), "needs `detect`: items are objects that cross the line"
+
+
+def _by_line(rule: Raw) -> bool:
+    return at(at(at(rule, "decide"), "trigger"), "line") is not None
