@@ -23,7 +23,7 @@ from rich.text import Text
 
 from streamer import __version__
 
-from . import doctor_gpu
+from . import doctor_gpio, doctor_gpu
 from .findings import Finding, State, ask, pip_line, required
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def examine(root: Path = Path("/")) -> list[Finding]:
         "OpenCV": opencv,
         "GStreamer": gstreamer,
         "USB cameras": lambda: video_devices(root),
+        "GPIO": lambda: doctor_gpio.gpio(root),
         "MQTT broker": lambda: broker(*_BROKER),
         "embedded broker": amqtt,
         "disk": disk,

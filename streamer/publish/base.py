@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_MOST_KEPT_FREE = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -29,10 +31,19 @@ class Message:
     content_type: str | None = None  # MQTT 5 content type: the media type of the payload
     at_ns: int | None = None  # monotonic: the moment that it tells of; a GPIO output counts its delay from there
     reply: Reply | None = None  # MQTT 5: goes to this topic in place of `topic`
+    urgent: bool = False  # may take the places that a sink keeps free
+
+
+def places(message: Message, window: int) -> int:
+    """Return how many of the `window` messages that may wait for an answer there may be for this one to join them.
+
+    A fifth, 20 at most, is kept free for what is urgent, so that it never stands behind an outbox that is being emptied.
+    """
+    return window if message.urgent else window - min(_MOST_KEPT_FREE, window // 5)
 
 
 class Sink(Protocol):
-    """One connection to a receiver, kept alive by itself. One thread calls `send`."""
+    """One connection to a receiver, kept alive by itself. Several threads may call `send`: the order of each is kept."""
 
     def send(self, message: Message, on_done: Callable[[str | None], None]) -> bool:
         """Hand a message over without waiting.

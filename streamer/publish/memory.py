@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from .base import places
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,7 +42,7 @@ class MemorySink:
         """Keep a message."""
         refusal = self.refuse(message)
         with self._lock:
-            if self._number is None or len(self._open) >= self._window:
+            if self._number is None or len(self._open) >= places(message, self._window):
                 return False
             self._sent.append(message)
             if not self._answers:

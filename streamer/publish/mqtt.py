@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from streamer.core.errors import ConfigError
 
 from .base import Message
+from .client import make_client
+from .commands import Commands
 from .reasons import BrokerError, LostKind
-from .session import Session, make_client
+from .session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from .commands import Command
     from .url import BrokerAddress
 
 log = logging.getLogger(__name__)
@@ -70,9 +73,17 @@ class _Backoff:
 class MqttSink:
     """A `Sink`. `status` is `online` while it is connected, `offline` afterwards, by the broker if need be."""
 
-    def __init__(self, options: MqttOptions, *, tls: ssl.SSLContext | None, rng: random.Random) -> None:
+    def __init__(
+        self,
+        options: MqttOptions,
+        *,
+        tls: ssl.SSLContext | None,
+        rng: random.Random,
+        on_command: Callable[[Command], None] | None = None,
+    ) -> None:
         self._options = options
         self._tls = tls
+        self._commands = None if on_command is None else Commands(options.topic_prefix, on_command)
         self._backoff = _Backoff(rng)
         self._prefix = f"{options.topic_prefix}/"
         self._older = False  # the broker has said that it does not speak MQTT 5
@@ -93,7 +104,8 @@ class MqttSink:
     def send(self, message: Message, on_done: Callable[[str | None], None]) -> bool:
         """Write a message to the socket; False without a connection or with too many unanswered."""
         session = self._session
-        return session is not None and session.publish(message, self._prefix + message.topic, on_done)
+        topic = self._prefix + message.topic if message.reply is None else message.reply.topic
+        return session is not None and session.publish(message, topic, on_done)
 
     def connection(self) -> int | None:
         """Return the number of the present connection, None while there is none."""
@@ -164,6 +176,8 @@ class MqttSink:
     def _serve(self, session: Session) -> None:
         if self._stopping.is_set():
             return
+        if self._commands is not None:
+            self._commands.subscribe(session, self._stopping)  # first: whoever waits for `online` is heard
         self._announce(session, b"online")
         self._session = session
         self._number = self._connections
@@ -211,14 +225,21 @@ class MqttSink:
         self._stopping.wait(delay_s)
 
 
-def open_mqtt(options: MqttOptions, *, rng: random.Random | None = None) -> MqttSink:
+def open_mqtt(
+    options: MqttOptions, *, rng: random.Random | None = None, on_command: Callable[[Command], None] | None = None
+) -> MqttSink:
     """Begin to connect to a broker; whether it is there is seen later.
+
+    Args:
+        options: which broker, and who we are there.
+        rng: for the jitter.
+        on_command: told each command, in the sink's thread, where it must not wait; None: commands are not heard.
 
     Raises:
         ConfigError: `ca_file` can't be read.
     """
     tls = _tls(options.ca_file) if options.address.tls else None
-    sink = MqttSink(options, tls=tls, rng=rng or random.Random())  # noqa: S311  jitter is no secret
+    sink = MqttSink(options, tls=tls, rng=rng or random.Random(), on_command=on_command)  # noqa: S311  jitter is no secret
     sink.start()
     return sink
 

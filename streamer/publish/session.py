@@ -7,19 +7,19 @@ import socket
 import ssl
 import threading
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
 from . import reasons
+from .base import places
+from .client import connect_properties, publish_properties, subscribe_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
     from .base import Message
@@ -54,6 +54,8 @@ class Session:
         self._lost: BrokerError | None = None
         self._waiting: dict[int, Callable[[str | None], None]] = {}
         self._answered: list[tuple[int, str | None]] = []
+        self._arrived: list[tuple[MQTTMessage, int]] = []
+        self._hear: Callable[[MQTTMessage, int], None] = _ignore
         self._most_qos = 2
         self._most_bytes = 1 << 28
         self._next_misc_ns = 0
@@ -77,7 +79,8 @@ class Session:
         deadline_ns = time.monotonic_ns() + round(limit_s * 1e9)
         try:
             self._client.connect_timeout = limit_s
-            self._client.connect(self._address.host, self._address.port, _KEEPALIVE_S)
+            said = connect_properties(v5=self.is_v5)
+            self._client.connect(self._address.host, self._address.port, _KEEPALIVE_S, properties=said)
         except (OSError, ValueError) as exc:
             raise reasons.unreachable(self._address, exc) from exc
         sock = self._socket()
@@ -97,12 +100,13 @@ class Session:
     def publish(self, message: Message, topic: str, on_done: Callable[[str | None], None]) -> bool:
         """Write a message; False if there is no connection or too many messages wait. Any thread.
 
-        QoS 0 has no answers to wait for: it is bounded by what the socket takes.
+        QoS 0 has no answers to wait for: it is bounded by what the socket takes. So is what is urgent: behind a socket
+        that takes nothing nobody could call it back when its time is over.
         """
         with self._io:
             if not self._connected or self._lost is not None:
                 return False
-            if self._client.want_write() if message.qos == 0 else len(self._waiting) >= self._window:
+            if self._is_full_locked(message):
                 return False
             refusal = self._why_not(message, topic)
             written = refusal is not None or self._publish_locked(message, topic, on_done)
@@ -115,6 +119,11 @@ class Session:
         _call(calls)
         return written
 
+    def _is_full_locked(self, message: Message) -> bool:
+        if (message.qos == 0 or message.urgent) and self._client.want_write():
+            return True
+        return message.qos > 0 and len(self._waiting) >= places(message, self._window)
+
     def _why_not(self, message: Message, topic: str) -> str | None:
         if len(message.payload) + len(topic) + _HEADER_BYTES > self._most_bytes:
             return f"larger than the {self._most_bytes} bytes that the broker takes"
@@ -124,15 +133,34 @@ class Session:
 
     def _publish_locked(self, message: Message, topic: str, on_done: Callable[[str | None], None]) -> bool:
         qos = min(message.qos, self._most_qos)
-        said = _properties(message.expiry_s, message.content_type) if self.is_v5 else None
+        said = publish_properties(message) if self.is_v5 else None
         info = self._client.publish(topic, message.payload, qos, message.retain, said)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
         self._waiting[info.mid] = on_done
         return True
 
+    def subscribe(
+        self, topic_filter: str, hear: Callable[[MQTTMessage, int], None], on_done: Callable[[str | None], None]
+    ) -> None:
+        """Ask for messages.
+
+        Args:
+            topic_filter: of their topics.
+            hear: told each, and when it was read (monotonic, ns), in the thread that serves.
+            on_done: told the broker's answer: None or its refusal. Never if the connection breaks first.
+        """
+        with self._io:
+            self._hear = hear
+            self._client.on_message = self._on_message
+            self._client.on_subscribe = self._on_subscribe
+            options = subscribe_options() if self.is_v5 else None
+            result, number = self._client.subscribe(topic_filter, qos=1, options=options)
+            if result == MQTTErrorCode.MQTT_ERR_SUCCESS and number is not None:
+                self._waiting[number] = on_done
+
     def serve(self, timeout_s: float) -> None:
-        """Wait for the broker or `wake`, read and write what there is, and pass answers on.
+        """Wait for the broker or `wake`, read and write what there is, pass answers and messages on.
 
         Raises:
             BrokerError: the connection has ended.
@@ -147,8 +175,11 @@ class Session:
                 self._next_misc_ns = now_ns + _MISC_NS
                 self._client.loop_misc()
             calls = self._take_answers_locked()
+            arrived, self._arrived = self._arrived, []
             lost = self._lost
         _call(calls)
+        for message, arrived_ns in arrived:
+            self._hear(message, arrived_ns)
         if lost is not None:
             raise lost
 
@@ -219,6 +250,15 @@ class Session:
     ) -> None:
         self._answered.append((mid, str(code) if code.is_failure else None))
 
+    def _on_subscribe(
+        self, _client: Client, _userdata: object, mid: int, codes: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        refusals = [str(code) for code in codes if code.is_failure]
+        self._answered.append((mid, refusals[0] if refusals else None))
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        self._arrived.append((message, time.monotonic_ns()))
+
     def _on_disconnect(
         self,
         _client: Client,
@@ -237,44 +277,10 @@ class Session:
             self._lost = reasons.silent(self._address, tls=self._address.tls)
 
 
-def make_client(
-    *,
-    v5: bool,
-    client_id: str,
-    login: tuple[str, str | None] | None,
-    tls: ssl.SSLContext | None,
-    will_topic: str,
-) -> Client:
-    """Return a paho client for one connection."""
-    client = Client(
-        CallbackAPIVersion.VERSION2,
-        client_id,
-        clean_session=None if v5 else True,  # paho wants it in `connect` for MQTT 5, and sets it there
-        protocol=MQTTProtocolVersion.MQTTv5 if v5 else MQTTProtocolVersion.MQTTv311,
-        reconnect_on_failure=False,
-    )
-    if login is not None:
-        client.username_pw_set(*login)
-    if tls is not None:
-        client.tls_set_context(tls)
-    client.max_inflight_messages_set(0)  # no queue of paho's own: `Session` bounds what waits
-    client.will_set(will_topic, b"offline", qos=1, retain=True)
-    return client
-
-
-@lru_cache(maxsize=64)  # paho is slow to make one, and only reads it; few are in use at a time
-def _properties(expiry_s: int | None, content_type: str | None) -> Properties | None:
-    """Return what only MQTT 5 can say of a message."""
-    if expiry_s is None and content_type is None:
-        return None
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    if expiry_s is not None:
-        properties.MessageExpiryInterval = expiry_s
-    if content_type is not None:
-        properties.ContentType = content_type
-    return properties
-
-
 def _call(calls: list[tuple[Callable[[str | None], None], str | None]]) -> None:
     for on_done, why in calls:
         on_done(why)
+
+
+def _ignore(_message: MQTTMessage, _arrived_ns: int) -> None:
+    """Hear nothing: nothing was subscribed."""
