@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     from .lines import Crossing
     from .plane import Point
     from .rules import RuleSpec
-    from .sighting import Sighting
+    from .sighting import Labels, Sighting
 
 _GOES_ON_AT = 0.8  # a running event goes on down to this share of its least area, as it does of its least score
 # Frames may be this late before their absence means anything. A camera that freezes is lost after 3 to 4 s, and what
 # was open then ends for that reason: nobody saw it go.
 _SLACK_NS = 5 * NS_PER_S
 _CROWD = 0  # the number of a crowd's stay
+
+
+def no_labels(_track: int) -> Labels:
+    """Return the labels of an object where no second model looks at any."""
+    return {}
 
 
 class CameraEvents:
@@ -79,8 +84,21 @@ class CameraEvents:
         self._frame_ns: int | None = None  # capture time of the last one
         self._interval_ns = 0  # between the last two frames
 
-    def observe(self, info: FrameInfo, tracks: Sequence[Track], model: ModelRef) -> list[Event]:
-        """Take in the tracks seen in the next frame; return what has happened, in order."""
+    def observe(
+        self,
+        info: FrameInfo,
+        tracks: Sequence[Track],
+        model: ModelRef,
+        labels: Callable[[int], Labels] = no_labels,
+    ) -> list[Event]:
+        """Take in the tracks seen in the next frame; return what has happened, in order.
+
+        Args:
+            info: of the frame.
+            tracks: the objects in it.
+            model: which found them.
+            labels: what second models say of a track by now, also of one that is out of sight.
+        """
         now_ns = info.captured_ns
         if self._frame_ns is not None:
             self._interval_ns = max(0, now_ns - self._frame_ns)
@@ -91,7 +109,7 @@ class CameraEvents:
         seen_ids = {track.id for track in tracks}
         happened: list[Event | None] = []
         for track in tracks:
-            sighting = of_track(info, track, model, zones.get(track.id, ()))
+            sighting = of_track(info, track, model, zones=zones.get(track.id, ()), labels=labels(track.id))
             for rule in self._rules_of.get(track.class_id, ()):
                 if rule.line is not None:
                     happened += self._crossed(rule, track, sighting, crossings)
@@ -100,7 +118,8 @@ class CameraEvents:
                 else:
                     happened.append(self._seen(rule, track.box, sighting, seen_ids))
         happened += [self._crowded(rule, crowd, info, model) for rule, crowd in self._crowds.items()]
-        return self._stays.end_gone(now_ns) + [event for event in happened if event is not None]
+        known = self._stays.relabel(labels)
+        return known + self._stays.end_gone(now_ns) + [event for event in happened if event is not None]
 
     def tick(self, now_ns: int) -> list[Event]:
         """Let a live camera's time pass when no frame comes; return the ends that are due.
@@ -141,6 +160,9 @@ class CameraEvents:
         stay = self._stays.get(key)
         if area(sighting.info, box) < (_GOES_ON_AT if stay and stay.sent else 1.0) * rule.min_area:
             return None
+        if stay and stay.sent and not rule.fits(self._stays.labels(key, sighting)):
+            self._stays.outside(key, sighting.info.captured_ns)
+            return None
         return self._stays.note(key, rule, sighting)
 
     def _crossed(
@@ -149,12 +171,17 @@ class CameraEvents:
         """Begin a stay for each crossing of an object that the rule asks for; go on with those that wait for `after`.
 
         An object must have been in view for `after`, before and behind the line together: a ghost crosses nothing, and
-        one that vanishes just behind the line has crossed it all the same.
+        one that vanishes just behind the line has crossed it all the same. Where the rule asks for labels, it waits for
+        them.
         """
-        told = [
-            self._stays.note(key, rule, replace(sighting, line=rule.line, direction=stay.last.direction))
-            for key, stay in self._stays.waiting(rule.name, track.id)
-        ]
+        told: list[Event | None] = []
+        another = rule.labels.keys() <= sighting.labels.keys() and not rule.fits(sighting.labels)
+        for key, stay in self._stays.waiting(rule.name, track.id):
+            if another:
+                self._stays.outside(key, sighting.info.captured_ns)
+            else:
+                found = replace(sighting, line=rule.line, direction=stay.last.direction)
+                told.append(self._stays.note(key, rule, found))
         if not _in_zone(rule, sighting) or area(sighting.info, track.box) < rule.min_area:
             return told
         for crossing in crossings:
@@ -169,7 +196,7 @@ class CameraEvents:
 
     def _counted(self, rule: RuleSpec, track: Track, sighting: Sighting) -> None:
         """Note an object of which a rule counts how many there are."""
-        if not _in_zone(rule, sighting):
+        if not _in_zone(rule, sighting) or not rule.fits(sighting.labels):
             self._crowds[rule].go(track)
         elif area(sighting.info, track.box) >= rule.min_area:
             self._crowds[rule].come(track, sighting.info.captured_ns)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from streamer.core.names import topic_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from .sighting import Labels
 
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9_-]+")
 
@@ -31,6 +33,8 @@ class RuleSpec:
     line: str | None = None  # each crossing of this line is an event
     direction: str | None = None  # of the crossing: in | out; None: both
     more_than: int | None = None  # one event, while there are more objects than this
+    # Only what second models call so: name of the classification -> classes. A dict has no hash.
+    labels: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
     listed: bool = True  # False: not among the active rules before its first event (a rule for each of 80 classes)
 
     def __post_init__(self) -> None:
@@ -42,6 +46,10 @@ class RuleSpec:
             raise ValueError(f"{self.name}: a direction is in or out of a line, got {self}")
         if self.more_than is not None and self.more_than < 0:
             raise ValueError(f"{self.name}: more_than >= 0 expected, got {self.more_than}")
+
+    def fits(self, labels: Labels) -> bool:
+        """Whether an object with these labels is what the rule asks for; one that is not decided yet is not."""
+        return all(name in labels and labels[name][0] in classes for name, classes in self.labels.items())
 
 
 def default_rules(labels: Sequence[str], class_ids: Iterable[int] | None) -> tuple[RuleSpec, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from streamer.core.frame import FrameInfo
     from streamer.core.results import Box, ModelRef, Track
+
+Labels = Mapping[str, tuple[str, float]]  # of an object: name of the classification -> class, score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +28,10 @@ class Sighting:
     line: str | None = None
     direction: str | None = None
     count: int | None = None
+    labels: Labels = field(default_factory=dict)  # those that are decided
 
 
-def of_track(info: FrameInfo, track: Track, model: ModelRef, zones: tuple[str, ...]) -> Sighting:
+def of_track(info: FrameInfo, track: Track, model: ModelRef, *, zones: tuple[str, ...], labels: Labels) -> Sighting:
     """Return the sighting of an object."""
     return Sighting(
         info=info,
@@ -37,7 +41,13 @@ def of_track(info: FrameInfo, track: Track, model: ModelRef, zones: tuple[str, .
         box=track.box,
         track=track.id,
         zones=zones,
+        labels=labels,
     )
+
+
+def classes(labels: Labels) -> dict[str, str]:
+    """Return the classes of an object without their scores, which change with each answer."""
+    return {name: label for name, (label, _) in labels.items()}
 
 
 def area(info: FrameInfo, box: Box) -> float:

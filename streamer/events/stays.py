@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
 from streamer.core.event import EndReason, Event, EventType
 
-from .sighting import apart
+from .sighting import apart, classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streamer.core.results import Box
 
     from .rules import RuleSpec
-    from .sighting import Sighting
+    from .sighting import Labels, Sighting
 
 Key = tuple[str, int]  # of a stay: its rule's name, and its number within that
 
@@ -41,6 +41,7 @@ class Stay:
     last: Sighting
     hits: int  # sightings
     top_score: float
+    labels: Labels = field(default_factory=dict)  # of the object; under a new id its old ones, until that has its own
     outside: bool = False  # seen since, and not as the rule asks for
     sent: Event | None = None  # the event's last message
     sent_ns: int = 0  # capture time of that message
@@ -114,15 +115,44 @@ class Stays:
                 last=sighting,
                 hits=1,
                 top_score=score,
+                labels=sighting.labels,
             )
         else:
-            top_score = max(stay.top_score, score)
-            stay = replace(stay, last=sighting, hits=stay.hits + 1, top_score=top_score, outside=False)
-        event = self._due(stay)
-        if event is not None:
-            stay = replace(stay, sent=event, sent_ns=sighting.info.captured_ns)
-        self._stays[key] = stay
-        return event
+            stay = replace(
+                stay,
+                last=sighting,
+                hits=stay.hits + 1,
+                top_score=max(stay.top_score, score),
+                labels=self.labels(key, sighting),
+                outside=False,
+            )
+        return self._told(key, stay, sighting.info.captured_ns)
+
+    def labels(self, key: Key, sighting: Sighting) -> Labels:
+        """Return what an object is called at a sighting; under a new id as under its last, until that is known."""
+        stay, labels = self._stays.get(key), sighting.labels
+        if stay is None:
+            return labels
+        same = stay.last.track == sighting.track
+        former = {name: label for name, label in stay.labels.items() if not (same and name in stay.last.labels)}
+        return {**former, **labels}
+
+    def relabel(self, labels_of: Callable[[int], Labels]) -> list[Event]:
+        """Take in what has become known of objects since they were noted; return the messages that are due.
+
+        An object may be out of sight when its label is decided, and a crossing is over. Their last sightings stay.
+        """
+        told = []
+        for key, stay in list(self._stays.items()):
+            track, sent = stay.last.track, stay.sent
+            if self._frame is None or stay.last.info is self._frame or track is None or stay.outside:
+                continue
+            seen = replace(stay.last, labels=labels_of(track))
+            labels = self.labels(key, seen)
+            goes_on = sent is None or stay.rule.fits(labels)  # else it is as if it had not been seen any more
+            if goes_on and classes(labels) != classes(stay.labels if sent is None else sent.labels):
+                told.append(self._told(key, replace(stay, last=seen, labels=labels), self._frame.captured_ns))
+        return [event for event in told if event is not None]
 
     def outside(self, key: Key, now_ns: int) -> None:
         """Note that something was seen, and not as its rule asks for."""
@@ -171,16 +201,24 @@ class Stays:
         self._frame = None
         return ended
 
-    def _due(self, stay: Stay) -> Event | None:
-        """Return the message that the last sighting asks for, if any."""
-        now_ns = stay.last.info.captured_ns
+    def _told(self, key: Key, stay: Stay, now_ns: int) -> Event | None:
+        """Keep a stay as it is now; return the message that is due."""
+        event = self._due(stay, now_ns)
+        self._stays[key] = stay if event is None else replace(stay, sent=event, sent_ns=now_ns)
+        return event
+
+    def _due(self, stay: Stay, now_ns: int) -> Event | None:
+        """Return the message that the last sighting asks for at a moment, if any."""
         if stay.sent is None:
+            there_ns = stay.last.info.captured_ns - stay.there_ns
             seldom = stay.hits < _LEAST_SHARE * (self._frames - stay.first_frame + 1)
-            if seldom or now_ns - stay.there_ns < stay.rule.after_s * NS_PER_S:
+            if seldom or there_ns < stay.rule.after_s * NS_PER_S:
+                return None
+            if stay.last.track is not None and not stay.rule.fits(stay.labels):  # of a crowd each object was asked
                 return None
             self._open_by_rule[stay.rule.name] = self._open_by_rule.get(stay.rule.name, 0) + 1
             return self._message(stay, EventType.START, self._new_id(stay.last.info.utc_ns), seq=0)
-        changed = stay.last.zones != stay.sent.zones
+        changed = stay.last.zones != stay.sent.zones or classes(stay.labels) != classes(stay.sent.labels)
         if now_ns - stay.sent_ns < (_CHANGED_EVERY_NS if changed else _UPDATE_EVERY_NS):
             return None
         return self._message(stay, EventType.UPDATE, stay.sent.id, seq=stay.sent.seq + 1)
@@ -218,6 +256,7 @@ class Stays:
             line=seen.line,
             direction=seen.direction,
             count=seen.count,
+            labels=stay.labels,
             captured_utc_ns=info.utc_ns,
             captured_ns=info.captured_ns if info.live else None,
             started_utc_ns=stay.first.utc_ns,

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from streamer.core.frame import FrameInfo
-from streamer.core.results import Box, ModelRef, Track
+from streamer.core.look import Classified
+from streamer.core.results import Box, Classification, ModelRef, Timing, Track
 from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
 from streamer.events.rules import RuleSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NS_PER_S = 1_000_000_000
 BEGAN_NS = 5_000 * NS_PER_S
@@ -66,3 +73,20 @@ class Tracks:
 
 def camera_events(*rules: RuleSpec) -> CameraEvents:
     return CameraEvents("porch", rules or (PERSON,), LABELS, EventIds())
+
+
+def classified(
+    t_s: float, scores: Mapping[int, float], *, name: str = "parcel", track: int | None = None, of: int = 3
+) -> Classified:
+    """A classifier's answer about a frame: the scores of some of its classes; the others have none."""
+    every = np.array([scores.get(class_id, 0.0) for class_id in range(of)], np.float32)
+    order = np.argsort(-every, kind="stable")
+    at_ns = ns(t_s)
+    return Classified(
+        info=info(t_s),
+        name=name,
+        track=track,
+        output=Classification(class_ids=order.astype(np.int32), scores=every[order]),
+        timing=Timing(captured_ns=at_ns, taken_ns=at_ns, inferred_ns=at_ns),
+        model=MODEL,
+    )
