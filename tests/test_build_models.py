@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
-from tiny_classifier import write_classifier
+from tiny_classifier import write_layers
 
 from streamer.build_frames import frames_of
 from streamer.build_models import build_model
@@ -60,8 +60,8 @@ class Building:
         out = io.StringIO()
         return build_model(model, out=out, **given), out.getvalue()
 
-    def engine(self, precision: str) -> StoredEngine | None:
-        return self.cache.find_any(load_spec("shapes"), precision, this_platform(0))
+    def engine(self, precision: str, model: str = "shapes") -> StoredEngine | None:
+        return self.cache.find_any(load_spec(model, task=None), precision, this_platform(0))
 
 
 @functools.cache
@@ -75,7 +75,10 @@ def building(tmp_path: Path, fake_gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch)
     environ = {**fake_gpu.environ, "STREAMER_CACHE": str(tmp_path / "cache")}
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("streamer.build_models.trial_canvases", lambda _spec: enough_canvases())
+    monkeypatch.setattr(
+        "streamer.build_models.trial_canvases",
+        lambda spec: enough_canvases() if spec.name == "shapes" else trial_canvases(spec)[:20],
+    )
     return Building(tmp_path / "cache", environ, monkeypatch)
 
 
@@ -178,10 +181,45 @@ def test_a_batch_that_the_model_does_not_take(building: Building) -> None:
         building.build(batch=9)
 
 
-def test_a_classifier_is_not_built(building: Building, tmp_path: Path) -> None:
-    path = write_classifier(tmp_path / "c.onnx")
-    with pytest.raises((ConfigError, BackendError), match="classif"):
-        building.build(str(path), options=SpecOptions(labels=["a", "b", "c"]))
+@pytest.fixture
+def colours(tmp_path: Path) -> str:
+    """A small classifier with layers that can be brought to f16 and to 8 bits."""
+    path = write_layers(tmp_path / "colours.onnx")
+    path.with_suffix(".yaml").write_text("{task: classify, labels: [red, green, blue], look: ultralytics}")
+    return str(path)
+
+
+@pytest.mark.timeout(30)
+def test_a_classifier_is_built_and_held_to_its_classes(building: Building, colours: str, frames: Path) -> None:
+    code, said = building.build(colours, frames=frames)
+    assert code == 0
+    assert "colours f16, kept" in said
+    assert "100.0% of 4 pictures show the same, scores differ by 0.0" in said
+    stored = building.engine("f16", colours)
+    assert stored is not None
+    proof = stored.facts["proof"]
+    assert (proof["head"], proof["threshold"], proof["agreement"]["frames"]) == ("classifier none", 0.0, 4)
+
+
+@pytest.mark.timeout(30)
+def test_a_classifier_whose_f16_engine_shows_other_classes_is_built_in_f32(building: Building, colours: str) -> None:
+    building.faults(noise=(("f16", 20.0),))
+    code, said = building.build(colours)
+    assert code == 0
+    assert "colours f16, refused" in said
+    assert "colours f32, kept" in said
+
+
+@pytest.mark.timeout(30)
+def test_a_classifier_is_calibrated_as_a_detector_is(
+    building: Building, colours: str, frames: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = building.build(colours, precision="int8", frames=frames)
+    assert "it is proved on the same ones; 100 or more" in capsys.readouterr().err
+    stored = building.engine("int8", colours)
+    assert stored is not None
+    assert stored.facts["precisions"]["int8"] >= 1
+    assert code == (3 if stored.facts["proof"]["decision"] == "refuse" else 0)
 
 
 def streamer(*arguments: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:

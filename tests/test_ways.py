@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
+from tiny_classifier import write_classifier
 
 from streamer.core.clock import FakeClock
 from streamer.core.errors import BackendError
@@ -16,9 +18,12 @@ from streamer.engine_ways import build_policy
 from streamer.infer.agreement import Agreement
 from streamer.infer.backends.fake import FakeBackend
 from streamer.infer.backends.open import ANY_CPU
+from streamer.infer.class_agreement import ClassAgreement
+from streamer.infer.classifier import Classifier
 from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.proof import proof_key, save_proof
-from streamer.infer.recognise import load_spec
+from streamer.infer.recognise import SpecOptions, load_spec
+from streamer.infer.spec import Activation, Scoring, Task
 from streamer.serving import Serving
 from streamer.settings.model import ModelSettings
 from streamer.ways import NMS_IOU, ServingPlan, ways_of
@@ -73,6 +78,12 @@ def plan(*, latency: bool = True, prove: bool = True, least: float = 0.5, **sett
         clock=FakeClock(),
         prove=prove,
     )
+
+
+def colours(folder: Path) -> ModelSpec:
+    """A classifier of three colours."""
+    said = SpecOptions(labels=("red", "green", "blue"), look="ultralytics")
+    return load_spec(str(write_classifier(folder / "c.onnx", shape=("N", 3, 32, 32))), options=said, task=Task.CLASSIFY)
 
 
 def keep_proof(machine: Machine, decision: Decision, *, least: float = 0.5) -> None:
@@ -132,6 +143,25 @@ def test_a_model_is_opened_as_its_cameras_need_it(machine: Machine) -> None:
         assert model.depth == (2 if latency else 3)
         model.close()
     assert machine.opened == [("auto", "f32", True), ("auto", "f32", False)]
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_classifier_is_opened_as_one_and_held_to_its_classes(tmp_path: Path) -> None:
+    spec = colours(tmp_path)
+    classifier = replace(plan(), spec=spec, least=0.3)
+    serving = Serving(classifier)
+    assert serving.upgrade(threading.Event(), lambda: None) is not None
+    model = serving.open()
+    assert isinstance(model, Classifier)
+    assert model.sample is not None
+    model.close()
+    ways = ways_of(classifier)
+    assert [candidate.way.name for candidate in ways.candidates] == ["openvino bf16"]
+    seen = ClassAgreement(frames=64, matched=64)
+    ways.candidates[0].proved(Verdict(decision=Decision.USE, agreement=seen, gain=2.0))
+    assert ways_of(replace(classifier, least=0.7)).begin.name == "openvino bf16"  # whatever its cameras ask for
+    several = Scoring(activation=Activation.SIGMOID, thresholds=(0.5, 0.5, 0.5), reason="said")
+    assert ways_of(replace(classifier, spec=replace(spec, scoring=several))).begin.name == "openvino f32"
 
 
 def test_the_upgrade_is_told_what_the_model_began_with(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:

@@ -85,3 +85,38 @@ def _last(operation: str, tensor: str) -> list[Any]:
         helper.make_node("ReduceSum", [f"{after}/exp"], [f"{after}/sum"]),
         helper.make_node("Div", [f"{after}/exp", f"{after}/sum"], [after]),
     ]
+
+
+def write_layers(path: Path, *, hw: int = 32, last: Sequence[str] = ("Softmax",)) -> Path:
+    """Write a network of several convolutions that tells red, green and blue apart: [N, 3, hw, hw] to [N, 3].
+
+    The layers between are near the identity, so that it does what `write_classifier` does, by more arithmetic.
+    """
+    rng = np.random.default_rng(4)
+    nodes, constants, tensor, channels = [], [], "images", 3
+    for number, wider in enumerate((8, 8, 8)):
+        weights = rng.normal(0, 0.02, (wider, channels, 3, 3)).astype(np.float32)
+        weights[range(3), range(3), 1, 1] += 1
+        constants.append(numpy_helper.from_array(weights, f"w{number}"))
+        nodes += [
+            helper.make_node("Conv", [tensor, f"w{number}"], [f"c{number}"], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", [f"c{number}"], [f"r{number}"]),
+        ]
+        tensor, channels = f"r{number}", wider
+    weights = np.zeros((3, channels, 1, 1), np.float32)
+    weights[range(3), range(3)] = STRENGTH
+    constants.append(numpy_helper.from_array(weights, "classes"))
+    nodes += [
+        helper.make_node("Conv", [tensor, "classes"], ["map"]),
+        helper.make_node("GlobalAveragePool", ["map"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+    ]
+    tensor = "flat"
+    for operation in last:
+        nodes += _last(operation, tensor)
+        tensor = f"{tensor}/{operation}"
+    given = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, hw, hw])
+    outputs = [helper.make_tensor_value_info(tensor, TensorProto.FLOAT, ["N", 3])]
+    graph = helper.make_graph(nodes, "layers", [given], outputs, constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
+    return path

@@ -49,12 +49,12 @@ def bench(options: Options, *, as_json: bool, compare: Path | None, out: TextIO)
     check_options(options)
     _check_measure(options)
     earlier = None if compare is None else load_report(compare)
-    check_model(options)
+    task = check_model(options)
     try:
         with (
             _stopped_like_ctrl_c(),
             tempfile.TemporaryDirectory(prefix="streamer-bench-") as folder,
-            open_subject(options, Path(folder), _say) as subject,
+            open_subject(options, Path(folder), _say, task=task) as subject,
         ):
             rounds = measure(options, subject, Path(folder), _say)
             report = build(options, subject, rounds)

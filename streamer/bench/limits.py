@@ -24,6 +24,7 @@ from streamer.infer.backends.base import IN_FLIGHT, STREAMS, BackendOptions
 from streamer.infer.model import open_warm
 from streamer.infer.picking import pick_of
 from streamer.infer.recognise import load_spec
+from streamer.infer.spec import Task
 from streamer.niceness import let_decoding_go_first
 from streamer.serving import LEAST_SCORE
 from streamer.settings import load
@@ -46,6 +47,7 @@ class InferJob:
 
     config: str
     model: str  # under `models`
+    task: str
     backend: str
     precision: str
     latency: bool
@@ -73,7 +75,7 @@ def infer(job: InferJob) -> dict[str, Any]:
     """
     let_decoding_go_first()
     settings = load(Path(job.config), os.environ).settings.models[job.model]
-    spec = load_spec(settings.model, options=spec_options(settings))
+    spec = load_spec(settings.model, options=spec_options(settings), task=Task(job.task))
     spec = replace(spec, input=replace(spec.input, max_batch=job.max_batch))
     options = BackendOptions(
         precision=job.precision,

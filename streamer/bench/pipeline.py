@@ -20,22 +20,24 @@ from typing import TYPE_CHECKING, Any
 
 from streamer.app import open_loaded
 from streamer.core.clock import NS_PER_MS
-from streamer.core.errors import BackendError, ConfigError
+from streamer.core.errors import ConfigError
 from streamer.figures import DROP_CAUSES
 from streamer.infer.backends.base import STREAMS
 from streamer.settings import BrokerAddress, load
 
 from . import child, threads
 from .looped import open_looped
+from .subject import models_of
 
 if TYPE_CHECKING:
     from streamer.app import Run
-    from streamer.settings import Loaded
+    from streamer.settings import Camera, Loaded
 
 _POLL_S = 0.05
 _OPEN_LIMIT_S = 600.0  # a large model compiles for minutes
 _FRAMES_LIMIT_S = 30.0  # from the open model to the first result
 _OTHERS_S = 5.0  # from the first camera's first result to those of the others
+_DETECTED, _LOOKED = "inferred", "looked"  # counters: frames with a detector's answer, pictures with a classifier's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,7 @@ class _Look:
 
     at_ns: int  # monotonic
     counts: dict[str, dict[str, int]]  # camera -> counter -> frames
+    asked: dict[str, int]  # model -> pictures
     times: threads.ThreadTimes
     rss_mib: float | None
 
@@ -143,6 +146,7 @@ class _Gauge:
             "cameras": cameras,
             "models": self._models,
             "infer_ms": self._infer_ms,
+            "asked": {name: n - first.asked.get(name, 0) for name, n in last.asked.items()},
             "memory_mib": {"start": first.rss_mib, "peak": _peak_mib(first.rss_mib, last.rss_mib), "end": last.rss_mib},
         }
 
@@ -150,12 +154,12 @@ class _Gauge:
         """Wait until every camera has given a result, or one has and the others were given their time."""
         began_s = time.monotonic()
         opened_s = first_s = None
-        wanted = {camera.detect.model for camera in self._cameras.values() if camera.detect is not None}
+        wanted = {model for camera in self._cameras.values() for model in models_of(camera)}
         while not self.over.wait(_POLL_S):
             now_s = time.monotonic()
             if opened_s is None:
                 opened_s = now_s if len(self._run.models) == len(wanted) else None
-            given = sum(self._run.figures.value(name, "inferred") > 0 for name in self._cameras)
+            given = sum(self._run.figures.value(name, _answered(c)) > 0 for name, c in self._cameras.items())
             if given and first_s is None and opened_s is not None:
                 first_s = now_s
             if given == len(self._cameras) or (first_s is not None and now_s - first_s > _OTHERS_S):
@@ -167,44 +171,53 @@ class _Gauge:
 
     def _look(self) -> _Look:
         figures = self._run.figures
-        names = ("decoded", "inferred", *DROP_CAUSES)
+        names = ("decoded", _DETECTED, _LOOKED, *DROP_CAUSES)
         counts = {camera: {name: figures.value(camera, name) for name in names} for camera in self._cameras}
-        return _Look(time.monotonic_ns(), counts, threads.look(), _rss_mib())
+        asked = {name: model.asked for name, model in self._run.models.copy().items()}
+        return _Look(time.monotonic_ns(), counts, asked, threads.look(), _rss_mib())
 
     def _keep(self) -> None:
         for name in self._cameras:
             self._ages_ms[name] = [age / NS_PER_MS for age in list(self._run.figures.cameras[name].ages_ns)]
         self._infer_ms = {name: self._run.figures.infer_ms(name) for name in self._run.models.copy()}
         self._models = {
-            name: {**asdict(model.ref), "latency": model.depth == STREAMS, "max_batch": model.spec.input.max_batch}
+            name: {
+                **asdict(model.ref),
+                "task": model.spec.task.value,
+                "latency": model.depth == STREAMS,
+                "max_batch": model.spec.input.max_batch,
+            }
             for name, model in self._run.models.copy().items()
         }
 
     def _camera(self, name: str, first: _Look, last: _Look) -> dict[str, Any]:
         camera, figures = self._cameras[name], self._run.figures.cameras[name]
-        if camera.detect is None:  # refused when the configuration was read
-            raise BackendError(f"bench: camera {name} looks for nothing")
         grown = {key: last.counts[name][key] - first.counts[name][key] for key in last.counts[name]}
         return {
-            "decoded": grown.pop("decoded"),
-            "inferred": grown.pop("inferred"),
-            "dropped": {cause: n for cause, n in grown.items() if n},
+            "decoded": grown["decoded"],
+            "inferred": grown[_answered(camera)],
+            "looked": grown[_LOOKED],
+            "dropped": {cause: grown[cause] for cause in DROP_CAUSES if grown[cause]},
             "size": figures.size,
             "state": self._state(name),
             "live": camera.source.live,
-            "model": camera.detect.model,
-            "may_wait": 1 if camera.delivery == "newest" else 2,  # frames, for the model
+            "models": models_of(camera),
         }
 
     def _state(self, name: str) -> str:
         """Return how a camera was: after the stop all of them are offline, so what it gave says it."""
-        if self._looks and self._looks[-1].counts[name]["inferred"] > 0:
+        if self._looks and self._looks[-1].counts[name][_answered(self._cameras[name])] > 0:
             return "online"
         figures = self._run.figures.cameras[name]
         return f"{figures.state} ({figures.reason})" if figures.reason else figures.state
 
     def _states(self) -> str:
         return ", ".join(f"{name}: {self._state(name)}" for name in self._cameras)
+
+
+def _answered(camera: Camera) -> str:
+    """Return what counts as a camera's results: what its detector has answered, or its classifiers if it has none."""
+    return _LOOKED if camera.detect is None else _DETECTED
 
 
 def _rss_mib() -> float | None:

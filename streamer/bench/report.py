@@ -85,6 +85,7 @@ def _pipeline(rounds: Sequence[Round]) -> dict[str, Any]:
     return {
         "inferred_per_s": _spread([_per_s(r, "inferred") for r in rounds]),
         "decoded_per_s": _spread([_per_s(r, "decoded") for r in rounds]),
+        "looked_per_s": _spread([_per_s(r, "looked") for r in rounds]),
         "cpu_ms_per_frame": _spread([_ms(r.pipeline["process_cpu_s"], _total(r, "inferred")) for r in rounds]),
         "cores": _spread([r.pipeline["process_cpu_s"] / r.pipeline["elapsed_s"] for r in rounds]),
     }
@@ -112,9 +113,8 @@ def _limit(limits: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_inference(one: Round, model: str) -> float:
-    """Return the rate of a model's cameras as a share of its limit in the same round."""
-    frames = sum(c["inferred"] for c in one.pipeline["cameras"].values() if c["model"] == model)
-    return float(frames / one.pipeline["elapsed_s"] / one.infer[model]["per_s"])
+    """Return the rate of a model as a share of its limit in the same round."""
+    return float(one.pipeline["asked"][model] / one.pipeline["elapsed_s"] / one.infer[model]["per_s"])
 
 
 def _on_gpu(rounds: Sequence[Round], model: str) -> bool:
@@ -133,10 +133,9 @@ def _engine(rounds: Sequence[Round], model: str) -> dict[str, Any]:
 
 
 def _busy(one: Round, model: str) -> float:
-    """Return what the engine alone would have taken for the pipeline's frames, as a part of the time they took."""
-    frames = sum(c["inferred"] for c in one.pipeline["cameras"].values() if c["model"] == model)
+    """Return what the engine alone would have taken for the pipeline's pictures, as a part of the time they took."""
     limit = one.infer[model]
-    return float(frames / limit["batch"] * limit["batch_ms"] / 1e3 / one.pipeline["elapsed_s"])
+    return float(one.pipeline["asked"][model] / limit["batch"] * limit["batch_ms"] / 1e3 / one.pipeline["elapsed_s"])
 
 
 def _of_decoding(one: Round, camera: str, *, together: bool) -> float:
@@ -178,9 +177,11 @@ def _camera(rounds: Sequence[Round], name: str) -> dict[str, Any]:
     return {
         "size": last["size"],
         "state": last["state"],
-        "model": last["model"],
+        "model": next(iter(last["models"])),
+        "models": list(last["models"]),
         "decoded_per_s": _median([c["decoded"] / s for c, s in seen]),
         "inferred_per_s": _median([c["inferred"] / s for c, s in seen]),
+        "looked_per_s": _median([c["looked"] / s for c, s in seen]),
         "capture_cpu_ms_per_frame": _median([_ms(c["capture_cpu_s"], c["decoded"]) for c, _ in told]),
         "capture_cores": _median([c["capture_cpu_s"] / s for c, s in told]),
         "age_p50_ms": _median([age for c, _ in seen for age in c["ages_ms"]]),
@@ -196,6 +197,7 @@ def _round(one: Round) -> dict[str, Any]:
     """Return the plain rates of one round, for those who want to do their own statistics."""
     return {
         "inferred_per_s": _rounded(_per_s(one, "inferred")),
+        "looked_per_s": _rounded(_per_s(one, "looked")),
         "decoded_per_s": _rounded(_per_s(one, "decoded")),
         "cores": _rounded(one.pipeline["process_cpu_s"] / one.pipeline["elapsed_s"]),
         "inference_limit_per_s": {name: _rounded(limit["per_s"]) for name, limit in one.infer.items()},

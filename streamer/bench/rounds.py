@@ -14,6 +14,7 @@ from streamer.settings import load
 from .child import Child
 from .machine import load_now, shares
 from .receiver import Receiver
+from .subject import models_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ def measure(options: Options, subject: Subject, folder: Path, say: Callable[[str
 
 def _steps(options: Options, subject: Subject) -> list[tuple[str, str, float]]:
     cameras = load(subject.config, os.environ).settings.cameras.values()
-    models = sorted({c.detect.model for c in cameras if c.enabled and c.detect is not None})
+    models = sorted({model for camera in cameras if camera.enabled for model in models_of(camera)})
     steps: list[tuple[str, str, float]] = []
     for number in range(1, options.rounds + 1):
         round_of = f"round {number} of {options.rounds}: "
@@ -121,9 +122,9 @@ def _round(options: Options, subject: Subject, data_dir: Path, progress: Progres
             "what": "infer",
             "config": str(subject.config),
             "model": name,
-            **{key: model[key] for key in ("backend", "precision", "latency", "max_batch")},
+            **{key: model[key] for key in ("task", "backend", "precision", "latency", "max_batch")},
             "batches": _batches(
-                model["max_batch"], sum(c["may_wait"] for c in pipeline["cameras"].values() if c["model"] == name)
+                model["max_batch"], sum(c["models"].get(name, 0) for c in pipeline["cameras"].values())
             ),
             "seconds": options.seconds,
         }

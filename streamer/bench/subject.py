@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,12 +17,16 @@ from streamer.capture.open import open_source
 from streamer.capture.record import record_scene
 from streamer.core.errors import ConfigError, SourceError
 from streamer.infer.recognise import SpecOptions, load_spec
+from streamer.infer.spec import Task
+from streamer.pipeline.frames import OUTSTANDING
 from streamer.settings import load
 
 from .child import Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from streamer.settings import Camera
 
 DEFAULT_MODEL = "shapes"
 SIZES = {"360p": (640, 360), "480p": (854, 480), "720p": (1280, 720), "1080p": (1920, 1080),
@@ -95,15 +100,26 @@ def check_options(options: Options) -> None:
         raise ConfigError(f"bench: no such file: {options.file}")
 
 
-def check_model(options: Options) -> None:
-    """Recognise the model before anything is drawn.
+def check_model(options: Options) -> Task:
+    """Recognise the model before anything is drawn; return what it answers.
 
     Raises:
         ConfigError: there is no such model, or it is not known how to use it.
         BackendError: its file is not here.
     """
-    if options.config is None:
-        load_spec(options.model or DEFAULT_MODEL, options=SpecOptions(head=options.head, labels=options.labels))
+    if options.config is not None:  # its models are recognised where they are opened
+        return Task.DETECT
+    said = SpecOptions(head=options.head, labels=options.labels)
+    return load_spec(options.model or DEFAULT_MODEL, options=said, task=None).task
+
+
+def models_of(camera: Camera) -> dict[str, int]:
+    """Return the models that a camera uses, its detector first, and how many of its pictures may wait for each."""
+    frames = 1 if camera.delivery == "newest" else 2
+    waiting: Counter[str] = Counter() if camera.detect is None else Counter({camera.detect.model: frames})
+    for looks in camera.classify:
+        waiting[looks.model] += OUTSTANDING if looks.of.objects else frames
+    return dict(waiting)
 
 
 def plain(message: str) -> str:
@@ -128,13 +144,16 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 @contextmanager
-def open_subject(options: Options, folder: Path, say: Callable[[str], None]) -> Iterator[Subject]:
+def open_subject(
+    options: Options, folder: Path, say: Callable[[str], None], *, task: Task = Task.DETECT
+) -> Iterator[Subject]:
     """Prepare what is measured; cameras of the bench's own serve until the block ends.
 
     Args:
         options: checked.
         folder: for clips and configurations of the bench's own.
         say: told what is going on, for people.
+        task: of the model that the options name.
 
     Raises:
         ConfigError: the user's configuration is wrong.
@@ -142,10 +161,19 @@ def open_subject(options: Options, folder: Path, say: Callable[[str], None]) -> 
     if options.config is not None:
         yield _of_config(options.config)
     elif options.cameras is not None:
-        with _cameras(options, options.cameras, folder, say) as subject:
+        with _cameras(options, options.cameras, _Own(folder, say, task)) as subject:
             yield subject
     else:
-        yield _of_file(options, folder, say)
+        yield _of_file(options, _Own(folder, say, task))
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """Where a subject of the bench's own goes, and what its model answers."""
+
+    folder: Path
+    say: Callable[[str], None]
+    task: Task
 
 
 def _of_config(path: Path) -> Subject:
@@ -160,10 +188,10 @@ def _of_config(path: Path) -> Subject:
     )
 
 
-def _of_file(options: Options, folder: Path, say: Callable[[str], None]) -> Subject:
+def _of_file(options: Options, own: _Own) -> Subject:
     if options.file is None:
-        say("no --file, --cameras or --config: a clip is drawn (1280x720 at 25 frames a second)")
-        clip = folder / "scene.mp4"
+        own.say("no --file, --cameras or --config: a clip is drawn (1280x720 at 25 frames a second)")
+        clip = own.folder / "scene.mp4"
         record_scene(clip, size=(1280, 720), fps=25, seconds=_CLIP_S, seed=_SEED)
         facts: dict[str, Any] = {"name": "drawn scene", "width": 1280, "height": 720, "fps": 25}
     else:
@@ -174,7 +202,7 @@ def _of_file(options: Options, folder: Path, say: Callable[[str], None]) -> Subj
         digest = hashlib.sha256(head).hexdigest()
         facts = {"name": clip.name, "bytes": clip.stat().st_size, "sha256_of_first_mib": digest}
     camera = {"source": str(clip), "frames": "every"}
-    config = _write(options, folder, {"file": camera}, say)
+    config = _write(options, {"file": camera}, own)
     return Subject(kind="file", config=config, files={"file": clip}, facts=facts)
 
 
@@ -193,32 +221,34 @@ def _refuse_no_recording(clip: Path) -> None:
 
 
 @contextmanager
-def _cameras(options: Options, count: int, folder: Path, say: Callable[[str], None]) -> Iterator[Subject]:
+def _cameras(options: Options, count: int, own: _Own) -> Iterator[Subject]:
     size, fps = size_of(options.size or "1080p"), options.fps or 25
-    say(f"drawing {_CLIP_S:.0f} s of a scene at {size[0]}x{size[1]}")
-    clip = folder / "scene.mp4"
+    own.say(f"drawing {_CLIP_S:.0f} s of a scene at {size[0]}x{size[1]}")
+    clip = own.folder / "scene.mp4"
     record_scene(clip, size=size, fps=fps, seconds=_CLIP_S, seed=_SEED)
     with Child("cameras", {"clip": str(clip), "cameras": count}) as server:
         urls = server.answer(_START_S)["urls"]
         cameras = {f"cam{number}": {"source": url} for number, url in enumerate(urls, start=1)}
-        config = _write(options, folder, cameras, say)
+        config = _write(options, cameras, own)
         facts = {"cameras": count, "width": size[0], "height": size[1], "fps": fps}
         yield Subject(
             kind="cameras", config=config, files={"cam1": clip}, facts=facts, server_pid=server.pid, live=True
         )
 
 
-def _write(options: Options, folder: Path, cameras: dict[str, dict[str, Any]], say: Callable[[str], None]) -> Path:
-    """Write a configuration that looks at every frame and tells of each; JSON is YAML, too."""
+def _write(options: Options, cameras: dict[str, dict[str, Any]], own: _Own) -> Path:
+    """Write a configuration that looks at every frame, and tells of each that was detected in; JSON is YAML, too."""
     if options.model is None:
-        say(f"no --model: {DEFAULT_MODEL}, the project's own small network; give the model that you will use")
+        own.say(f"no --model: {DEFAULT_MODEL}, the project's own small network; give the model that you will use")
     model = {"model": _absolute(options.model or DEFAULT_MODEL), "backend": options.backend}
     model |= {"precision": options.precision}
     model |= {"head": options.head} if options.head is not None else {}
     model |= {"labels": _absolute(options.labels)} if options.labels is not None else {}
-    looked_at = {"detect": {"model": "net", "fps": 0}, "publish_detections": True}
+    looked_at: dict[str, Any] = {"detect": {"model": "net", "fps": 0}, "publish_detections": True}
+    if own.task is Task.CLASSIFY:
+        looked_at = {"classify": [{"name": "scene", "model": "net", "fps": 0}]}
     tree = {"models": {"net": model}, "cameras": {name: {**camera, **looked_at} for name, camera in cameras.items()}}
-    path = folder / _OWN_CONFIG
+    path = own.folder / _OWN_CONFIG
     path.write_text(json.dumps(tree, ensure_ascii=False, indent=1), "utf-8")
     return path
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STAGES = ("capture", "infer", "runtime", "events", "publish", "other")
+STAGES = ("capture", "infer", "runtime", "events", "decide", "publish", "other")
 # How the names of our threads begin, and whose work they do. A runtime's own threads have no name in Python.
 _PREFIXES = (
     ("streamer-capture-", "capture"),
@@ -21,6 +21,7 @@ _PREFIXES = (
     ("streamer-onnxruntime", "runtime"),
     ("streamer-tensorrt", "runtime"),
     ("streamer-events", "events"),
+    ("streamer-decide", "decide"),
     ("streamer-publish", "publish"),
     ("streamer-mqtt", "publish"),
 )

@@ -62,7 +62,8 @@ class ClassAnswers:
 
     def read(self, outputs: Sequence[NDArray[np.float32]], picture: int) -> NDArray[np.float32]:
         """Return the scores of one picture of a batch, (C,), in the order of the labels."""
-        return self._scores(outputs[0].reshape(-1, self._columns)[picture : picture + 1])[0]
+        scores: NDArray[np.float32] = self._scores(outputs[0].reshape(-1, self._columns)[picture : picture + 1])[0]
+        return scores
 
     def compare(
         self, reference: Sequence[NDArray[np.float32]], other: Sequence[NDArray[np.float32]], bar: Bar

@@ -72,6 +72,7 @@ class Network(ABC, Generic[Answer]):
         self.spec = spec
         self.ref = _ref(spec, backend)
         self.depth = depth  # batches to keep in flight
+        self.asked = 0  # pictures so far
         self.sample: Sample | None = None
         self._backend = backend
         self._canvases = [open_canvases(spec.input) for _ in range(IN_FLIGHT)]
@@ -96,6 +97,7 @@ class Network(ABC, Generic[Answer]):
             raise ValueError(f"{self.spec.name}: {self._in_flight} batches are in flight: collect one first")
         ticket = self._start(pictures, self._canvases[self._submitted % IN_FLIGHT])
         self._submitted += 1
+        self.asked += len(pictures)
         self._in_flight += 1
         return ticket
 

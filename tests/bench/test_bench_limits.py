@@ -27,8 +27,8 @@ def job(folder: Path, backend: str) -> InferJob:
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(tree))
     return InferJob(
-        config=str(config), model="net", backend=backend, precision="f32", latency=True, max_batch=2, batches=(1, 2),
-        seconds=0.2,
+        config=str(config), model="net", task="detect", backend=backend, precision="f32", latency=True,
+        max_batch=2, batches=(1, 2), seconds=0.2,
     )  # fmt: skip
 
 

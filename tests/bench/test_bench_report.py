@@ -22,8 +22,9 @@ from streamer.figures import DROP_CAUSES
 
 def camera(inferred: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401  whatever a camera says
     return {
-        "decoded": 250, "inferred": inferred, "dropped": {"superseded": 250 - inferred} if inferred < 250 else {},
-        "size": [1280, 720], "state": "online", "live": True, "model": "net", "capture_cpu_s": 0.5,
+        "decoded": 250, "inferred": inferred, "looked": 0,
+        "dropped": {"superseded": 250 - inferred} if inferred < 250 else {},
+        "size": [1280, 720], "state": "online", "live": True, "models": {"net": 1}, "capture_cpu_s": 0.5,
         "ages_ms": [10.0, 20.0, 30.0], **more,
     }  # fmt: skip
 
@@ -33,16 +34,17 @@ def one_round(inferred: int, limit: float = 100.0, **more: Any) -> Round:  # noq
         "window_ns": [0, 10**10],
         "elapsed_s": 10.0,
         "process_cpu_s": 5.0,
-        "stages_cpu_s": dict(zip(STAGES, (1.0, 0.5, 3.0, 0.25, 0.15, 0.1), strict=True)),
+        "stages_cpu_s": dict(zip(STAGES, (1.0, 0.5, 3.0, 0.25, 0.0, 0.15, 0.1), strict=True)),
         "cameras": {"cam1": camera(inferred), "cam2": camera(250)},
         "models": {
             "net": {
-                "name": "shapes", "digest": "sha256:ab", "backend": "openvino", "precision": "f32", "latency": False,
-                "max_batch": 8,
+                "name": "shapes", "digest": "sha256:ab", "backend": "openvino", "precision": "f32", "task": "detect",
+                "latency": False, "max_batch": 8,
             }
         },
         "memory_mib": {"start": 200.0, "peak": 220.0, "end": 210.0},
         "infer_ms": {"net": 14.0},
+        "asked": {"net": inferred + 250},
         **more,
     }  # fmt: skip
     infer = {"net": {"per_s": limit, "cpu_ms": 12.0, "batch": 2}}

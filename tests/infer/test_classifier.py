@@ -92,6 +92,18 @@ def test_a_batch_is_told_apart_and_ordered(tmp_path: Path, backend: str) -> None
     assert answers[1].scores == pytest.approx(expected, abs=1e-4)
 
 
+def test_who_learns_is_shown_each_picture_as_the_network_sees_it(tmp_path: Path) -> None:
+    path = write_classifier(tmp_path / "a.onnx", shape=("N", 3, 32, 32))
+    spec = load_spec(str(path), options=PLAIN, task=Task.CLASSIFY)
+    opened = open_classifier(spec, backend="onnxruntime", precision="auto", latency=True, on_ready=lambda: None)
+    shown: list[tuple[list[int], int]] = []
+    opened.sample = lambda canvas, found: shown.append((canvas()[0, 0].tolist(), int(found.class_ids[0])))
+    with contextlib.closing(opened):
+        opened.collect(opened.submit([plain(255, 0, 0), plain(0, 0, 255)]))
+        assert opened.asked == 2
+    assert shown == [([255, 0, 0], 0), ([0, 0, 255], 2)]
+
+
 def test_numbers_that_are_none_have_no_class(tmp_path: Path) -> None:
     path = write_classifier(tmp_path / "a.onnx", last=("Log", "Neg", "Log"))  # of black: log(-log(0)) and NaN
     options = SpecOptions(labels=PLAIN.labels, look="ultralytics", activation="none")

@@ -2,23 +2,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from three_boxes import SPEC, rows_head, three_boxes
+from tiny_classifier import write_classifier
 
 from streamer.core.clock import FakeClock
 from streamer.core.errors import BackendError
+from streamer.core.results import Classification
 from streamer.infer.agreement import SAME
-from streamer.infer.answers import BoxAnswers
+from streamer.infer.answers import BoxAnswers, answers_of
 from streamer.infer.backends.fake import FakeBackend, Faults
 from streamer.infer.comparison import Decision, Terms
 from streamer.infer.gate import BATCH, PrecisionGate
 from streamer.infer.heads import Candidates
+from streamer.infer.recognise import SpecOptions, load_spec
+from streamer.infer.spec import Task
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
+
+    from streamer.infer.comparison import Answers
 
 NOTHING = Candidates.empty()
 CLOCK = FakeClock()
@@ -64,6 +73,29 @@ def offer_until_due(gate: PrecisionGate, *, bright: bool = True, most: int = 100
             return offered
         gate.offer(lambda: canvas, found)
     return most
+
+
+def three_classes(batch: NDArray[np.uint8], *, best: int = 0) -> tuple[NDArray[np.float32], ...]:
+    """Scores of three classes of which one is by far the best."""
+    return (np.repeat(np.eye(3, dtype=np.float32)[best : best + 1] * 5, len(batch), axis=0),)
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Answers:
+    path = write_classifier(tmp_path / "c.onnx")
+    said = SpecOptions(labels=("red", "green", "blue"), look="ultralytics")
+    return answers_of(load_spec(str(path), options=said, task=Task.CLASSIFY), threshold=0.0, iou=0.5)
+
+
+def offer_looks(gate: PrecisionGate) -> int:
+    """Offer looks until there are enough; return how many."""
+    canvas = np.full((16, 16, 3), 200, np.uint8)
+    shown = Classification(class_ids=np.arange(3, dtype=np.int32), scores=np.array([0.4, 0.3, 0.3], np.float32))
+    for offered in range(1000):
+        if gate.due():
+            return offered
+        gate.offer(lambda: canvas, shown)
+    return 1000
 
 
 def run(
@@ -214,6 +246,22 @@ def test_empty_frames_do_not_fill_the_batch() -> None:
     assert len(gate._kept) == BATCH // 4
     assert not gate.due()
     assert offer_until_due(gate) < 200
+
+
+def test_a_classifier_is_held_to_the_classes_that_it_shows(colours: Answers) -> None:
+    for best, decision in ((0, Decision.USE), (1, Decision.REFUSE)):
+        gate = PrecisionGate(colours, clock=CLOCK, looks=True)
+        candidate = Opener(partial(three_classes, best=best), took_s=0.01)
+        for _ in range(4):
+            offer_looks(gate)
+            run(gate, candidate, reference=Opener(three_classes, took_s=0.03))
+        assert gate.verdict().decision is decision
+        assert gate.verdict().agreement.frames == 4 * BATCH
+
+
+def test_a_classifiers_looks_are_kept_more_often_and_none_is_empty(colours: Answers) -> None:
+    gate = PrecisionGate(colours, clock=CLOCK, looks=True)
+    assert offer_looks(gate) == 1 + (BATCH - 1) * 4
 
 
 def test_what_is_kept_is_bounded() -> None:

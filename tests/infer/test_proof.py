@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streamer.infer.agreement import Agreement
+from streamer.infer.class_agreement import ClassAgreement
 from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.proof import ProofKey, load_proof, machine_name, save_proof
 
@@ -36,6 +37,12 @@ def test_what_was_proved_is_read_back(tmp_path: Path) -> None:
     save_proof(tmp_path, KEY, refused)
     assert load_proof(tmp_path, KEY) == refused
     assert [p.suffix for p in (tmp_path / "proofs").iterdir()] == [".json"]
+
+
+def test_a_classifiers_proof_is_read_back(tmp_path: Path) -> None:
+    verdict = replace(VERDICT, agreement=ClassAgreement(frames=64, matched=63, score_off_sum=0.7))
+    save_proof(tmp_path, KEY, verdict)
+    assert load_proof(tmp_path, KEY) == verdict
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(ProofKey)])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from three_boxes import SPEC, rows_head, three_boxes
+from tiny_classifier import write_classifier
 from trt_engines import spec_of
 
 from streamer.core.clock import FakeClock
 from streamer.infer.agreement import FASTER, SAME, Agreement
-from streamer.infer.answers import BoxAnswers
+from streamer.infer.answers import BoxAnswers, answers_of
 from streamer.infer.backends.fake import FakeBackend
 from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.engine.prove import (
@@ -22,10 +24,12 @@ from streamer.infer.engine.prove import (
     proof_of,
     prove,
     terms_of,
+    threshold_of,
     trial_canvases,
     wrong_precision,
 )
-from streamer.infer.recognise import load_spec
+from streamer.infer.recognise import SpecOptions, load_spec
+from streamer.infer.spec import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +93,40 @@ def test_too_little_to_see_decides_nothing_unless_it_is_wrong(spec: ModelSpec) -
     assert proved(spec, backend(moved=2.0), frames=4).decision is Decision.REFUSE
     assert proved(spec, backend(moved=2.0), frames=1).decision is Decision.UNDECIDED  # six boxes are too few
     assert proved(spec, backend(), frames=0).decision is Decision.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("precision", "strength", "best", "decision"),
+    [
+        ("f32", 5.0, 0, Decision.USE),
+        ("f32", 4.0, 0, Decision.REFUSE),  # 0.965 in place of 0.987
+        ("f16", 4.0, 0, Decision.USE),
+        ("f16", 2.0, 0, Decision.REFUSE),  # 0.787
+        ("int8", 5.0, 1, Decision.REFUSE),
+    ],
+)
+def test_a_classifiers_engine_is_held_to_its_classes_and_their_scores(
+    tmp_path: Path, precision: str, strength: float, best: int, decision: Decision
+) -> None:
+    said = SpecOptions(labels=("red", "green", "blue"), look="ultralytics")
+    path = write_classifier(tmp_path / "c.onnx", shape=("N", 3, 32, 32))
+    found = load_spec(str(path), options=said, task=Task.CLASSIFY)
+    answers = answers_of(found, threshold=threshold_of(found), iou=0.5)
+    reference, engine = classes(found), classes(found, strength=strength, best=best)
+    engine.precision = precision
+    with closing(reference), closing(engine):
+        canvases = [np.zeros((32, 32, 3), np.uint8)] * 60
+        verdict = prove(engine, reference, canvases, spec=found, answers=answers, clock=FakeClock())
+        few = prove(engine, reference, canvases[:12], spec=found, answers=answers, clock=FakeClock())
+    assert verdict.decision is decision
+    assert few.decision is (Decision.UNDECIDED if decision is Decision.USE else Decision.REFUSE)
+
+
+def classes(spec: ModelSpec, *, strength: float = 5.0, best: int = 0) -> FakeBackend:
+    def answer(batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        return (np.repeat(np.eye(3, dtype=np.float32)[best : best + 1] * strength, len(batch), axis=0),)
+
+    return FakeBackend(answer, input_spec=spec.input, on_ready=lambda: None)
 
 
 def test_a_stop_ends_it(spec: ModelSpec) -> None:
