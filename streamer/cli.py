@@ -326,12 +326,17 @@ def events(
         str | None, typer.Option(metavar="T", help="10m, 2h, 3d ago, or a time like 2026-11-21T10:15")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line")] = False,
+    decisions: Annotated[bool, typer.Option("--decisions", help="a factory's decisions on its items")] = False,
 ) -> None:
     """Show what happened, from the local store, also while `run` is running."""
     from streamer.history import show_events  # noqa: PLC0415
 
     with _a_reader_may_leave():
-        _leave(show_events(config, follow=follow, camera=camera, since=since, as_json=as_json, out=sys.stdout))
+        _leave(
+            show_events(
+                config, follow=follow, camera=camera, since=since, as_json=as_json, decisions=decisions, out=sys.stdout
+            )
+        )
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from streamer.core.clock import NS_PER_MS, NS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from streamer.core.clock import Clock
     from streamer.core.frame import Frame
@@ -59,6 +59,7 @@ class Figures:
         self._lock = threading.Lock()  # guards the table of counters
         self._counters: dict[tuple[str, str], Counter] = {}
         self._rates: dict[tuple[str, str], tuple[int, int, float]] = {}
+        self._items: dict[str, Callable[[], Mapping[str, int]]] = {}
 
     def count(self, camera: str, name: str, n: int) -> None:
         """Add to a camera's counter."""
@@ -72,6 +73,16 @@ class Figures:
         """Return the frames that were not looked at, by cause; causes without any are left out."""
         counts = {cause: self.value(camera, cause) for cause in DROP_CAUSES}
         return {cause: n for cause, n in counts.items() if n}
+
+    def count_items(self, camera: str, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Take a camera's items from where they are counted (`ItemBook.counts`). Before the threads begin."""
+        self._items[camera] = counts
+        self._metrics.include(counts, camera=camera)
+
+    def items(self, camera: str) -> Mapping[str, int] | None:
+        """Return a camera's items since the start, as `ItemBook.counts` names them; None: it decides on none."""
+        counts = self._items.get(camera)
+        return None if counts is None else counts()
 
     def rate(self, camera: str, name: str) -> float:
         """Return a counter's growth per second since it was last asked for. Main thread only."""

@@ -13,30 +13,50 @@ from typing import TYPE_CHECKING, TextIO
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from streamer.core.clock import NS_PER_S
 from streamer.core.errors import ConfigError
 from streamer.settings import load
 from streamer.store.database import FILE_NAME
 from streamer.store.history import open_history
+from streamer.store.rows import DecisionRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from streamer.store.history import History
     from streamer.store.rows import EventRow
 
+_VERDICT_STYLE = {"accept": "green", "reject": "bold red"}
 _STEP = 500
+_MOST_IN_TABLE = 1_000  # decisions: a line makes twenty a second
 _FOLLOW_S = 0.5  # how often a followed store is looked at
 _AGO = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def show_events(
-    config: Path, *, follow: bool, camera: str | None, since: str | None, as_json: bool, out: TextIO
+    config: Path,
+    *,
+    follow: bool,
+    camera: str | None,
+    since: str | None,
+    as_json: bool,
+    out: TextIO,
+    decisions: bool = False,
 ) -> int:
     """Print the events of a configuration's store, in the order of their last message; return the exit code.
+
+    Args:
+        config: the file.
+        follow: go on, as they come.
+        camera: of this one only.
+        since: how long ago, or when.
+        as_json: their payloads, one a line.
+        out: where to.
+        decisions: a factory's decisions, in their order, instead of events.
 
     Raises:
         ConfigError: the configuration, the camera or the time is wrong.
@@ -48,38 +68,48 @@ def show_events(
     since_utc_ns = 0 if since is None else _utc_ns(since, time.time_ns())
     while not os.path.isfile(settings.data_dir / FILE_NAME):  # noqa: PTH113  pathlib raises where a name is too long
         if not follow:
-            sys.stderr.write(f"no events yet: {settings.data_dir} holds none (`streamer run` stores them there)\n")
+            what = "decisions" if decisions else "events"
+            sys.stderr.write(f"no {what} yet: {settings.data_dir} holds none (`streamer run` stores them there)\n")
             return 0
         time.sleep(_FOLLOW_S)
     with closing(open_history(settings.data_dir)) as history:
+
+        def read(after: int) -> Sequence[EventRow | DecisionRow]:
+            asked = history.decisions if decisions else history.query
+            return asked(camera=camera, since_utc_ns=since_utc_ns, after=after, limit=_STEP)
+
         if follow or as_json:
-            _write_lines(history, camera, since_utc_ns, follow=follow, as_json=as_json, out=out)
+            _write_lines(read, follow=follow, as_json=as_json, out=out)
+        elif decisions:
+            newest = history.decisions(camera=camera, since_utc_ns=since_utc_ns, limit=_MOST_IN_TABLE, newest=True)
+            _decision_table(newest, out)
         else:
-            _table(list(_steps(history, camera, since_utc_ns)), out)
+            _event_table(list(_steps(history, camera, since_utc_ns)), out)
     return 0
 
 
 def _write_lines(
-    history: History, camera: str | None, since_utc_ns: int, *, follow: bool, as_json: bool, out: TextIO
+    read: Callable[[int], Sequence[EventRow | DecisionRow]], *, follow: bool, as_json: bool, out: TextIO
 ) -> None:
     after = 0
     while True:
-        for row in _steps(history, camera, since_utc_ns, after=after):
-            after = row.changed
-            out.write(f"{row.payload.decode() if as_json else _line(row)}\n")
+        while rows := read(after):
+            after = rows[-1].changed
+            out.writelines(f"{row.payload.decode() if as_json else _line(row)}\n" for row in rows)
         out.flush()
         if not follow:
             return
         time.sleep(_FOLLOW_S)
 
 
-def _steps(history: History, camera: str | None, since_utc_ns: int, *, after: int = 0) -> Iterator[EventRow]:
+def _steps(history: History, camera: str | None, since_utc_ns: int) -> Iterator[EventRow]:
+    after = 0
     while rows := history.query(camera=camera, since_utc_ns=since_utc_ns, after=after, limit=_STEP):
         yield from rows
         after = rows[-1].changed
 
 
-def _table(rows: list[EventRow], out: TextIO) -> None:
+def _event_table(rows: list[EventRow], out: TextIO) -> None:
     if not rows:
         out.write("no events in that time\n")
         return
@@ -94,6 +124,31 @@ def _table(rows: list[EventRow], out: TextIO) -> None:
             _local(row.started_utc_ns), row.camera, row.rule, row.class_name, f"{row.top_score:.2f}", _lasted(row),
             row.end_reason or "going on",
         )  # fmt: skip
+    _print(table, out)
+
+
+def _decision_table(rows: list[DecisionRow], out: TextIO) -> None:
+    if not rows:
+        out.write("no decisions in that time\n")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("decided", "camera", "item", "verdict", "reason", "late"):
+        table.add_column(title, no_wrap=True)
+    for row in rows:
+        table.add_row(
+            _local(row.decided_utc_ns, timespec="milliseconds"),
+            row.camera,
+            Text(row.item),  # from outside: no markup
+            Text(row.verdict, style=_VERDICT_STYLE.get(row.verdict, "")),
+            Text(row.reason or ""),
+            Text("late" if row.late else "", style="yellow"),
+        )
+    _print(table, out)
+    if len(rows) == _MOST_IN_TABLE:
+        out.write(f"the newest {_MOST_IN_TABLE:,}; --json gives all, --since and --camera fewer\n")
+
+
+def _print(table: Table, out: TextIO) -> None:
     console = Console(file=out)
     if not console.is_terminal:
         # A pipe has no width of its own: whole lines are worth more there than eighty columns. The height must be
@@ -102,7 +157,11 @@ def _table(rows: list[EventRow], out: TextIO) -> None:
     console.print(table)
 
 
-def _line(row: EventRow) -> str:
+def _line(row: EventRow | DecisionRow) -> str:
+    if isinstance(row, DecisionRow):
+        why = f" ({row.reason})" if row.reason else ""
+        when = _local(row.decided_utc_ns, timespec="milliseconds")
+        return f"{when}  {row.camera}  item {row.item}  {row.verdict}{why}{', late' if row.late else ''}"
     what = f"ended ({row.end_reason})" if row.ended_utc_ns is not None else "began" if row.seq == 0 else "goes on"
     when_ns = row.last_seen_utc_ns if row.seq else row.started_utc_ns
     return f"{_local(when_ns)}  {row.camera}  {row.rule}  {row.class_name} {row.top_score:.2f}  {what}, {_lasted(row)}"
@@ -118,8 +177,9 @@ def _lasted(row: EventRow) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d} min"
 
 
-def _local(utc_ns: int) -> str:
-    return datetime.fromtimestamp(utc_ns / NS_PER_S, tz=timezone.utc).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+def _local(utc_ns: int, *, timespec: str = "seconds") -> str:
+    moment = datetime.fromtimestamp(utc_ns / NS_PER_S, tz=timezone.utc).astimezone().replace(tzinfo=None)
+    return moment.isoformat(sep=" ", timespec=timespec)
 
 
 def _utc_ns(text: str, now_utc_ns: int) -> int:

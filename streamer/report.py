@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
-from streamer.ops.status import BrokerRow, CameraRow, ModelRow, Snapshot
+from streamer.ops.status import BrokerRow, CameraRow, ItemsRow, ModelRow, Snapshot
 from streamer.publish.base import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from streamer.infer.model import Model
+    from streamer.infer.network import Network
     from streamer.pipeline.deliver import Delivery
     from streamer.pipeline.desk import CameraDesk
     from streamer.publish.mqtt import MqttSink
@@ -34,7 +35,7 @@ class Report:
         sink: MqttSink,
         *,
         names: Iterable[str],
-        models: dict[str, Model],
+        models: dict[str, Network[Any]],
         doing: Callable[[str], str | None],
         address: str,
     ) -> None:
@@ -81,8 +82,11 @@ class Report:
             connected=self._sink.connection() is not None,
             undelivered=self._delivery.undelivered(),
             parked=self._delivery.parked,
+            missed=sum(self._delivery.decisions_dropped.values()),
         )
-        return Snapshot(cameras=cameras, models=models, broker=broker)
+        counted = ((name, figures.items(name)) for name in figures.cameras)
+        items = tuple(items_row(name, counts) for name, counts in counted if counts is not None)
+        return Snapshot(cameras=cameras, models=models, broker=broker, items=items)
 
     def statistics(self) -> Message:
         """Return the numbers since the start as a message on `stats`: frames, drops by cause, models, delivery."""
@@ -95,6 +99,7 @@ class Report:
                 "dropped": figures.drops(name),
                 "lost_connections": figures.value(name, "lost_connections"),
                 "age_p50_ms": None if (age_ms := camera.age_p50_ms()) is None else round(age_ms, 1),
+                **({} if (items := figures.items(name)) is None else {"items": dict(items)}),
             }
             for name, camera in figures.cameras.items()
         }
@@ -116,6 +121,8 @@ class Report:
             "dropped": dict(self._store.dropped),
             "feed_sent": delivery.feed_sent,
             "feed_dropped": dict(delivery.feed_dropped),
+            "decisions_sent": delivery.decisions_sent,
+            "decisions_dropped": dict(delivery.decisions_dropped),
         }
         payload = json.dumps({"cameras": cameras, "models": models, "outbox": outbox}, separators=(",", ":")).encode()
         return Message(topic="stats", payload=payload, qos=0, retain=False)
@@ -127,8 +134,43 @@ class Report:
             drops = ", ".join(f"{n} {cause}" for cause, n in figures.drops(name).items()) or "none"
             decoded, inferred = figures.value(name, "decoded"), figures.value(name, "inferred")
             _log.info("%d frames decoded, %d inferred; dropped: %s", decoded, inferred, drops, extra={"camera": name})
+            if (items := figures.items(name)) is not None:
+                _log.info("items: %s", ", ".join(f"{n} {word}" for word, n in items.items()), extra={"camera": name})
+        self._last_words_of_delivery()
+
+    def _last_words_of_delivery(self) -> None:
         left = self._delivery.undelivered()
         if left:
             _log.warning("%d messages are not delivered; the next run sends them first", left)
         if self._store.not_durable:
             _log.warning("%d messages could not be put on the disk before they were sent", self._store.not_durable)
+        if missed := self._delivery.decisions_left + sum(self._delivery.decisions_dropped.values()):
+            _log.warning(
+                "%d decisions did not reach the broker in their time (`streamer events --decisions` has them all)",
+                missed,
+            )
+
+
+def items_row(camera: str, counts: Mapping[str, int]) -> ItemsRow:
+    """Return what became of a camera's items, as the status table shows it.
+
+    Args:
+        camera: its name.
+        counts: as `ItemBook.counts` names them. What could not be judged (`otherwise_...`) is all accepted or all
+            rejected, as the configuration wants it: rejected, where the defects alone are fewer than that.
+    """
+    defects = {word.removeprefix("rejected_"): n for word, n in counts.items() if word.startswith("rejected_")}
+    doubts = {word.removeprefix("otherwise_"): n for word, n in counts.items() if word.startswith("otherwise_")}
+    doubts_rejected = counts["rejected"] > sum(defects.values())
+    return ItemsRow(
+        camera=camera,
+        items=counts["items"],
+        accepted=counts["accepted"],
+        rejected=counts["rejected"],
+        why_accepted=() if doubts_rejected else _most_first(doubts),
+        why_rejected=_most_first(Counter(defects) + Counter(doubts if doubts_rejected else {})),
+    )
+
+
+def _most_first(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(counts.items(), key=lambda counted: (-counted[1], counted[0])))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Labels = tuple[tuple[str, str], ...]  # sorted by name
 Series = tuple[str, Labels]
@@ -53,9 +57,10 @@ class Metrics:
     """All counters and gauges of a run. The same name and labels give the same one. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards the two tables
+        self._lock = threading.Lock()  # guards the three
         self._counters: dict[Series, Counter] = {}
         self._gauges: dict[Series, Gauge] = {}
+        self._others: list[tuple[Callable[[], Mapping[str, int]], dict[str, str]]] = []
 
     def counter(self, name: str, **labels: str) -> Counter:
         """Return the counter `name` with these labels; made at its first use."""
@@ -69,11 +74,20 @@ class Metrics:
         with self._lock:
             return self._gauges.setdefault(series, Gauge())
 
+    def include(self, counts: Callable[[], Mapping[str, int]], **labels: str) -> None:
+        """Have in each snapshot what is counted elsewhere: `counts`, which any thread may call, says it by name."""
+        with self._lock:
+            self._others.append((counts, labels))
+
     def snapshot(self) -> dict[Series, int]:
         """Return every number as it is now, by name and labels."""
         with self._lock:
             kept: dict[Series, Counter | Gauge] = {**self._counters, **self._gauges}
-        return {series: kept[series].value for series in sorted(kept)}
+            others = list(self._others)
+        numbers = {series: number.value for series, number in kept.items()}
+        for counts, labels in others:
+            numbers |= {_series(name, labels): value for name, value in counts().items()}
+        return dict(sorted(numbers.items()))
 
 
 def _series(name: str, labels: dict[str, str]) -> Series:

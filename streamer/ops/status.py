@@ -36,6 +36,18 @@ class CameraRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsRow:
+    """What became of a camera's items since the start."""
+
+    camera: str
+    items: int  # those that began; some may not be decided yet
+    accepted: int
+    rejected: int
+    why_accepted: tuple[tuple[str, int], ...] = ()  # although they could not be judged, most frequent first
+    why_rejected: tuple[tuple[str, int], ...] = ()  # defects, and why they could not be judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRow:
     """One model, now."""
 
@@ -54,6 +66,7 @@ class BrokerRow:
     connected: bool
     undelivered: int  # rows in the outbox
     parked: int = 0  # rows that the broker refused for good
+    missed: int = 0  # decisions that did not reach it in their time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +76,11 @@ class Snapshot:
     cameras: tuple[CameraRow, ...]
     models: tuple[ModelRow, ...]
     broker: BrokerRow
+    items: tuple[ItemsRow, ...] = ()  # of the cameras that decide on items
 
 
 def render(snapshot: Snapshot) -> Group:
-    """Return the table and two lines below it, ready for a console. Pure."""
+    """Return the table and the lines below it, ready for a console. Pure."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("camera", no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -75,7 +89,8 @@ def render(snapshot: Snapshot) -> Group:
         table.add_column(title, justify="right", no_wrap=True)
     for row in snapshot.cameras:
         table.add_row(*_cells(row, gated=gated))
-    lines = [_broker_line(snapshot.broker), *(_model_line(model) for model in snapshot.models)]
+    lines = [_items_line(row) for row in snapshot.items]
+    lines += [_broker_line(snapshot.broker), *(_model_line(model) for model in snapshot.models)]
     return Group(table, *lines)
 
 
@@ -136,12 +151,26 @@ def _cells(row: CameraRow, *, gated: bool) -> tuple[Text, ...]:
     )
 
 
+def _items_line(row: ItemsRow) -> Text:
+    line = Text.assemble(("items   ", "bold"), f"{row.camera}  {row.items:,} | accepted {row.accepted:,}")
+    line.append(_reasons(row.why_accepted), style="yellow")
+    line.append(" | ")
+    line.append(f"rejected {row.rejected:,}{_reasons(row.why_rejected)}", style="red" if row.rejected else "")
+    return line
+
+
+def _reasons(counts: tuple[tuple[str, int], ...]) -> str:
+    return f" ({', '.join(f'{reason} {count:,}' for reason, count in counts)})" if counts else ""
+
+
 def _broker_line(row: BrokerRow) -> Text:
     line = Text.assemble(("broker  ", "bold"), row.address, "  ")
     line.append("connected" if row.connected else "not connected", style="green" if row.connected else "red")
     line.append(f"  {row.undelivered:,} waiting in the outbox", style="yellow" if row.undelivered else "")
     if row.parked:
         line.append(f"  {row.parked:,} refused", style="red")
+    if row.missed:
+        line.append(f"  {row.missed:,} decisions not delivered in time", style="red")
     return line
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
 
+from .decision_lane import DecisionLane
 from .feed_lane import FeedLane
 from .lanes import RowLane, StateLane
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from streamer.core.clock import Clock
+    from streamer.core.decision import Decision
     from streamer.publish.base import Message, Sink
     from streamer.publish.states import StateBoard
     from streamer.store.outbox import Outbox
@@ -29,7 +31,10 @@ _FEED_CAPACITY = 256  # messages: 2.5 s of four cameras at 25 fps
 
 
 class Delivery:
-    """The publish thread. `run` is its loop and owns sink and outbox; the rest may be called from other threads."""
+    """The publish thread. `run` is its loop and owns sink and outbox; the rest may be called from other threads.
+
+    Decisions alone are handed to the sink by the thread that brings them: this one may be at the disk.
+    """
 
     def __init__(
         self, outbox: Outbox, sink: Sink, board: StateBoard, *, clock: Clock, feed_capacity: int = _FEED_CAPACITY
@@ -48,6 +53,7 @@ class Delivery:
         self._rows = RowLane(outbox, sink, clock=clock, wake=self._wake.set)
         self._states = StateLane(board, outbox, sink, clock=clock, wake=self._wake.set)
         self._feed = FeedLane(sink, clock=clock, capacity=feed_capacity, wake=self._wake.set)
+        self._decisions = DecisionLane(sink, clock=clock, wake=self._wake.set)
         board.listen(self._wake.set)
 
     def poke(self) -> None:
@@ -66,6 +72,16 @@ class Delivery:
             Whether it was accepted.
         """
         return self._feed.put(message, deadline_ns)
+
+    def decide(self, decision: Decision) -> bytes:
+        """Send a decision at once, before all else; again on a new connection, until it is taken or its time is over.
+
+        Any thread; those of one camera come from one. Waits neither for the broker nor for the disk.
+
+        Returns:
+            Its payload.
+        """
+        return self._decisions.put(decision)
 
     def undelivered(self) -> int:
         """Return how many stored rows the broker had not taken a second ago."""
@@ -96,6 +112,21 @@ class Delivery:
         """Messages of the feed that were not, by cause: disconnected, full, connection_lost, too_old."""
         return self._feed.dropped
 
+    @property
+    def decisions_sent(self) -> int:
+        """Decisions that the broker has taken."""
+        return self._decisions.taken
+
+    @property
+    def decisions_dropped(self) -> Mapping[str, int]:
+        """Decisions that it has not and will not get, by cause: expired, refused, full (too many waited)."""
+        return self._decisions.dropped
+
+    @property
+    def decisions_left(self) -> int:
+        """Decisions that it has not taken yet."""
+        return self._decisions.left()
+
     def end_within(self, timeout_s: float) -> None:
         """As `finish`, without waiting for the end; called again it can only shorten the time."""
         deadline_ns = self._clock.monotonic_ns() + round(timeout_s * NS_PER_S)
@@ -122,7 +153,7 @@ class Delivery:
         """Send what there is until `finish`.
 
         Thread: publish.  Ends: `finish`, once all is delivered and safe, or its time is over.
-        Blocks on: the wake event (poke, feed, answers; at most 1 s), the outbox (5 s).
+        Blocks on: the wake event (poke, feed, decide, answers; at most 1 s), the outbox (5 s).
         """
         try:
             while not self._finished():
@@ -137,6 +168,7 @@ class Delivery:
 
     def _step(self) -> None:
         connection = self._sink.connection()
+        self._decisions.send()
         # Before the change of connection is dealt with: some brokers refuse a message and hang up. If its refusal were
         # forgotten with the rest, it would be sent, and would break the connection, for ever.
         self._rows.take_answers()
@@ -145,7 +177,7 @@ class Delivery:
             if self._connection is not None:
                 self._find_culprit()
             self._connection = connection
-            self._taken_before, self._refused_before = self._taken(), self._rows.refused
+            self._taken_before, self._refused_before = self._taken(), self._refused()
             self._counted = False
             self._rows.start_over()
             self._states.start_over()
@@ -163,20 +195,27 @@ class Delivery:
 
     def _find_culprit(self) -> None:
         """The connection broke: decide whether the broker hung up on a message, or went away by itself."""
+        topic, decision_ns = self._decisions.take_break() or ("", None)
         state_ns, row_ns = self._states.oldest_ns(), self._rows.oldest_ns()
-        sent_ns = min((at_ns for at_ns in (state_ns, row_ns) if at_ns is not None), default=None)
-        if self._rows.refused != self._refused_before:  # it said what it refuses before it hung up
+        sent_ns = min((at_ns for at_ns in (state_ns, row_ns, decision_ns) if at_ns is not None), default=None)
+        if self._refused() != self._refused_before:  # it said what it refuses before it hung up
             return
         if sent_ns is None or self._clock.monotonic_ns() - sent_ns > _AT_ONCE_NS:
             self._rows.forgive()
             self._states.forgive()
+            self._decisions.forgive()
+        elif sent_ns == decision_ns:
+            self._decisions.blame(topic)
         elif sent_ns == state_ns:
             self._states.blame()
         else:
             self._rows.blame(proven=self._taken() > self._taken_before)
 
     def _taken(self) -> int:
-        return self._rows.delivered + self._states.taken
+        return self._rows.delivered + self._states.taken + self._decisions.taken
+
+    def _refused(self) -> int:
+        return self._rows.refused + self._decisions.dropped["refused"]
 
     def _keep_house(self, beat: Callable[[], None]) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -187,6 +226,7 @@ class Delivery:
         if self._holds():
             self._rows.confirm()
         self._rows.look_again()
+        self._decisions.look_again()
         self._count()
 
     def _count(self) -> None:
@@ -194,7 +234,8 @@ class Delivery:
         self._undelivered = self._rows.undelivered()
 
     def _pause_s(self) -> float:
-        pause_s = _AWAY_S if self._connection is None else _IDLE_S
+        # A new connection wakes nobody, and a decision has little time.
+        pause_s = _IDLE_S if self._connection is not None and self._decisions.idle() else _AWAY_S
         if self._deadline_ns is not None:
             left_s = (self._deadline_ns - self._clock.monotonic_ns()) / NS_PER_S
             pause_s = min(pause_s, max(0.0, left_s))
@@ -210,8 +251,9 @@ class Delivery:
             # States can't be sent now, and the broker has our last will: no reason to wait for it.
             if not self._counted:  # else once a second will do: nothing is sent, and nothing is stored any more
                 self._count()
-            return self._undelivered == 0
-        return self._rows.idle() and self._states.idle() and self._feed.idle() and not self._safe_later()
+            return self._undelivered == 0 and self._decisions.idle()
+        lanes = (self._decisions, self._rows, self._states, self._feed)
+        return all(lane.idle() for lane in lanes) and not self._safe_later()
 
     def _safe_later(self) -> bool:
         """Whether all that was taken becomes safe within the time: else there is nothing to wait for."""

@@ -37,13 +37,13 @@ class Message:
 def places(message: Message, window: int) -> int:
     """Return how many of the `window` messages that may wait for an answer there may be for this one to join them.
 
-    A fifth, 20 at most, is kept free for what is urgent, so that it never stands behind an outbox that is being emptied.
+    A fifth, 20 at most, is kept free for what is urgent: it never stands behind an outbox that is being emptied.
     """
     return window if message.urgent else window - min(_MOST_KEPT_FREE, window // 5)
 
 
 class Sink(Protocol):
-    """One connection to a receiver, kept alive by itself. Several threads may call `send`: the order of each is kept."""
+    """One connection to a receiver, kept alive by itself. Any thread may call `send`, and finds its order kept."""
 
     def send(self, message: Message, on_done: Callable[[str | None], None]) -> bool:
         """Hand a message over without waiting.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE_NAME = "events.db"
-_VERSION = 1  # PRAGMA user_version
+_VERSION = 2  # PRAGMA user_version
 _BUSY_S = 5.0  # the limit of every wait for another connection's transaction
 _CHECKED_BYTES = 64 << 20  # a file up to this size is checked at each start (0.1 s), a larger one after a crash only
 _JOURNAL_BYTES = 16 << 20  # what the journal keeps of the disk between checkpoints
@@ -38,6 +38,20 @@ CREATE INDEX {table}_event ON {table} (event);
 CREATE INDEX {table}_parked ON {table} (id) WHERE parked;
 """
 OUTBOX_TABLES = ("outbox", "updates")
+_DECISIONS = """
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- rises over this and the tables of the outbox
+    camera TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    item TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    reason TEXT,
+    late INTEGER NOT NULL,
+    decided INTEGER NOT NULL,              -- ns since 1970
+    payload BLOB NOT NULL
+);
+CREATE INDEX decisions_decided ON decisions (decided);
+"""
 
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
@@ -60,11 +74,14 @@ CREATE INDEX events_started ON events (started);
 CREATE INDEX events_open ON events (id) WHERE ended IS NULL;
 {_OUTBOX.format(table="outbox")}
 {_OUTBOX.format(table="updates")}
+{_DECISIONS}
 CREATE TABLE retained (topic TEXT PRIMARY KEY);   -- every topic with a retained message of ours at the broker
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = {_VERSION};
 COMMIT;
 """
+# Version -> what makes the next one of it. Each is one transaction: a power cut leaves the old one or the new one.
+_MIGRATIONS = {1: f"BEGIN IMMEDIATE; {_DECISIONS} PRAGMA user_version = 2; COMMIT;"}
 
 INSERT_ROW = "INSERT OR IGNORE INTO {table} (id, event, topic, payload, qos) VALUES (?, ?, ?, ?, ?)"
 UPSERT_EVENT = """
@@ -83,6 +100,7 @@ _SALVAGED = {
         *("end_reason", "seq", "top_score", "last_seen", "payload", "changed"),
     ),
     "retained": ("topic",),
+    "decisions": ("id", "camera", "number", "item", "verdict", "reason", "late", "decided", "payload"),
 }
 
 
@@ -180,11 +198,15 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path} was written by a newer Streamer (schema {version}, known here: {_VERSION})")
     if version == 0:
         connection.executescript(_SCHEMA)
+        version = _VERSION
     clean = connection.execute("SELECT value FROM meta WHERE key = 'clean'").fetchone()
     if path.stat().st_size <= _CHECKED_BYTES or clean != ("1",):
         (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if finding != "ok":
             raise sqlite3.DatabaseError(f"damaged: {finding}")
+    while version < _VERSION:  # a sound file only: a damaged one is carried over into a new one
+        connection.executescript(_MIGRATIONS[version])
+        version += 1
 
 
 def mark_clean(connection: sqlite3.Connection, *, clean: bool) -> None:
@@ -213,15 +235,17 @@ def _salvage(aside: Path, connection: sqlite3.Connection) -> None:
         insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  own names
         for direction in ("ASC", "DESC"):
             select = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED ORDER BY rowid {direction}"  # noqa: S608  own names
-            carried[table] += _carry(aside, connection, select=select, insert=insert)
+            carried[table] += _carry(aside, connection, table=table, select=select, insert=insert)
     connection.execute("COMMIT")
     log.warning("carried over from the damaged store: %s", ", ".join(f"{n} {table}" for table, n in carried.items()))
 
 
-def _carry(aside: Path, connection: sqlite3.Connection, *, select: str, insert: str) -> int:
+def _carry(aside: Path, connection: sqlite3.Connection, *, table: str, select: str, insert: str) -> int:
     carried = 0
     source = sqlite3.connect(aside, isolation_level=None)
     try:
+        if not source.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            return 0  # an older Streamer's file has no such table
         for row in source.execute(select):
             carried += connection.execute(insert, row).rowcount
     except sqlite3.DatabaseError as exc:

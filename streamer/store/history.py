@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from streamer.core.errors import StoreError
 
 from .database import FILE_NAME
-from .rows import EventRow
+from .rows import DecisionRow, EventRow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _BUSY_S = 3.0
 _COLUMNS = "id, camera, rule, class, started, ended, end_reason, seq, top_score, last_seen, payload, changed"
+_DECISION_COLUMNS = "camera, item, verdict, reason, late, decided, payload, id"
 
 
 class History:
@@ -43,10 +44,38 @@ class History:
             WHERE changed > :after AND (:camera IS NULL OR camera = :camera) AND (ended IS NULL OR ended >= :since)
             ORDER BY changed LIMIT :limit"""  # noqa: S608  own names
         values = {"after": after, "camera": camera, "since": since_utc_ns, "limit": limit}
-        try:
-            return [_event_row(row) for row in self._db.execute(query, values)]
-        except sqlite3.Error as exc:
-            raise StoreError(f"the event store can't be read: {exc}") from exc
+        return [_event_row(row) for row in self._rows(query, values)]
+
+    def decisions(
+        self,
+        *,
+        camera: str | None = None,
+        since_utc_ns: int = 0,
+        after: int = 0,
+        limit: int = 1_000,
+        newest: bool = False,
+    ) -> list[DecisionRow]:
+        """Return a factory's decisions in the order in which they were stored.
+
+        Args:
+            camera: only of this camera.
+            since_utc_ns: only those that were made at or after this time.
+            after: only those behind this one: the `changed` of the last row of the call before.
+            limit: at most so many.
+            newest: the last of them; else the first.
+
+        Raises:
+            StoreError: the store can't be read.
+        """
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'decisions'", {}):
+            return []  # an older Streamer has written it: the next run gives it the table
+        query = f"""
+            SELECT {_DECISION_COLUMNS} FROM decisions
+            WHERE id > :after AND decided >= :since AND (:camera IS NULL OR camera = :camera)
+            ORDER BY id {"DESC" if newest else "ASC"} LIMIT :limit"""  # noqa: S608  own names
+        values = {"after": after, "camera": camera, "since": since_utc_ns, "limit": limit}
+        rows = [_decision_row(row) for row in self._rows(query, values)]
+        return rows[::-1] if newest else rows
 
     def last(self) -> int:
         """Return the `changed` of the newest message, 0 if there is none: where following what is new begins.
@@ -54,15 +83,18 @@ class History:
         Raises:
             StoreError: the store can't be read.
         """
-        try:
-            (changed,) = self._db.execute("SELECT coalesce(max(changed), 0) FROM events").fetchone()
-        except sqlite3.Error as exc:
-            raise StoreError(f"the event store can't be read: {exc}") from exc
+        ((changed,),) = self._rows("SELECT coalesce(max(changed), 0) FROM events", {})
         return int(changed)
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
         self._db.close()
+
+    def _rows(self, query: str, values: dict[str, object]) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as exc:
+            raise StoreError(f"the event store can't be read: {exc}") from exc
 
 
 def open_history(data_dir: Path) -> History:
@@ -100,4 +132,17 @@ def _event_row(row: tuple[Any, ...]) -> EventRow:
         last_seen_utc_ns=row[9],
         payload=row[10],
         changed=row[11],
+    )
+
+
+def _decision_row(row: tuple[Any, ...]) -> DecisionRow:
+    return DecisionRow(
+        camera=row[0],
+        item=row[1],
+        verdict=row[2],
+        reason=row[3],
+        late=bool(row[4]),
+        decided_utc_ns=row[5],
+        payload=row[6],
+        changed=row[7],
     )

@@ -51,6 +51,20 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRow:
+    """One decision as the history shows it."""
+
+    camera: str
+    item: str
+    verdict: str
+    reason: str | None
+    late: bool
+    decided_utc_ns: int  # ns since 1970
+    payload: bytes  # one JSON object
+    changed: int  # rises with every decision, which never changes: where `after` goes on from, as for events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A message on its way into the store: its outbox row, and what it says of its event."""
 

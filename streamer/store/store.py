@@ -14,17 +14,20 @@ from streamer.core.errors import StoreError
 
 from .ballast import Ballast
 from .database import FILE_NAME, INSERT_ROW, UPSERT_EVENT, is_full, mark_clean, open_database
+from .decisions import NotedDecisions
 from .held import HeldRecords
+from .interrupted import end_open
 from .lock import lock_data_dir
 from .outbox import Outbox
 from .rows import Record
-from .trim import Bounds, trim_age, trim_size, used_bytes
+from .trim import HISTORY_CAUSES, Bounds, trim_age, trim_size, used_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from streamer.core.clock import Clock
+    from streamer.core.decision import Decision
     from streamer.core.event import Event
 
     from .lock import DataDirLock
@@ -68,6 +71,7 @@ class EventStore:
         self._bounds = bounds
         self._qos = qos
         self._held = HeldRecords(_HELD_BYTES)
+        self._decisions = NotedDecisions()
         self._ballast = ballast
         self._next_id = _last_id(db) + 1
         self._commit_ms = _FIRST_COMMIT_MS
@@ -75,7 +79,8 @@ class EventStore:
         self._refusal: str | None = None  # why the disk does not take events now
         self._next_try_ns = self._next_ballast_ns = self._next_age_ns = 0
         self.not_durable = 0  # messages that were not on the disk when they were sent
-        self.dropped: Counter[str] = Counter()  # undelivered messages and old history, by cause: see trim.py
+        # Undelivered messages and old history, by cause: see trim.py; and what was too much for the memory.
+        self.dropped: Counter[str] = Counter()
 
     @property
     def refusal(self) -> str | None:
@@ -113,6 +118,18 @@ class EventStore:
             self._refuse(exc)
             self._hold(events)
 
+    def decided(self, decisions: Sequence[tuple[Decision, bytes]]) -> None:
+        """Note decisions with their payloads. They are on the disk with the next commit, of events or of `touch`.
+
+        So a line with twenty items a second costs no commit for each. They have been sent already: what a power cut
+        takes is a second of the history. A disk that refuses leaves them in bounded memory.
+        """
+        now_ns, utc_ns = self._clock.monotonic_ns(), self._clock.utc_ns()
+        for decision, payload in decisions:
+            decided_utc_ns = utc_ns - max(0, now_ns - decision.decided_ns)
+            if lost := self._decisions.add(self._take_id(), decision, payload, decided_utc_ns=decided_utc_ns):
+                self.dropped["decision_memory"] += lost
+
     def touch(self, seen: Mapping[str, int]) -> None:
         """Note when open events were last seen, and keep house. Call it about once a second, also with nothing.
 
@@ -123,7 +140,7 @@ class EventStore:
         if self._refusal is not None and not self._heal():
             return
         try:
-            self._store_seen()
+            self._store_noted()
             self._trim()
         except sqlite3.Error as exc:
             if not is_full(exc) or not self._ballast.give_up():
@@ -163,7 +180,7 @@ class EventStore:
             if self._refusal is not None:
                 self._next_try_ns = 0
                 self._heal()
-            self._store_seen()
+            self._store_noted()
             mark_clean(self._db, clean=True)
         except sqlite3.ProgrammingError:  # closed before
             return
@@ -171,6 +188,8 @@ class EventStore:
             log.error("the event store could not be ended cleanly: %s", exc)  # noqa: TRY400  one sentence
         if lost := self._held.lost():
             log.error("%d messages were neither stored nor delivered: %s", lost, self._refusal)
+        if self._decisions:
+            log.error("%d decisions could not be stored", len(self._decisions))
         self._db.close()
         self._lock.close()
 
@@ -185,29 +204,15 @@ class EventStore:
 
     def _end_open(self, end: Callable[[bytes, int], bytes]) -> int:
         with self._transaction():
-            rows = self._db.execute(
-                "SELECT id, camera, payload, last_seen FROM events WHERE ended IS NULL ORDER BY changed"
-            ).fetchall()
-            for event_id, camera, last_payload, last_seen in rows:
-                self._end_interrupted(event_id, camera, end(last_payload, last_seen), last_seen)
-        return len(rows)
-
-    def _end_interrupted(self, event_id: str, camera: str, payload: bytes, last_seen: int) -> None:
-        row_id = self._take_id()
-        self._db.execute(INSERT_ROW.format(table="outbox"), (row_id, event_id, f"{camera}/event", payload, self._qos))
-        self._db.execute(
-            "UPDATE events SET ended = ?, end_reason = 'interrupted', seq = seq + 1, payload = ?, changed = ?"
-            " WHERE id = ?",
-            (last_seen, payload, row_id, event_id),
-        )
+            return end_open(self._db, end, take_id=self._take_id, qos=self._qos)
 
     def _store(self, events: Sequence[Event]) -> None:
         with self._transaction():
             measured_ns = self._clock.monotonic_ns()
             records = [self._record(event, commit_ms=self._commit_ms) for event in events]
             self._insert(records, delivered=set())
-            self._store_seen_in_transaction()
-        self._seen.clear()
+            self._store_noted_in_transaction()
+        self._forget_noted()
         took_ms = (self._clock.monotonic_ns() - measured_ns) / NS_PER_MS
         self._commit_ms += 0.2 * (took_ms - self._commit_ms)
 
@@ -260,23 +265,28 @@ class EventStore:
             with self._transaction():
                 records, delivered = self._held.all()
                 self._insert(records, delivered=delivered)
-                self._store_seen_in_transaction()
+                self._store_noted_in_transaction()
         except sqlite3.Error as exc:
             self._refuse(exc)
             return False
-        self._seen.clear()
+        self._forget_noted()
         self._held.remove([r.row_id for r in records])
         self._refusal = None
         log.warning("the event store works again: %d messages moved from memory to the disk", len(records))
         return True
 
-    def _store_seen(self) -> None:
-        if self._seen:
+    def _store_noted(self) -> None:
+        if self._seen or self._decisions:
             with self._transaction():
-                self._store_seen_in_transaction()
-            self._seen.clear()
+                self._store_noted_in_transaction()
+            self._forget_noted()
 
-    def _store_seen_in_transaction(self) -> None:
+    def _forget_noted(self) -> None:
+        self._seen.clear()
+        self._decisions.forget()
+
+    def _store_noted_in_transaction(self) -> None:
+        self._decisions.insert(self._db)
         self._db.executemany(
             "UPDATE events SET last_seen = max(last_seen, ?) WHERE id = ? AND ended IS NULL",
             [(seen_ns, event_id) for event_id, seen_ns in self._seen.items()],
@@ -299,7 +309,7 @@ class EventStore:
         if dropped:
             self.dropped.update(dropped)
             text = ", ".join(f"{count} {cause}" for cause, count in dropped.items())
-            level = logging.INFO if set(dropped) <= {"history_age", "history_size"} else logging.WARNING
+            level = logging.INFO if set(dropped) <= HISTORY_CAUSES else logging.WARNING
             log.log(level, "the event store is at its bound, dropped: %s", text)
 
     @contextmanager

@@ -19,6 +19,12 @@ _FOREVER_NS = 1 << 62
 # A machine without a clock of its own starts in 1970: what it stored then is not old when it learns the time.
 _SANE_NS = 1_577_836_800 * 1_000_000_000  # 2020-01-01
 
+# A decision is history only, and there are many more of them than events: it goes first. Oldest first.
+_DELETE_DECISIONS = "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions ORDER BY id LIMIT :limit)"
+_DELETE_OLD_DECISIONS = """
+DELETE FROM decisions WHERE id IN (
+    SELECT id FROM decisions WHERE decided > :after AND decided < :before ORDER BY decided LIMIT :limit)
+"""
 # A delivered event is history only: it goes before anything that a receiver still waits for. Oldest first.
 _DELETE_DELIVERED = """
 DELETE FROM events WHERE id IN (
@@ -33,6 +39,9 @@ _AGED_WAITING = """
 SELECT DISTINCT event FROM (SELECT event FROM outbox UNION ALL SELECT event FROM updates)
 JOIN events ON events.id = event WHERE ended > ? AND ended < ?
 """
+
+# Drops that nobody waits for: a line in the log, no warning.
+HISTORY_CAUSES = frozenset({"history_age", "history_size", "decision_age", "decision_size"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,8 @@ def trim_age(db: sqlite3.Connection, bounds: Bounds, *, utc_ns: int) -> Counter[
     """Drop what is too old. Runs within the caller's transaction.
 
     Returns:
-        What was dropped, by cause: `history_age` (events that were delivered), `event_age` (undelivered messages).
+        What was dropped, by cause: `decision_age`, `history_age` (events that were delivered), `event_age` (undelivered
+        messages).
     """
     before_ns = utc_ns - round(bounds.max_age_s * 1e9)
     dropped: Counter[str] = Counter()
@@ -63,6 +73,7 @@ def trim_age(db: sqlite3.Connection, bounds: Bounds, *, utc_ns: int) -> Counter[
     dropped["history_age"] = db.execute(
         _DELETE_DELIVERED, {"after": _SANE_NS, "before": before_ns, "limit": -1}
     ).rowcount
+    dropped["decision_age"] = _drop_old_decisions(db, before_ns)
     return +dropped
 
 
@@ -70,8 +81,8 @@ def trim_size(db: sqlite3.Connection, bounds: Bounds) -> Counter[str]:
     """Drop what is too much. Runs within the caller's transaction.
 
     Returns:
-        What was dropped, by cause: `history_size` (events that were delivered), `update_size` (undelivered update
-        messages), `event_size` (undelivered messages of whole events).
+        What was dropped, by cause: `decision_size`, `history_size` (events that were delivered), `update_size`
+        (undelivered update messages), `event_size` (undelivered messages of whole events).
     """
     dropped: Counter[str] = Counter()
     for cause, step in _STEPS.items():
@@ -87,6 +98,21 @@ def trim_size(db: sqlite3.Connection, bounds: Bounds) -> Counter[str]:
     return +dropped
 
 
+def _drop_old_decisions(db: sqlite3.Connection, before_ns: int) -> int:
+    """Drop decisions that are too old, for as long as one transaction may take; the rest goes a minute later."""
+    until_s = time.monotonic() + _LIMIT_S
+    dropped, count = 0, _CHUNK
+    while count >= _CHUNK and (not dropped or time.monotonic() < until_s):
+        values = {"after": _SANE_NS, "before": before_ns, "limit": _CHUNK}
+        count = db.execute(_DELETE_OLD_DECISIONS, values).rowcount
+        dropped += count
+    return dropped
+
+
+def _drop_decisions(db: sqlite3.Connection) -> int:
+    return db.execute(_DELETE_DECISIONS, {"limit": _CHUNK}).rowcount
+
+
 def _drop_history(db: sqlite3.Connection) -> int:
     return db.execute(_DELETE_DELIVERED, {"after": -1, "before": _FOREVER_NS, "limit": _CHUNK}).rowcount
 
@@ -100,7 +126,12 @@ def _drop_events(db: sqlite3.Connection) -> int:
 
 
 # What goes, in this order: the next only when nothing of the one before is left.
-_STEPS = {"history_size": _drop_history, "update_size": _drop_updates, "event_size": _drop_events}
+_STEPS = {
+    "decision_size": _drop_decisions,
+    "history_size": _drop_history,
+    "update_size": _drop_updates,
+    "event_size": _drop_events,
+}
 
 
 def _delete_events(db: sqlite3.Connection, ids: list[tuple[str]]) -> int:

@@ -297,11 +297,12 @@ def test_a_damaged_store_is_kept_aside_and_what_is_readable_carried_over(
 def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     opened(tmp_path).close()
     with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        (known,) = db.execute("PRAGMA user_version").fetchone()
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="newer Streamer"):
         opened(tmp_path)
     with closing(sqlite3.connect(tmp_path / "events.db")) as db:
-        db.execute("PRAGMA user_version = 1")
+        db.execute(f"PRAGMA user_version = {known}")
     opened(tmp_path).close()  # the refusal has given the lock back
 
 
