@@ -8,26 +8,27 @@ import random
 import threading
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamer.capture.address import is_finite
 from streamer.capture.open import open_source
 from streamer.core.clock import NS_PER_S, SystemClock
 from streamer.core.errors import LostReason
+from streamer.core.look import Classified
 from streamer.events.ids import EventIds
 from streamer.events.payload import encode_event, encode_interrupted
 from streamer.ops.health import Beats, Notifier, Watchdog
 from streamer.ops.metrics import Metrics
 from streamer.ops.status import LiveStatus, one_line
 from streamer.pipeline.backoff import Backoff
-from streamer.pipeline.cadence import Cadence
 from streamer.pipeline.capture_loop import Capture, CapturePlan
 from streamer.pipeline.channel import Channel
 from streamer.pipeline.deliver import Delivery as Deliverer
-from streamer.pipeline.desk import disabled_status
+from streamer.pipeline.desk import CameraDesk, disabled_status
 from streamer.pipeline.events_loop import Events, EventsPlan, Item
-from streamer.pipeline.frames import FrameQueue, Mark
-from streamer.pipeline.infer_loop import Inference, InferPlan
+from streamer.pipeline.frames import Lane, Mark
+from streamer.pipeline.kept import KeptFrames
 from streamer.pipeline.messages import CameraState, Still
 from streamer.pipeline.supervisor import Stages, Supervisor
 from streamer.pipeline.worker import Worker
@@ -39,13 +40,14 @@ from streamer.publish.url import BrokerAddress
 from streamer.settings import SettingsError, load
 from streamer.store.store import open_store
 
-from .camera_parts import desk_of, detect_of, gate_of, lane_of
+from .camera_looks import outlets_of, tandem_of
+from .camera_parts import desk_of, gate_of
 from .check import examine, mqtt_options, source_spec
 from .figures import Figures
 from .first_states import first_states
+from .model_threads import ModelThreads
+from .queues import Queues, lane_of
 from .report import Report
-from .serving import LEAST_SCORE, Serving
-from .ways import ServingPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -54,13 +56,13 @@ if TYPE_CHECKING:
     from streamer.capture.base import OpenSource, SourceSpec
     from streamer.core.clock import Clock
     from streamer.core.event import Event
+    from streamer.core.frame import Frame
+    from streamer.core.look import Look
     from streamer.core.results import Result
-    from streamer.infer.model import Model
     from streamer.infer.spec import ModelSpec
     from streamer.ops.status import Snapshot
-    from streamer.pipeline.infer_loop import Swapper
     from streamer.pipeline.messages import CameraChange
-    from streamer.pipeline.upgrade import BackendUpgrade
+    from streamer.pipeline.outlets import Outlet
     from streamer.settings import Camera, Loaded, Settings
 
 _log = logging.getLogger(__name__)
@@ -69,7 +71,6 @@ _STATISTICS_EVERY = 10  # looks, one a second
 _RESULTS = 64  # droppable results of one camera that wait for the events thread
 # How long a thread may be silent before the watchdog is no longer fed.
 _CAPTURE_LIMIT_S = 30.0  # opening by TCP, then by UDP, and reading, each have limits of their own
-_MODEL_LIMIT_S = 300.0  # compiling a large model takes minutes on a small machine
 _LOOP_LIMIT_S = 30.0
 
 
@@ -169,17 +170,31 @@ class Run:
         stack.callback(self._sink.close)
         self._delivery = Deliverer(self._store.outbox(), self._sink, self._board, clock=clock)
         self._retained = self._left_at_broker()
-        self._desks = {
-            name: desk_of(name, camera, self._spec_of(camera), ids=self._event_ids, retained=self._retained)
-            for name, camera in self._cameras.items()
-        }
-        self._queues = {model: self._queue(model) for model in specs}
-        self._serving = {model: self._serving_of(model) for model in specs}
-        self._upgrades: dict[str, BackendUpgrade] = {}  # of the models for which there may be a better way
-        self._inbox: Channel[Item] = Channel(
-            _RESULTS, writers=len(self._cameras) + len(self._queues), lost=self._overflowed
+        self._queues = Queues(
+            self._cameras,
+            detectors=[name for name, spec in specs.items() if spec.scoring is None],
+            classifiers=[name for name, spec in specs.items() if spec.scoring is not None],
+            frame_lost=self._frame_lost,
+            look_lost=self._look_lost,
         )
-        self.models: dict[str, Model] = {}  # each appears when its thread has opened it
+        self._kept = KeptFrames()
+        self._inbox: Channel[Item] = Channel(_RESULTS, writers=len(self._cameras) + len(specs), lost=self._overflowed)
+        self._models = ModelThreads(
+            settings,
+            specs,
+            self._cameras,
+            queues=self._queues,
+            figures=self.figures,
+            beats=self._beats,
+            clock=clock,
+            prove=parts.prove,
+            stop=self._stop,
+            passed=self._passed,
+            keep=self._kept.keep,
+            left=self._inbox.leave,
+        )
+        self.models = self._models.opened
+        self._desks = {name: self._desk(name, camera) for name, camera in self._cameras.items()}
         self.report = Report(
             self.figures,
             self._delivery,
@@ -187,7 +202,7 @@ class Run:
             self._sink,
             names=specs,
             models=self.models,
-            doing=self.doing,
+            doing=self._models.doing,
             address=str(self.broker),
         )
         self._listeners: list[Callable[[Event], None]] = []
@@ -235,10 +250,7 @@ class Run:
 
         Meanwhile the broker shows this run as offline, which it is: nobody looks.
         """
-        waiting = [self._upgrades[name] for name, serving in self._serving.items() if serving.build_first]
-        for upgrade in waiting:
-            upgrade.prepare_first(self._leaving)
-        if waiting:
+        if self._models.build_first(self._leaving):
             self._beats.renew()  # nobody has been silent: no thread has begun
 
     def _leaving(self) -> bool:
@@ -247,14 +259,13 @@ class Run:
         if now_ns - self._shown_ns >= NS_PER_S:
             self._shown_ns = now_ns
             self._notifier.watchdog()
-            self._notifier.status(", ".join(filter(None, map(self.doing, self._upgrades))))
+            self._notifier.status(", ".join(filter(None, map(self.doing, self._models.names()))))
             self._show()
         return self._stop_requested
 
     def doing(self, model: str) -> str | None:
         """Return what is being built or proved beside a model, for people; from any thread."""
-        upgrade = self._upgrades.get(model)
-        return None if upgrade is None else upgrade.doing()
+        return self._models.doing(model)
 
     def _close_store(self) -> None:
         """Close the store, unless its thread is in the middle of a commit: SQLite mends that at the next start."""
@@ -268,7 +279,7 @@ class Run:
 
     def _stages(self) -> Stages:
         captures = [self._capture_worker(name, camera) for name, camera in self._cameras.items()]
-        served = [self._model_workers(model) for model in self._specs]
+        inferences, side_work = self._models.workers()
         events = Events(
             EventsPlan(
                 inbox=self._inbox,
@@ -276,7 +287,8 @@ class Run:
                 store=self._store,
                 delivery=self._delivery,
                 states=self._board.set,
-                release=self._release,
+                release=self._queues.release,
+                ended=self._queues.finish_objects,
                 count=self.figures.count,
                 aged=self.figures.aged,
                 told=self._tell_all,
@@ -287,8 +299,8 @@ class Run:
         publish_beat = self._beats.register("publish", _LOOP_LIMIT_S)
         return Stages(
             captures=captures,
-            inferences=[inference for inference, _ in served],
-            others=[worker for _, side_work in served for worker in side_work],
+            inferences=inferences,
+            others=side_work,
             events=Worker("events", events.loop, at_end=lambda: self._beats.retire("events")),
             publish=Worker(
                 "publish", lambda: self._delivery.run(publish_beat), at_end=lambda: self._beats.retire("publish")
@@ -306,13 +318,11 @@ class Run:
                 spec=self._source_spec(name, camera),
                 finite=is_finite(camera.source.reveal()),
                 open_source=self._parts.source,
-                cadence=Cadence(camera.detect_fps),
                 backoff=Backoff(random.Random()),  # noqa: S311  jitter is no secret
-                frames=self._queues[detect_of(camera).model],
+                outlets=self._outlets(name, camera),
                 changed=self._changed,
                 count=lambda counter, n: self.figures.count(name, counter, n),
                 seen=self.figures.saw,
-                gate=gate_of(name, camera, settled_ns=self._desks[name].settled_ns, still=self._still),
             ),
             clock=self._clock,
             stop=self._stop,
@@ -325,82 +335,30 @@ class Run:
 
         return Worker(beat_name, capture.loop, at_end=at_end)
 
+    def _outlets(self, name: str, camera: Camera) -> list[Outlet]:
+        gate = gate_of(name, camera, settled_ns=self._desks[name].settled_ns, still=self._still)
+        skipped = partial(self.figures.count, name, "still", 1)
+        return outlets_of(name, camera, self._queues, gate=gate, skipped=skipped)
+
     def _source_spec(self, name: str, camera: Camera) -> SourceSpec:
-        model = detect_of(camera).model
+        model = camera.main_model
         return source_spec(
             name,
             camera,
             epoch_ns=self._began_ns,
-            hardware=self._serving[model].hardware,
+            hardware=self._models.hardware(model),
             device=self._settings.models[model].device,
         )
 
-    def _serving_of(self, name: str) -> Serving:
-        """Return how a model serves its cameras."""
-        cameras = [camera for camera in self._cameras.values() if detect_of(camera).model == name]
-        least = min(
-            score for camera in cameras for score in (detect_of(camera).classes or {}).values() or [LEAST_SCORE]
+    def _desk(self, name: str, camera: Camera) -> CameraDesk:
+        tandem = tandem_of(
+            camera,
+            self._specs,
+            queues=self._queues,
+            picture_of=self._kept.take,
+            refused=partial(self.figures.count, name, "look_refused", 1),
         )
-        return Serving(
-            ServingPlan(
-                name=name,
-                spec=self._specs[name],
-                settings=self._settings.models[name],
-                latency=len(cameras) == 1 and cameras[0].delivery == "newest",
-                least=least,
-                on_ready=self._queues[name].wake,
-                clock=self._clock,
-                prove=self._parts.prove,
-            )
-        )
-
-    def _model_workers(self, name: str) -> tuple[Worker, list[Worker]]:
-        """Return a model's inference thread, and the thread that builds and proves a better way, if there is one."""
-        serving = self._serving[name]
-        side_name = f"{'build' if serving.builds else 'prove'}-{name}"
-        upgrade = serving.upgrade(self._stop, self._beats.register(side_name, _MODEL_LIMIT_S))
-        inference = self._inference_worker(name, lambda: self._opened(name, serving), upgrade)
-        if upgrade is None:
-            self._beats.retire(side_name)
-            return inference, []
-        self._upgrades[name] = upgrade
-        return inference, [Worker(side_name, upgrade.loop, at_end=lambda: self._beats.retire(side_name))]
-
-    def _opened(self, name: str, serving: Serving) -> Model:
-        model = serving.open()
-        self.models[name] = model
-        return model
-
-    def _inference_worker(self, model: str, open_model: Callable[[], Model], swapper: Swapper | None) -> Worker:
-        beat_name = f"infer-{model}"
-        ages_ns = {
-            name: None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S)
-            for name, camera in self._cameras.items()
-        }
-        inference = Inference(
-            InferPlan(
-                open_model=open_model,
-                frames=self._queues[model],
-                passed=self._passed,
-                count=self.figures.count,
-                measured=self.figures.measured(model),
-                max_age_ns=ages_ns.__getitem__,
-                swapper=swapper,
-            ),
-            clock=self._clock,
-            beat=self._beats.register(beat_name, _MODEL_LIMIT_S),
-        )
-
-        def at_end() -> None:
-            self._queues[model].close()  # the captures must not wait for a model that is gone
-            self._beats.retire(beat_name)
-            self._inbox.leave()
-
-        return Worker(beat_name, inference.loop, at_end=at_end)
-
-    def _queue(self, model: str) -> FrameQueue:
-        lanes = {name: lane_of(camera) for name, camera in self._cameras.items() if detect_of(camera).model == model}
-        return FrameQueue(lanes, lost=lambda camera, cause: self.figures.count(camera, cause, 1))
+        return desk_of(name, camera, self._specs, ids=self._event_ids, retained=self._retained, tandem=tandem)
 
     def _configured_topics(self) -> list[str]:
         """Return the retained topics of this configuration beside `first_states`; those of others are cleared."""
@@ -412,13 +370,14 @@ class Run:
         with closing(outbox):
             return outbox.retained()
 
-    def _passed(self, item: Result | Mark) -> None:
-        """Hand a result to the events thread; those of a waiting camera are bounded by its queue and never dropped."""
+    def _passed(self, item: Result | Classified | Mark) -> None:
+        """Hand an answer to the events thread; what its lane bounds is never dropped."""
         if isinstance(item, Mark):
-            self._inbox.put(item.camera, item, keep=True)
+            self._inbox.put(item.lane, item, keep=True)
         else:
             camera = item.info.camera
-            self._inbox.put(camera, item, keep=self._cameras[camera].delivery == "every")
+            bounded = lane_of(self._cameras[camera]) is not Lane.NEWEST or isinstance(item, Classified)
+            self._inbox.put(camera, item, keep=bounded)
 
     def _still(self, still: Still) -> None:
         self._inbox.put(still.info.camera, still)
@@ -437,19 +396,15 @@ class Run:
         if not isinstance(item, Still):  # it stands for no frame that should have been looked at
             self.figures.count(camera, "overflow", 1)
 
-    def _release(self, camera: str) -> None:
-        self._queues[self._model_of(camera)].release(camera)
+    def _frame_lost(self, frame: Frame, cause: str) -> None:
+        self.figures.count(frame.info.camera, cause, 1)
 
-    def _spec_of(self, camera: Camera) -> ModelSpec:
-        return self._specs[detect_of(camera).model]
-
-    def _model_of(self, camera: str) -> str:
-        return detect_of(self._cameras[camera]).model
+    def _look_lost(self, look: Look, cause: str) -> None:
+        self.figures.count(look.info.camera, f"look_{cause}", 1)
 
     def _stop_frames(self) -> None:
         self._stop.set()
-        for queue in self._queues.values():
-            queue.close()
+        self._queues.close()
 
     def _look(self) -> None:
         """Once a second, in the main thread."""

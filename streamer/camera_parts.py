@@ -1,4 +1,4 @@
-"""What belongs to one camera of a run, made from its settings: its lane, its gate, its desk and its rules."""
+"""What belongs to one camera of a run, made from its settings: its gate, its desk and its rules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
-from streamer.core.errors import ConfigError
 from streamer.core.names import class_id
 from streamer.events.counts import ObjectCounts
 from streamer.events.feed import open_feed_form
@@ -14,10 +13,11 @@ from streamer.events.life import CameraEvents
 from streamer.events.rules import RuleSpec, default_rules
 from streamer.motion.gate import MotionGate, MotionPlan
 from streamer.pipeline.desk import CameraDesk, DeskPlan
-from streamer.pipeline.frames import Lane
 from streamer.pipeline.gated import Gated, GatePlan
+from streamer.pipeline.objects import Objects, ObjectsPlan
 from streamer.track.tracker import ObjectTracker
 
+from .camera_looks import classes_of, labels_of
 from .first_states import left_classes
 from .serving import LEAST_SCORE
 
@@ -27,25 +27,12 @@ if TYPE_CHECKING:
     from streamer.events.ids import EventIds
     from streamer.infer.spec import ModelSpec
     from streamer.pipeline.messages import Still
-    from streamer.settings import Camera, Detect
+    from streamer.pipeline.tandem import Tandem
+    from streamer.settings import Camera
 
 _log = logging.getLogger(__name__)
 
 _MEMORY_S = 2.0  # an object that is out of sight keeps its id at least so long
-
-
-def detect_of(camera: Camera) -> Detect:
-    """Return the detection of a camera; the settings refuse one that looks for nothing."""
-    if camera.detect is None:
-        raise ConfigError("a camera needs `detect`")
-    return camera.detect
-
-
-def lane_of(camera: Camera) -> Lane:
-    """Return what happens to a camera's frames when its model is behind."""
-    if camera.delivery == "newest":
-        return Lane.NEWEST
-    return Lane.BUFFER if camera.source.live else Lane.WAIT
 
 
 def gate_of(
@@ -74,24 +61,52 @@ def gate_of(
     return Gated(GatePlan(gate=MotionGate(plan), settled_ns=settled_ns, still=still))
 
 
-def desk_of(name: str, camera: Camera, spec: ModelSpec, *, ids: EventIds, retained: set[str]) -> CameraDesk:
+def desk_of(
+    name: str,
+    camera: Camera,
+    specs: Mapping[str, ModelSpec],
+    *,
+    ids: EventIds,
+    retained: set[str],
+    tandem: Tandem | None,
+) -> CameraDesk:
     """Return the desk of a camera.
 
     Args:
         name: of the camera.
         camera: its settings.
-        spec: of its model.
+        specs: of the models.
         ids: of the events of the run.
         retained: topics under which earlier runs have left something.
+        tandem: its second stage, if it has one.
     """
-    detect, labels, feed = detect_of(camera), spec.labels, camera.publish_detections
-    least: dict[int, float] | float = LEAST_SCORE
-    if detect.classes is not None:
-        least = {class_id(labels, wanted): score for wanted, score in detect.classes.items()}
-    rules = _rules(camera, spec, None if isinstance(least, float) else least)
-    memory_s = max([_MEMORY_S, *(rule.end_after_s for rule in rules)])
+    objects = None
+    if camera.detect is not None:
+        objects = _objects(name, camera, specs, ids=ids, retained=retained)
     return CameraDesk(
         DeskPlan(
+            camera=name,
+            max_age_ns=_max_age_ns(camera),
+            lanes=(objects is not None) + sum(not item.of.objects for item in camera.classify),
+            objects=objects,
+            tandem=tandem,
+            classes=classes_of(camera, specs),
+        )
+    )
+
+
+def _objects(
+    name: str, camera: Camera, specs: Mapping[str, ModelSpec], *, ids: EventIds, retained: set[str]
+) -> Objects:
+    spec = specs[camera.main_model]
+    detect, labels, feed = camera.detect, spec.labels, camera.publish_detections
+    least: dict[int, float] | float = LEAST_SCORE
+    if detect is not None and detect.classes is not None:
+        least = {class_id(labels, wanted): score for wanted, score in detect.classes.items()}
+    rules = _rules(camera, specs, None if isinstance(least, float) else least)
+    memory_s = max([_MEMORY_S, *(rule.end_after_s for rule in rules)])
+    return Objects(
+        ObjectsPlan(
             camera=name,
             tracker=ObjectTracker(least=least, memory_s=memory_s),
             events=CameraEvents(
@@ -106,12 +121,17 @@ def desk_of(name: str, camera: Camera, spec: ModelSpec, *, ids: EventIds, retain
             labels=labels,
             levels=spec.topic_levels,
             publish_detections=None if feed is None else open_feed_form(feed.format),
-            max_age_ns=None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S),
+            max_age_ns=_max_age_ns(camera),
         )
     )
 
 
-def _rules(camera: Camera, spec: ModelSpec, least: Mapping[int, float] | None) -> Sequence[RuleSpec]:
+def _max_age_ns(camera: Camera) -> int | None:
+    return None if camera.max_age_s is None else round(camera.max_age_s * NS_PER_S)
+
+
+def _rules(camera: Camera, specs: Mapping[str, ModelSpec], least: Mapping[int, float] | None) -> Sequence[RuleSpec]:
+    spec = specs[camera.main_model]
     if camera.events is None:
         return default_rules(spec.topic_levels, None if least is None else least.keys())
     return [
@@ -125,6 +145,8 @@ def _rules(camera: Camera, spec: ModelSpec, least: Mapping[int, float] | None) -
             line=rule.line,
             direction=rule.direction,
             more_than=None if rule.count is None else rule.count.more_than,
+            labels=labels_of(rule, camera, specs),
         )
         for rule in camera.events
+        if rule.decide is None  # that gives verdicts, and no events
     ]

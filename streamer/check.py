@@ -17,6 +17,7 @@ from streamer.events.feed import lacking
 from streamer.infer.backends.open import choose
 from streamer.infer.catalogue import MissingWeightsError, open_catalogue
 from streamer.infer.recognise import SpecOptions, load_spec
+from streamer.infer.spec import Task
 from streamer.publish.mqtt import MqttOptions
 from streamer.settings import SettingsError, check_classes, json_schema, load
 
@@ -49,13 +50,17 @@ def examine(loaded: Loaded) -> Examined:
     """Recognise the models that cameras use, and compare classes and files with what is there."""
     found = Examined()
     settings = loaded.settings
-    used = {camera.detect.model for camera in settings.cameras.values() if camera.detect and camera.enabled}
+    detect, classify = tasks_of(settings.cameras)
     labels: dict[str, tuple[str, ...]] = {}
     aliases: dict[str, Mapping[str, str]] = {}
-    for name in sorted(used):
+    for name in sorted(detect & classify):
+        said = "detects for one camera and classifies for another (or the same); a model does one of the two"
+        found.problems.append(loaded.problem(("models", name), said))
+    for name in sorted(detect ^ classify):
         model = settings.models[name]
         try:
-            found.specs[name] = load_spec(model.model, options=spec_options(model))
+            task = Task.CLASSIFY if name in classify else Task.DETECT
+            found.specs[name] = load_spec(model.model, options=spec_options(model), task=task)
             labels[name], aliases[name] = found.specs[name].labels, found.specs[name].aliases
             if model.sha256 is not None and found.specs[name].digest != f"sha256:{model.sha256}":
                 said = f"its file has {found.specs[name].digest.removeprefix('sha256:')}; it is not what was meant"
@@ -78,6 +83,13 @@ def examine(loaded: Loaded) -> Examined:
     found.problems += [loaded.problem(key, wrong) for key, wrong in _wrong_places(settings)]
     found.problems.sort()
     return found
+
+
+def tasks_of(cameras: Mapping[str, Camera]) -> tuple[set[str], set[str]]:
+    """Return the models with which enabled cameras detect, and those with which they classify."""
+    enabled = [camera for camera in cameras.values() if camera.enabled]
+    detect = {camera.detect.model for camera in enabled if camera.detect}
+    return detect, {item.model for camera in enabled for item in camera.classify}
 
 
 def _wrong_precision(model: ModelSettings) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from streamer.core.names import canonical, class_id, needs_alias, topic_level
 from streamer.events.lines import IN, OUT
 from streamer.events.rules import default_rules
-from streamer.pipeline.desk import NULL
+from streamer.pipeline.outcome import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def first_states(
     cameras: Mapping[str, Camera], specs: Mapping[str, ModelSpec], retained: Collection[str]
 ) -> dict[str, bytes]:
-    """Return the first payloads of `objects`, `active` and `lines` of every camera, disabled ones too.
+    """Return the first payloads of `objects`, `class`, `active` and `lines` of every camera, disabled ones too.
 
     A camera that watches every class has no topics before its first object; but what an earlier run has left at the
     broker belongs to it, and says now that nothing is known. Crossings of lines are counted anew in each run.
@@ -31,6 +31,7 @@ def first_states(
     """
     states: dict[str, bytes] = {}
     for name, camera in cameras.items():
+        states |= {f"{name}/class/{item.name}": NULL for item in camera.classify if not item.of.objects}
         if camera.detect is None:
             continue
         spec = specs.get(camera.detect.model)
@@ -69,7 +70,7 @@ def _levels(camera: Camera, spec: ModelSpec | None, left: set[str]) -> set[str]:
 def _rules(camera: Camera, spec: ModelSpec | None, left: set[str]) -> set[str]:
     """Return the names of a camera's rules, as far as they have topics."""
     if camera.events is not None:
-        return {rule.name for rule in camera.events}
+        return {rule.name for rule in camera.events if rule.decide is None}
     classes = camera.detect.classes if camera.detect else None
     if spec is None:
         named = sorted(_levels(camera, None, left))

@@ -15,7 +15,6 @@ from streamer.core.redact import redact
 from streamer.publish.mqtt import open_mqtt
 from streamer.publish.url import BrokerAddress
 
-from .camera_parts import detect_of
 from .check import mqtt_options, source_spec
 from .serving import LEAST_SCORE
 from .ways import ServingPlan, ways_of
@@ -86,7 +85,7 @@ def _open_model(loaded: Loaded, name: str, spec: ModelSpec) -> str:
 
 def _first_picture(loaded: Loaded, name: str, camera: Camera) -> str:
     began = time.monotonic()
-    spec = source_spec(name, camera, device=loaded.settings.models[detect_of(camera).model].device)
+    spec = source_spec(name, camera, device=loaded.settings.models[camera.main_model].device)
     deadline = began + spec.open_timeout_s * 2
 
     def dropped(_cause: DropCause, _frames: int) -> None:

@@ -59,7 +59,7 @@ class Events:
         self._clock = clock
         self._beat = beat
         self._touched_ns = self._ticked_ns = clock.monotonic_ns()
-        self._behind: dict[str, deque[Item]] = {camera: deque() for camera in plan.desks}  # what waits for an answer
+        self._behind: dict[str, deque[Taken]] = {camera: deque() for camera in plan.desks}  # what waits for an answer
 
     def loop(self) -> None:
         """Deal with everything that waits, then commit once; at the end, end what is open.

@@ -1,4 +1,4 @@
-"""From the cameras to a model: one lane for each camera, or each classification of one; memory bounded, nobody starves."""
+"""From the cameras to a model: a lane for each camera, or for each classification of one; bounded, nobody starves."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ class Waits(Protocol):
     """What waits for a model: a frame, or a part of one."""
 
     @property
-    def lane(self) -> str: ...
+    def lane(self) -> str:
+        """Where it waits."""
 
     @property
-    def info(self) -> FrameInfo: ...
+    def info(self) -> FrameInfo:
+        """Where and when it was taken."""
 
     @property
-    def picture(self) -> AnyPicture: ...
+    def picture(self) -> AnyPicture:
+        """What is to be looked at."""
 
 
 T = TypeVar("T", bound=Waits)

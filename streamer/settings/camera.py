@@ -190,6 +190,21 @@ class Camera(Section):
         return self.frames or ("newest" if self.source.live else "every")
 
     @property
+    def main_model(self) -> str:
+        """The model that sees the whole frames: the detector, else that of the first classification."""
+        return self.detect.model if self.detect else self.classify[0].model
+
+    @property
+    def looks_at_objects(self) -> bool:
+        """Whether a second stage looks at detected objects."""
+        return any(item.of.objects for item in self.classify)
+
+    @property
+    def decides(self) -> Rule | None:
+        """The rule that gives a verdict on each item, if there is one."""
+        return next((rule for rule in self.events or () if rule.decide is not None), None)
+
+    @property
     def detect_fps(self) -> float:
         """Most inferences a second, 0 = each frame, also where the file leaves it open."""
         if self.detect is None or self.detect.fps is None:

@@ -24,11 +24,11 @@ def check_classes(loaded: Loaded, labels: Mapping[str, Sequence[str]]) -> list[P
     """
     problems = []
     for name, camera in loaded.settings.cameras.items():
-        known = labels.get(camera.detect.model) if camera.detect else None
-        if known is None:
-            continue
-        by_canonical = {canonical(label): label for label in known}
-        for below, asked in _asked(camera):
+        for model, below, asked in _asked(camera):
+            known = labels.get(model)
+            if known is None:
+                continue
+            by_canonical = {canonical(label): label for label in known}
             if canonical(asked) not in by_canonical:
                 near = nearest(canonical(asked), by_canonical)
                 said = shown(asked) or "this"
@@ -37,8 +37,20 @@ def check_classes(loaded: Loaded, labels: Mapping[str, Sequence[str]]) -> list[P
     return sorted(problems)
 
 
-def _asked(camera: Camera) -> Iterator[tuple[KeyPath, str]]:
-    for name in (camera.detect and camera.detect.classes) or {}:
-        yield ("detect", "classes", name), name
+def _asked(camera: Camera) -> Iterator[tuple[str, KeyPath, str]]:
+    """Yield each class that is named: the model that must know it, the key, the name."""
+    models = {item.name: item.model for item in camera.classify}
     for i, rule in enumerate(camera.events or ()):
-        yield from ((("events", str(i), "class"), name) for name in rule.class_names)
+        for name, classes in (rule.labels or {}).items():
+            yield from ((models[name], ("events", str(i), "labels", name), asked) for asked in classes)
+    if camera.detect is None:
+        return
+    model = camera.detect.model
+    yield from ((model, ("detect", "classes", name), name) for name in camera.detect.classes or {})
+    for i, item in enumerate(camera.classify):
+        yield from ((model, ("classify", str(i), "of", "class"), name) for name in item.of.class_names or ())
+    for i, rule in enumerate(camera.events or ()):
+        yield from ((model, ("events", str(i), "class"), name) for name in rule.class_names)
+        crossing = rule.decide.trigger.crossing if rule.decide else None
+        key = ("events", str(i), "decide", "trigger", "class")
+        yield from ((model, key, name) for name in (crossing.class_names if crossing else ()))

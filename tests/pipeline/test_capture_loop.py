@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamer.pipeline.messages import CameraChange
+from streamer.pipeline.outlets import DetectorOutlet, DetectorPlan
 
 PIXELS = np.zeros((4, 4), np.uint8)
 Step = float | Exception
@@ -59,15 +60,20 @@ class Rig:
         self.delays: list[int] = []
         self.opened: list[ScriptedSource] = []
         self.scripts: list[list[Step] | Exception] = []
-        self.frames = FrameQueue({"cam": Lane.BUFFER}, lambda _camera, cause: self.counts.update([cause]))
+        self.frames: FrameQueue[Frame] = FrameQueue(
+            {"cam": Lane.BUFFER}, lambda _frame, cause: self.counts.update([cause])
+        )
         self.beats = 0
         plan = CapturePlan(
             spec=SourceSpec(camera="cam", url="x", delivery=delivery),
             finite=finite,
             open_source=self._open,
-            cadence=Cadence(0),
             backoff=Backoff(random.Random(1)),
-            frames=self.frames,
+            outlets=[
+                DetectorOutlet(
+                    DetectorPlan(camera="cam", frames=self.frames, cadence=Cadence(0), gate=None, skipped=lambda: None)
+                )
+            ],
             changed=self._changed,
             count=lambda name, n: self.counts.update({name: n}),
             seen=lambda _frame: None,

@@ -15,8 +15,10 @@ from streamer.events.feed import decode_feed, open_feed_form
 from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
 from streamer.events.rules import default_rules
-from streamer.pipeline.desk import CameraDesk, DeskPlan, Outcome
+from streamer.pipeline.desk import CameraDesk, DeskPlan
 from streamer.pipeline.messages import CameraChange, CameraState
+from streamer.pipeline.objects import Objects, ObjectsPlan
+from streamer.pipeline.outcome import Outcome
 from streamer.track.tracker import ObjectTracker
 
 LABELS = ("person", "traffic light")
@@ -28,20 +30,21 @@ def desk(
     *,
     max_age_ns: int | None = None,
     lines: dict[str, tuple[tuple[float, float], tuple[float, float]]] | None = None,
-    form: str = "json",
+    form: str | None = "json",
 ) -> CameraDesk:
-    return CameraDesk(
-        DeskPlan(
+    objects = Objects(
+        ObjectsPlan(
             camera="yard",
             tracker=ObjectTracker(least={0: 0.5, 1: 0.5}),
             events=CameraEvents("yard", default_rules(LABELS, [0, 1]), LABELS, EventIds(), lines=lines),
             counts=ObjectCounts([0, 1]),
             labels=LABELS,
             levels=("person", "traffic_light"),
-            publish_detections=open_feed_form(form),
+            publish_detections=None if form is None else open_feed_form(form),
             max_age_ns=max_age_ns,
         )
     )
+    return CameraDesk(DeskPlan(camera="yard", max_age_ns=max_age_ns, objects=objects))
 
 
 def seen(at_s: float, *, people: int = 1, connection: int = 0, top: float = 20) -> Result:
@@ -98,8 +101,7 @@ def test_the_feed_of_a_camera_may_be_cbor() -> None:
 
 
 def test_without_a_feed_nothing_is_written() -> None:
-    it = desk()
-    it._plan = replace(it._plan, publish_detections=None)
+    it = desk(form=None)
     assert watch(it, 101).feed == []
 
 

@@ -26,12 +26,12 @@ class Losses:
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
 
-    def __call__(self, camera: str, cause: str) -> None:
-        self.counts[camera, cause] += 1
+    def __call__(self, frame: Frame, cause: str) -> None:
+        self.counts[frame.lane, cause] += 1
 
 
 def seqs(items: list[Frame | Mark]) -> list[tuple[str, int]]:
-    return [(i.camera, -1) if isinstance(i, Mark) else (i.info.camera, i.info.seq) for i in items]
+    return [(i.lane, -1) if isinstance(i, Mark) else (i.info.camera, i.info.seq) for i in items]
 
 
 def test_the_newest_frame_takes_the_slot_and_the_old_one_is_counted() -> None:
@@ -106,7 +106,7 @@ def test_a_live_camera_of_which_every_frame_counts_is_buffered_for_two_seconds()
     assert losses.counts == {("a", "overrun"): 49}
 
 
-def take_and_release(queue: FrameQueue) -> list[Frame | Mark]:
+def take_and_release(queue: FrameQueue[Frame]) -> list[Frame | Mark]:
     items = queue.take(4, 0)
     for _ in items:
         queue.release("a")

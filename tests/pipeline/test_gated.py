@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from streamer.capture.base import DropCause
     from streamer.pipeline.messages import Still
+from streamer.pipeline.outlets import DetectorOutlet, DetectorPlan
 
 S = 1_000_000_000
 
@@ -48,7 +49,7 @@ class StillCamera:
         pass
 
 
-class NotingQueue(FrameQueue):
+class NotingQueue(FrameQueue[Frame]):
     """Takes everything, and notes when."""
 
     def __init__(self) -> None:
@@ -74,19 +75,23 @@ def watch(cameras: list[StillCamera], *, settled: bool) -> tuple[NotingQueue, li
             raise EndOfStream
         return waiting.pop(0)
 
+    gate = Gated(
+        GatePlan(gate=MotionGate(MotionPlan()), settled_ns=lambda: 2**62 if settled else -1, still=stills.append)
+    )
+    outlet = DetectorOutlet(
+        DetectorPlan(
+            camera="cam", frames=lane, cadence=Cadence(5), gate=gate, skipped=lambda: counts.update({"still": 1})
+        )
+    )
     plan = CapturePlan(
         spec=SourceSpec(camera="cam", url="x", delivery=Delivery.NEWEST),
         finite=False,
         open_source=opened,
-        cadence=Cadence(5),
         backoff=Backoff(random.Random(1)),
-        frames=lane,
+        outlets=[outlet],
         changed=lambda _change: None,
         count=lambda name, n: counts.update({name: n}),
         seen=lambda _frame: None,
-        gate=Gated(
-            GatePlan(gate=MotionGate(MotionPlan()), settled_ns=lambda: 2**62 if settled else -1, still=stills.append)
-        ),
     )
     Capture(plan, clock=FakeClock(), stop=stop, beat=lambda: None).loop()
     return lane, stills, counts

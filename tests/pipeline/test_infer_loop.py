@@ -65,25 +65,31 @@ class Rig:
     def __init__(self, lanes: dict[str, Lane], model: RecordingModel, **changes: Any) -> None:  # noqa: ANN401
         self.clock = FakeClock()
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.frames = FrameQueue(lanes, lambda camera, cause: self.counts.update([(camera, cause)]))
+        self.frames: FrameQueue[Frame] = FrameQueue(
+            lanes, lambda frame, cause: self.counts.update([(frame.info.camera, cause)])
+        )
         self.results: list[Result | Mark] = []
         self.model = model
         plan: dict[str, Any] = {
             "open_model": lambda: model,
             "frames": self.frames,
-            "passed": self._pass,
+            "told": lambda frame, output, timing, model: self._pass(
+                Result(info=frame.info, output=output, timing=timing, model=model)
+            ),
+            "marked": self._pass,
+            "counter": "inferred",
             "count": lambda camera, name, n: self.counts.update({(camera, name): n}),
             "measured": lambda _ns: None,
             "max_age_ns": lambda _camera: None,
             "swapper": None,
         }
         self.inference = Inference(
-            cast("InferPlan", SimpleNamespace(**plan | changes)), clock=self.clock, beat=lambda: None
+            cast("InferPlan[Frame, Detections]", SimpleNamespace(**plan | changes)), clock=self.clock, beat=lambda: None
         )
 
     def _pass(self, item: Result | Mark) -> None:
         self.results.append(item)
-        self.frames.release(item.camera if isinstance(item, Mark) else item.info.camera)
+        self.frames.release(item.lane if isinstance(item, Mark) else item.info.camera)
 
 
 def test_two_are_in_flight_results_come_in_order_and_the_end_comes_last() -> None:

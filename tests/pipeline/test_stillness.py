@@ -17,15 +17,17 @@ from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
 from streamer.events.rules import RuleSpec
 from streamer.motion.gate import MotionGate, MotionPlan
-from streamer.pipeline.desk import CameraDesk, DeskPlan, Outcome
+from streamer.pipeline.desk import CameraDesk, DeskPlan
 from streamer.pipeline.gated import Gated, GatePlan
 from streamer.pipeline.messages import CameraChange, CameraState
+from streamer.pipeline.objects import Objects, ObjectsPlan
 from streamer.track.tracker import ObjectTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamer.core.event import Event
+    from streamer.pipeline.outcome import Outcome
 
 S = 1_000_000_000
 MODEL = ModelRef(name="fake", digest="sha256:0", backend="fake", precision="f32")
@@ -48,8 +50,8 @@ class Yard:
 
     def __post_init__(self) -> None:
         rule = RuleSpec(name="person", class_ids=frozenset({0}), after_s=self.after_s)
-        self.desk = CameraDesk(
-            DeskPlan(
+        objects = Objects(
+            ObjectsPlan(
                 camera="yard",
                 tracker=ObjectTracker(least=0.5),
                 events=CameraEvents("yard", [rule], ("person",), EventIds()),
@@ -60,6 +62,7 @@ class Yard:
                 max_age_ns=None,
             )
         )
+        self.desk = CameraDesk(DeskPlan(camera="yard", max_age_ns=None, objects=objects))
         self.gate = Gated(
             GatePlan(
                 gate=MotionGate(self.plan),

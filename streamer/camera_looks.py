@@ -1,0 +1,135 @@
+"""What of a camera is classified, made from its settings: where its frames go, its classes, and its second stage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamer.core.names import class_id
+from streamer.events.classes import ClassSpec, ClassStates
+from streamer.events.labels import LabelSpec, LabelVotes
+from streamer.pipeline.cadence import Cadence
+from streamer.pipeline.outlets import DetectorOutlet, DetectorPlan, LooksOutlet, LooksPlan
+from streamer.pipeline.tandem import Crop, Tandem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streamer.core.frame import AnyPicture, FrameInfo
+    from streamer.infer.spec import ModelSpec
+    from streamer.pipeline.gated import Gated
+    from streamer.pipeline.outlets import Outlet
+    from streamer.settings import Camera
+    from streamer.settings.camera import Rule
+    from streamer.settings.classify import Classify
+
+    from .queues import Queues
+
+
+def outlets_of(
+    name: str, camera: Camera, queues: Queues, *, gate: Gated | None, skipped: Callable[[], None]
+) -> list[Outlet]:
+    """Return where a camera's frames go.
+
+    Args:
+        name: of the camera.
+        camera: its settings.
+        queues: of the models.
+        gate: skips frames for the detector while nothing moves.
+        skipped: told of each frame that the gate has skipped.
+    """
+    outlets: list[Outlet] = []
+    if camera.detect is not None:
+        plan = DetectorPlan(
+            camera=name,
+            frames=queues.frames[camera.detect.model],
+            cadence=Cadence(camera.detect_fps),
+            gate=gate,
+            skipped=skipped,
+        )
+        outlets.append(DetectorOutlet(plan))
+    outlets += [
+        LooksOutlet(
+            LooksPlan(
+                camera=name,
+                name=item.name,
+                looks=queues.looks[item.model],
+                cadence=Cadence(item.rate),
+                zone=None if item.of.zone is None else camera.zones[item.of.zone].polygon,
+            )
+        )
+        for item in camera.classify
+        if not item.of.objects
+    ]
+    return outlets
+
+
+def classes_of(camera: Camera, specs: Mapping[str, ModelSpec]) -> ClassStates | None:
+    """Return what a camera's frames and zones show overall, or None where nobody asks."""
+    states = [_class_spec(item, specs[item.model]) for item in camera.classify if not item.of.objects]
+    return ClassStates(states) if states else None
+
+
+def tandem_of(
+    camera: Camera,
+    specs: Mapping[str, ModelSpec],
+    *,
+    queues: Queues,
+    picture_of: Callable[[FrameInfo], AnyPicture | None],
+    refused: Callable[[], None],
+) -> Tandem | None:
+    """Return a camera's second stage, or None where objects are only detected.
+
+    Args:
+        camera: its settings.
+        specs: of the models.
+        queues: of the models.
+        picture_of: gives the picture of a frame that the detector has just seen.
+        refused: told of each look for which there was no room.
+    """
+    items = [item for item in camera.classify if item.of.objects]
+    if not items or camera.detect is None:
+        return None
+    detector = specs[camera.detect.model]
+    votes = LabelVotes([_label_spec(item, detector, specs[item.model]) for item in items])
+    crops = {
+        item.name: Crop(margin=item.margin, square=item.square, offer=queues.looks[item.model].offer) for item in items
+    }
+    return Tandem(votes, crops, picture_of=picture_of, refused=refused)
+
+
+def labels_of(rule: Rule, camera: Camera, specs: Mapping[str, ModelSpec]) -> dict[str, frozenset[str]]:
+    """Return the labels that a rule asks for, as their models spell them, by the classification's name."""
+    known = {item.name: specs[item.model].labels for item in camera.classify}
+    return {
+        name: frozenset(known[name][class_id(known[name], wanted)] for wanted in classes)
+        for name, classes in (rule.labels or {}).items()
+    }
+
+
+def _class_spec(item: Classify, model: ModelSpec) -> ClassSpec:
+    return ClassSpec(
+        name=item.name,
+        labels=model.labels,
+        agree=item.agree,
+        last=item.last,
+        for_s=item.for_s,
+        least=item.score,
+        thresholds=_thresholds(model),
+    )
+
+
+def _label_spec(item: Classify, detector: ModelSpec, model: ModelSpec) -> LabelSpec:
+    return LabelSpec(
+        name=item.name,
+        class_ids=frozenset(class_id(detector.labels, wanted) for wanted in item.of.class_names or ()),
+        labels=model.labels,
+        agree=item.agree,
+        least=item.score,
+        again_s=item.again_s,
+        thresholds=_thresholds(model),
+    )
+
+
+def _thresholds(model: ModelSpec) -> tuple[float, ...]:
+    """Return from which score on each class is there, of a model that judges each for itself; else nothing."""
+    return model.scoring.thresholds if model.scoring is not None else ()
