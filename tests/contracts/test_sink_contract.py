@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from servers.broker import Mosquitto, mosquitto_program, wait_until
 
+from streamer.core.clock import SystemClock
+from streamer.gpio.memory_lines import MemoryOutput
 from streamer.publish.base import Message
 from streamer.publish.embedded import EmbeddedBroker
+from streamer.publish.gpio import GpioPlan, open_gpio
 from streamer.publish.memory import MemorySink
 from streamer.publish.mqtt import MqttOptions, open_mqtt
 from streamer.publish.url import BrokerAddress
@@ -25,6 +28,7 @@ SINKS = [
     pytest.param("mosquitto-5", marks=pytest.mark.broker),
     pytest.param("mosquitto-3.1.1", marks=pytest.mark.broker),
     "amqtt",
+    "gpio",
 ]
 
 
@@ -33,6 +37,11 @@ def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
     opened: Sink
     if request.param == "memory":
         opened = MemorySink()
+        yield opened
+        opened.close()
+    elif request.param == "gpio":
+        plan = GpioPlan(name="porch", open_output=MemoryOutput, delay_s=0.0, pulse_s=0.001, alarm=lambda _: None)
+        opened = open_gpio(plan, clock=SystemClock())
         yield opened
         opened.close()
     elif request.param == "amqtt":
@@ -73,6 +82,10 @@ def message(number: int, *, qos: int = 1, retain: bool = False) -> Message:
     return Message(topic="porch/event", payload=b"%d" % number, qos=qos, retain=retain)
 
 
+def decision(number: int) -> Message:
+    return Message(topic="porch/decision", payload=b'{"item":"%d","verdict":"reject"}' % number, qos=1, retain=False)
+
+
 def until_connected(sink: Sink) -> None:
     wait_until(lambda: sink.connection() is not None, 5.0, "connected")
 
@@ -88,6 +101,15 @@ def test_each_message_is_answered_once(sink: Sink, qos: int) -> None:
     answers = Answers(50)
     for i in range(50):
         wait_until(lambda i=i: sink.send(message(i, qos=qos), answers), 5.0, "room")  # type: ignore[misc]
+    assert answers.wait()
+    assert answers.refusals == [None] * 50
+
+
+def test_each_decision_is_answered_once(sink: Sink) -> None:
+    until_connected(sink)
+    answers = Answers(50)
+    for i in range(50):
+        wait_until(lambda i=i: sink.send(decision(i), answers), 5.0, "room")  # type: ignore[misc]
     assert answers.wait()
     assert answers.refusals == [None] * 50
 
