@@ -43,7 +43,7 @@ class History:
             SELECT {_COLUMNS} FROM events
             WHERE changed > :after AND (:camera IS NULL OR camera = :camera) AND (ended IS NULL OR ended >= :since)
             ORDER BY changed LIMIT :limit"""  # noqa: S608  own names
-        values = {"after": after, "camera": camera, "since": since_utc_ns, "limit": limit}
+        values: dict[str, object] = {"after": after, "camera": camera, "since": since_utc_ns, "limit": limit}
         return [_event_row(row) for row in self._rows(query, values)]
 
     def decisions(
@@ -73,7 +73,7 @@ class History:
             SELECT {_DECISION_COLUMNS} FROM decisions
             WHERE id > :after AND decided >= :since AND (:camera IS NULL OR camera = :camera)
             ORDER BY id {"DESC" if newest else "ASC"} LIMIT :limit"""  # noqa: S608  own names
-        values = {"after": after, "camera": camera, "since": since_utc_ns, "limit": limit}
+        values: dict[str, object] = {"after": after, "camera": camera, "since": since_utc_ns, "limit": limit}
         rows = [_decision_row(row) for row in self._rows(query, values)]
         return rows[::-1] if newest else rows
 

@@ -235,7 +235,7 @@ def test_a_fault_of_the_sink_is_raised_and_does_not_stop_the_lane() -> None:
     def broken(_message: Message, _on_done: Callable[[str | None], None]) -> bool:
         raise OSError("out of memory")
 
-    rig.sink.send = broken  # type: ignore[method-assign]
+    rig.sink.send = broken  # type: ignore[method-assign,assignment]
     with pytest.raises(OSError, match="memory"):
         rig.put(1)
     rig.sink.send = send  # type: ignore[method-assign]
