@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tiny_classifier import write_layers
 from trt_engines import store_engine
 
 from streamer.core.clock import FakeClock
 from streamer.core.errors import BackendError
 from streamer.engine_ways import engine_ways
-from streamer.infer.agreement import Agreement
+from streamer.infer.agreement import SAME, Agreement
 from streamer.infer.backends.base import BackendOptions
 from streamer.infer.backends.open import on_cpu, open_backend
+from streamer.infer.class_agreement import ClassAgreement
+from streamer.infer.classifier import Classifier
 from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.engine.cache import EngineCache
 from streamer.infer.engine.key import engine_key
 from streamer.infer.engine.platform import this_platform
 from streamer.infer.engine.prove import CAMERAS, TRIAL, proof_of
 from streamer.infer.engine.recipe import EngineRecipe
-from streamer.infer.recognise import load_spec
+from streamer.infer.recognise import SpecOptions, load_spec
+from streamer.infer.spec import Task
+from streamer.pixels.convert import picture_of_bgr
+from streamer.serving import Serving
 from streamer.settings.model import ModelSettings
 from streamer.ways import ServingPlan
 
@@ -89,6 +97,28 @@ def test_a_measurement_takes_what_models_build_has_kept_and_a_run_what_is_proved
     assert engine_ways(plan(prove=False)).begin.name == measured
     assert engine_ways(plan(prove=False, precision="f16")).begin.name == "tensorrt f16"  # as it was asked for
     assert engine_ways(plan()).begin.name == run
+
+
+@pytest.mark.timeout(30)  # the kernels are compiled in it, once a session
+def test_a_classifier_serves_from_an_engine_once_its_classes_are_proved(cache: Path, tmp_path: Path) -> None:
+    said = SpecOptions(labels=("red", "green", "blue"), look="ultralytics")
+    spec = load_spec(str(write_layers(tmp_path / "colours.onnx")), options=said, task=Task.CLASSIFY)
+    classifier = replace(plan(precision="f32"), spec=spec)
+    stored, engines = store_engine(cache, spec, "f32"), EngineCache(cache / "tensorrt")
+    assert engine_ways(classifier).begin.name == "onnxruntime f32"
+    way = next(c for c in engine_ways(classifier).candidates if c.way.name == "tensorrt f32")
+    assert way.terms.bar == SAME
+    way.proved(Verdict(decision=Decision.USE, agreement=ClassAgreement(frames=64, matched=64), gain=9.0))
+    found = engines.find(stored.key)
+    assert found is not None
+    assert found.facts["proof"]["agreement"] == {"frames": 64, "matched": 64, "score_off_sum": 0.0}
+    model = Serving(classifier).open()
+    assert isinstance(model, Classifier)
+    assert (model.ref.backend, model.ref.precision) == ("tensorrt", "f32")
+    with closing(model):
+        pictures = [picture_of_bgr(np.full((40, 60, 3), colour, np.uint8)) for colour in ((0, 0, 255), (255, 0, 0))]
+        answers = model.collect(model.submit(pictures))
+    assert [int(answer.class_ids[0]) for answer in answers] == [0, 2]
 
 
 def test_what_there_is_must_do_all_of_it(cache: Path) -> None:
