@@ -81,6 +81,7 @@ class CameraEvents:
                 self._rules_of.setdefault(class_id, []).append(rule)
         self._crowds = {rule: Crowd() for rule in rules if rule.more_than is not None}
         self._crossings = 0  # events of lines so far
+        self._last_crossings: Sequence[Crossing] = ()
         self._frame_ns: int | None = None  # capture time of the last one
         self._interval_ns = 0  # between the last two frames
 
@@ -105,7 +106,7 @@ class CameraEvents:
         self._frame_ns = now_ns
         self._stays.begin(info)
         zones = self._zones.observe(info, tracks)
-        crossings = self._lines.observe(info, tracks)
+        crossings = self._last_crossings = self._lines.observe(info, tracks)
         seen_ids = {track.id for track in tracks}
         happened: list[Event | None] = []
         for track in tracks:
@@ -141,6 +142,10 @@ class CameraEvents:
     def active(self) -> Mapping[str, int]:
         """Return how many events of each rule are open."""
         return self._stays.active()
+
+    def crossings(self) -> Sequence[Crossing]:
+        """Return who has crossed which line, as the last frame has shown."""
+        return self._last_crossings
 
     def crossed(self) -> Mapping[tuple[str, str], int]:
         """Return how many objects have crossed each line in each direction (`in`, `out`) since the start."""
