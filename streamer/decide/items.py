@@ -282,9 +282,7 @@ class Items:
                 self._evidence[_key(info)] = _Evidence(number=number, info=info)
                 self._frames[number] = _key(info)
 
-    def _learn(
-        self, info: FrameInfo, *, detections: Detections | None, classes: Mapping[str, Classification]
-    ) -> None:
+    def _learn(self, info: FrameInfo, *, detections: Detections | None, classes: Mapping[str, Classification]) -> None:
         with self._lock:
             known = self._evidence.get(_key(info))
             if known is None:
