@@ -154,8 +154,10 @@ class Session:
             self._hear = hear
             self._client.on_message = self._on_message
             self._client.on_subscribe = self._on_subscribe
-            options = subscribe_options() if self.is_v5 else None
-            result, number = self._client.subscribe(topic_filter, qos=1, options=options)
+            if self.is_v5:
+                result, number = self._client.subscribe(topic_filter, options=subscribe_options())
+            else:
+                result, number = self._client.subscribe(topic_filter, qos=1)
             if result == MQTTErrorCode.MQTT_ERR_SUCCESS and number is not None:
                 self._waiting[number] = on_done
 
