@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
-from tiny_classifier import write_layers
+from tiny_classifier import write_classifier, write_layers
 
 from streamer.build_frames import frames_of
 from streamer.build_models import build_model
@@ -220,6 +220,14 @@ def test_a_classifier_is_calibrated_as_a_detector_is(
     assert stored is not None
     assert stored.facts["precisions"]["int8"] >= 1
     assert code == (3 if stored.facts["proof"]["decision"] == "refuse" else 0)
+
+
+@pytest.mark.timeout(30)
+def test_a_classifier_that_answers_in_mappings_is_refused_in_a_sentence(building: Building, tmp_path: Path) -> None:
+    path = write_classifier(tmp_path / "azure.onnx", last=("Softmax",), keys=("red", "green", "blue"))
+    with pytest.raises(BackendError, match=r"model azure: no f32 engine: .*ZipMap") as caught:
+        building.build(str(path), options=SpecOptions(look="ultralytics"), batch=None, precision="f32")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def streamer(*arguments: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
