@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from draws import ANEW, SEED
+from fake_gpiod import gpio_board  # noqa: F401  a fixture for all
 from hypothesis import settings
 from nvidia import fake_gpu  # noqa: F401  a fixture for all
 from servers.broker import Mosquitto, Subscriber, mosquitto_program

@@ -24,7 +24,7 @@ def _held() -> list[str]:
 
 @pytest.fixture
 def gpio_board(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
-    """A machine with one chip of eight lines, /dev/gpiochip0, and gpiod; a line that is not given back fails the test."""
+    """A machine with gpiod and a chip of eight lines, /dev/gpiochip0; a line that is not given back fails the test."""
     before = {name: sys.modules.pop(name) for name in _held()}
     monkeypatch.syspath_prepend(str(FAKES))
     board: Board = importlib.import_module("gpiod").board

@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_gpiod import gpio_board  # noqa: F401  a fixture
 
 from streamer.core.errors import GpioError
 from streamer.gpio.base import InputSpec, OutputSpec

@@ -25,7 +25,9 @@ CALLED = {
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fake_gpiod_library", FAKE, submodule_search_locations=[str(FAKE.parent)])
+    spec = importlib.util.spec_from_file_location(
+        "fake_gpiod_library", FAKE, submodule_search_locations=[str(FAKE.parent)]
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

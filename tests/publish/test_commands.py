@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from paho.mqtt.client import Client, MQTTMessage
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+Version = Literal["5", "3.1.1"] | None
 BROKERS = [
     pytest.param("mosquitto-5", marks=pytest.mark.broker),
     pytest.param("mosquitto-3.1.1", marks=pytest.mark.broker),
@@ -35,7 +36,7 @@ BROKERS = [
 
 
 @pytest.fixture(params=BROKERS)
-def reached(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[BrokerAddress, Any]]:
+def reached(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[BrokerAddress, Version]]:
     """A broker's address, and the version of MQTT to speak with it."""
     kind, _, version = request.param.partition("-")
     if kind == "amqtt":
@@ -61,7 +62,9 @@ def at(port: int) -> BrokerAddress:
 
 
 @contextmanager
-def sender(address: BrokerAddress, heard: Callable[[MQTTMessage], None] = lambda _: None, topic: str = "") -> Iterator[Client]:
+def sender(
+    address: BrokerAddress, heard: Callable[[MQTTMessage], None] = lambda _: None, topic: str = ""
+) -> Iterator[Client]:
     """Another client, of MQTT 3.1.1 as the embedded broker speaks only that."""
     client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv311)
     client.max_inflight_messages_set(10_000)
@@ -79,7 +82,11 @@ def sender(address: BrokerAddress, heard: Callable[[MQTTMessage], None] = lambda
 
 @contextmanager
 def hearing(
-    address: BrokerAddress, version: Any = None, *, prefix: str = "streamer", number: int = 0  # noqa: ANN401  one of a few words
+    address: BrokerAddress,
+    version: Version = None,
+    *,
+    prefix: str = "streamer",
+    number: int = 0,
 ) -> Iterator[tuple[MqttSink, list[Command]]]:
     """A connected sink, and what it hears."""
     commands: list[Command] = []
@@ -90,7 +97,7 @@ def hearing(
     sink.close()
 
 
-def test_a_command_is_heard_with_the_moment_of_its_arrival(reached: tuple[BrokerAddress, Any]) -> None:
+def test_a_command_is_heard_with_the_moment_of_its_arrival(reached: tuple[BrokerAddress, Version]) -> None:
     address, version = reached
     clock = SystemClock()
     with hearing(address, version, prefix="site/hall-2") as (_, commands), sender(address) as other:
@@ -103,7 +110,7 @@ def test_a_command_is_heard_with_the_moment_of_its_arrival(reached: tuple[Broker
 
 
 def test_what_is_retained_is_of_another_time_and_what_is_not_a_command_is_not_heard(
-    reached: tuple[BrokerAddress, Any],
+    reached: tuple[BrokerAddress, Version],
 ) -> None:
     address, version = reached
     with sender(address) as other:
@@ -121,7 +128,7 @@ def test_what_is_retained_is_of_another_time_and_what_is_not_a_command_is_not_he
     assert [command.payload for command in commands] == [b"new", b"last"]
 
 
-def test_who_waits_for_online_is_heard(reached: tuple[BrokerAddress, Any]) -> None:
+def test_who_waits_for_online_is_heard(reached: tuple[BrokerAddress, Version]) -> None:
     address, version = reached
     online = threading.Event()
 
@@ -135,7 +142,7 @@ def test_who_waits_for_online_is_heard(reached: tuple[BrokerAddress, Any]) -> No
         wait_until(lambda: len(commands) == 1, 5.0, "a command")
 
 
-def test_a_burst_of_commands_does_not_stall_delivery(reached: tuple[BrokerAddress, Any]) -> None:
+def test_a_burst_of_commands_does_not_stall_delivery(reached: tuple[BrokerAddress, Version]) -> None:
     address, version = reached
     count = 1_000
     slowest_ns: list[int] = []
@@ -168,7 +175,10 @@ def test_after_the_broker_came_back_commands_are_heard_again(broker: Mosquitto, 
 @pytest.mark.broker
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 def test_a_refused_subscription_is_said_once_and_delivery_goes_on(
-    tmp_path: Path, version: str, caplog: pytest.LogCaptureFixture, quick: None  # noqa: ARG001
+    tmp_path: Path,
+    version: Version,
+    caplog: pytest.LogCaptureFixture,
+    quick: None,  # noqa: ARG001
 ) -> None:
     with refusing_broker(tmp_path) as broker, hearing(at(broker.port), version) as (sink, _):
         delivered(sink)
@@ -216,7 +226,9 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.broker
 def test_a_broker_that_hangs_up_on_the_subscription_is_done_without_commands(
-    broker: Mosquitto, caplog: pytest.LogCaptureFixture, quick: None  # noqa: ARG001
+    broker: Mosquitto,
+    caplog: pytest.LogCaptureFixture,
+    quick: None,  # noqa: ARG001
 ) -> None:
     with Relay(broker.port, at_subscribe="hang up") as relay, hearing(at(relay.port)) as (sink, _):
         delivered(sink)

@@ -6,9 +6,9 @@ import json
 import random
 import threading
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import pytest
 from servers.broker import wait_until
 
 from streamer.core.clock import NS_PER_MS, NS_PER_S, FakeClock, SystemClock
@@ -19,6 +19,8 @@ from streamer.publish.gpio import MOST_PULSES, GpioPlan, GpioSink, open_gpio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 BEGAN_NS = FakeClock().monotonic_ns()
 
@@ -33,9 +35,9 @@ class Script(FakeClock):
 
     def __init__(self) -> None:
         super().__init__()
-        self._steps: list[tuple[int, Callable[[], None]]] = []
+        self._steps: list[tuple[int, Callable[[], object]]] = []
 
-    def at(self, at_s: float, step: Callable[[], None]) -> None:
+    def at(self, at_s: float, step: Callable[[], object]) -> None:
         self._steps.append((BEGAN_NS + round(at_s * NS_PER_S), step))
         self._steps.sort(key=lambda timed: timed[0])
 
@@ -91,7 +93,7 @@ class Rig:
     def edges(self, line: int = 0) -> list[tuple[float, bool]]:
         """When the line has changed, s since the start; without the opening and what changed nothing."""
         told = self.lines[line].told
-        changed = [now for before, now in zip(told, told[1:], strict=False) if before[1] != now[1]]
+        changed = [now for before, now in pairwise(told) if before[1] != now[1]]
         return [(round((at_ns - BEGAN_NS) / NS_PER_S, 6), active) for at_ns, active in changed]
 
 

@@ -82,14 +82,14 @@ class Board:
         if pin.high != high:
             pin.high = high
             if pin.request is not None:
-                pin.request._changed(at_ns, rising=high)  # noqa: SLF001  the machine may
+                pin.request._changed(at_ns, rising=high)
 
     def gone(self, path: str, number: int) -> None:
         """Let the chip vanish under an open line: it is readable, and reading fails."""
         pin = self.pins[path, number]
         pin.fault = errno.ENODEV
         if pin.request is not None:
-            pin.request._wake()  # noqa: SLF001  the machine may
+            pin.request._wake()
 
 
 board = Board()
