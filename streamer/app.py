@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import threading
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from streamer.capture.address import is_finite
 from streamer.capture.open import open_source
 from streamer.core.clock import NS_PER_S, SystemClock
-from streamer.core.errors import LostReason
+from streamer.core.errors import ChannelClosed, LostReason
 from streamer.core.look import Classified
 from streamer.events.ids import EventIds
 from streamer.events.payload import encode_event, encode_interrupted
@@ -29,7 +29,8 @@ from streamer.pipeline.desk import CameraDesk, disabled_status
 from streamer.pipeline.events_loop import Events, EventsPlan, Item
 from streamer.pipeline.frames import Lane, Mark
 from streamer.pipeline.kept import KeptFrames
-from streamer.pipeline.messages import CameraState, Still
+from streamer.pipeline.messages import CameraState, Decided, Still
+from streamer.pipeline.orders import Orders
 from streamer.pipeline.supervisor import Stages, Supervisor
 from streamer.pipeline.worker import Worker
 from streamer.pixels.convert import use_one_thread
@@ -43,6 +44,7 @@ from streamer.store.store import open_store
 from .camera_looks import outlets_of, tandem_of
 from .camera_parts import desk_of, gate_of
 from .check import examine, mqtt_options, source_spec
+from .factory import Factory
 from .figures import Figures
 from .first_states import first_states
 from .model_threads import ModelThreads
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 
     from streamer.capture.base import OpenSource, SourceSpec
     from streamer.core.clock import Clock
+    from streamer.core.decision import Decision
     from streamer.core.event import Event
     from streamer.core.frame import Frame
     from streamer.core.look import Look
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from streamer.ops.status import Snapshot
     from streamer.pipeline.messages import CameraChange
     from streamer.pipeline.outlets import Outlet
+    from streamer.publish.base import Message
     from streamer.settings import Camera, Loaded, Settings
 
 _log = logging.getLogger(__name__)
@@ -166,9 +170,13 @@ class Run:
         if left_open:
             _log.info("%d events that the last run left open are ended as interrupted", left_open)
         self.broker = _broker_address(settings, stack)
-        self._sink = open_mqtt(mqtt_options(settings.mqtt, self.broker))
+        self._factory = Factory(self._cameras, specs, clock=clock, beats=self._beats)
+        orders = Orders(self._factory.triggers(), self._answer, self.figures.count_command)
+        self._answers: Callable[[Message], object] = lambda _: None  # until there is somebody who sends
+        self._sink = open_mqtt(mqtt_options(settings.mqtt, self.broker), on_command=orders.take)
         stack.callback(self._sink.close)
         self._delivery = Deliverer(self._store.outbox(), self._sink, self._board, clock=clock)
+        self._answers = self._delivery.feed
         self._retained = self._left_at_broker()
         self._queues = Queues(
             self._cameras,
@@ -178,7 +186,8 @@ class Run:
             look_lost=self._look_lost,
         )
         self._kept = KeptFrames()
-        self._inbox: Channel[Item] = Channel(_RESULTS, writers=len(self._cameras) + len(specs), lost=self._overflowed)
+        writers = len(self._cameras) + len(specs) + bool(self._factory.items)
+        self._inbox: Channel[Item] = Channel(_RESULTS, writers=writers, lost=self._overflowed)
         self._models = ModelThreads(
             settings,
             specs,
@@ -210,7 +219,11 @@ class Run:
         self._looks = 0
         self._shown_ns = clock.monotonic_ns()
         self._supervisor = Supervisor(
-            self._stages(), clock=clock, drain_s=settings.mqtt.drain_s, look=self._look, ending=self._notifier.stopping
+            self._stages(stack),
+            clock=clock,
+            drain_s=settings.mqtt.drain_s,
+            look=self._look,
+            ending=self._notifier.stopping,
         )
 
     def request_stop(self) -> None:
@@ -235,6 +248,8 @@ class Run:
                 self._board.set(f"{name}/status", disabled_status(self._clock.utc_ns()))
         # Before the threads: what an earlier run has left must not be taken for what is no longer configured.
         for topic, payload in first_states(self._settings.cameras, self._specs, self._retained).items():
+            self._board.set(topic, payload)
+        for topic, payload in self._factory.first_states().items():
             self._board.set(topic, payload)
         self._notifier.ready()
         self._build_first()
@@ -277,9 +292,19 @@ class Run:
             return 4
         return 2 if self._unreadable and not self._stop_requested else 0
 
-    def _stages(self) -> Stages:
+    def _stages(self, stack: ExitStack) -> Stages:
         captures = [self._capture_worker(name, camera) for name, camera in self._cameras.items()]
         inferences, side_work = self._models.workers()
+        deciding, inputs = self._factory.workers(
+            stop=self._stop,
+            states=self._board.set,
+            tell=self._decided,
+            count=self.figures.count,
+            left=self._inbox.leave,
+            stack=stack,
+        )
+        for name, items in self._factory.items.items():
+            self.figures.count_items(name, items.counts)
         events = Events(
             EventsPlan(
                 inbox=self._inbox,
@@ -288,7 +313,7 @@ class Run:
                 delivery=self._delivery,
                 states=self._board.set,
                 release=self._queues.release,
-                ended=self._queues.finish_objects,
+                ended=self._ended,
                 count=self.figures.count,
                 aged=self.figures.aged,
                 told=self._tell_all,
@@ -299,8 +324,8 @@ class Run:
         publish_beat = self._beats.register("publish", _LOOP_LIMIT_S)
         return Stages(
             captures=captures,
-            inferences=inferences,
-            others=side_work,
+            inferences=[*inferences, *deciding],
+            others=[*side_work, *inputs],
             events=Worker("events", events.loop, at_end=lambda: self._beats.retire("events")),
             publish=Worker(
                 "publish", lambda: self._delivery.run(publish_beat), at_end=lambda: self._beats.retire("publish")
@@ -323,6 +348,7 @@ class Run:
                 changed=self._changed,
                 count=lambda counter, n: self.figures.count(name, counter, n),
                 seen=self.figures.saw,
+                is_item=self._factory.is_item(name, camera),
             ),
             clock=self._clock,
             stop=self._stop,
@@ -358,7 +384,10 @@ class Run:
             picture_of=self._kept.take,
             refused=partial(self.figures.count, name, "look_refused", 1),
         )
-        return desk_of(name, camera, self._specs, ids=self._event_ids, retained=self._retained, tandem=tandem)
+        items = self._factory.items.get(name)
+        return desk_of(
+            name, camera, self._specs, ids=self._event_ids, retained=self._retained, tandem=tandem, items=items
+        )
 
     def _configured_topics(self) -> list[str]:
         """Return the retained topics of this configuration beside `first_states`; those of others are cleared."""
@@ -398,12 +427,30 @@ class Run:
 
     def _frame_lost(self, frame: Frame, cause: str) -> None:
         self.figures.count(frame.info.camera, cause, 1)
+        self._factory.lost(frame.info, cause)
 
     def _look_lost(self, look: Look, cause: str) -> None:
         self.figures.count(look.info.camera, f"look_{cause}", 1)
+        if look.track is None:
+            self._factory.lost(look.info, cause)
+
+    def _ended(self, camera: str) -> None:
+        """A camera's finite source is over, and all that it gave has been dealt with. Events thread."""
+        self._factory.end(camera)
+        self._queues.finish_objects(camera)
+
+    def _decided(self, decision: Decision) -> None:
+        """Tell a verdict, and have it kept. Decide thread."""
+        payload = self._delivery.decide(decision)
+        with suppress(ChannelClosed):  # it has been told: what is not kept is only missing in the history
+            self._inbox.put(decision.camera, Decided(decision=decision, payload=payload), keep=True)
+
+    def _answer(self, message: Message) -> None:
+        self._answers(message)
 
     def _stop_frames(self) -> None:
         self._stop.set()
+        self._factory.stop()
         self._queues.close()
 
     def _look(self) -> None:

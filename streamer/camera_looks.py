@@ -42,18 +42,19 @@ def outlets_of(
         plan = DetectorPlan(
             camera=name,
             frames=queues.frames[camera.detect.model],
-            cadence=Cadence(camera.detect_fps),
+            cadence=None if _only_items(camera) else Cadence(camera.detect_fps),
             gate=gate,
             skipped=skipped,
         )
         outlets.append(DetectorOutlet(plan))
+    judged = (camera.decides.labels or {}) if camera.decides else {}
     outlets += [
         LooksOutlet(
             LooksPlan(
                 camera=name,
                 name=item.name,
                 looks=queues.looks[item.model],
-                cadence=Cadence(item.rate),
+                cadence=None if item.name in judged else Cadence(item.rate),
                 zone=None if item.of.zone is None else camera.zones[item.of.zone].polygon,
             )
         )
@@ -61,6 +62,15 @@ def outlets_of(
         if not item.of.objects
     ]
     return outlets
+
+
+def _only_items(camera: Camera) -> bool:
+    """Whether nothing but triggered items is to be detected in a camera's frames."""
+    rule = camera.decides
+    if rule is None or rule.decide is None or rule.decide.trigger.kind not in ("command", "gpio"):
+        return False
+    others = len(camera.events or ()) > 1 or camera.publish_detections or camera.looks_at_objects
+    return camera.delivery == "newest" and not others
 
 
 def classes_of(camera: Camera, specs: Mapping[str, ModelSpec]) -> ClassStates | None:
@@ -114,7 +124,7 @@ def _class_spec(item: Classify, model: ModelSpec) -> ClassSpec:
         last=item.last,
         for_s=item.for_s,
         least=item.score,
-        thresholds=_thresholds(model),
+        thresholds=thresholds_of(model),
     )
 
 
@@ -126,10 +136,10 @@ def _label_spec(item: Classify, detector: ModelSpec, model: ModelSpec) -> LabelS
         agree=item.agree,
         least=item.score,
         again_s=item.again_s,
-        thresholds=_thresholds(model),
+        thresholds=thresholds_of(model),
     )
 
 
-def _thresholds(model: ModelSpec) -> tuple[float, ...]:
+def thresholds_of(model: ModelSpec) -> tuple[float, ...]:
     """Return from which score on each class is there, of a model that judges each for itself; else nothing."""
     return model.scoring.thresholds if model.scoring is not None else ()

@@ -12,7 +12,7 @@ from streamer.events.feed import open_feed_form
 from streamer.events.life import CameraEvents
 from streamer.events.rules import RuleSpec, default_rules
 from streamer.motion.gate import MotionGate, MotionPlan
-from streamer.pipeline.desk import CameraDesk, DeskPlan
+from streamer.pipeline.desk import CameraDesk, DeskPlan, ItemCrossing
 from streamer.pipeline.gated import Gated, GatePlan
 from streamer.pipeline.objects import Objects, ObjectsPlan
 from streamer.track.tracker import ObjectTracker
@@ -24,6 +24,7 @@ from .serving import LEAST_SCORE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from streamer.decide.items import Items
     from streamer.events.ids import EventIds
     from streamer.infer.spec import ModelSpec
     from streamer.pipeline.messages import Still
@@ -69,6 +70,7 @@ def desk_of(
     ids: EventIds,
     retained: set[str],
     tandem: Tandem | None,
+    items: Items | None,
 ) -> CameraDesk:
     """Return the desk of a camera.
 
@@ -79,6 +81,7 @@ def desk_of(
         ids: of the events of the run.
         retained: topics under which earlier runs have left something.
         tandem: its second stage, if it has one.
+        items: of which it gives verdicts, if it does.
     """
     objects = None
     if camera.detect is not None:
@@ -91,6 +94,8 @@ def desk_of(
             objects=objects,
             tandem=tandem,
             classes=classes_of(camera, specs),
+            items=items,
+            crossing=_crossing(camera, specs),
         )
     )
 
@@ -124,6 +129,17 @@ def _objects(
             max_age_ns=_max_age_ns(camera),
         )
     )
+
+
+def _crossing(camera: Camera, specs: Mapping[str, ModelSpec]) -> ItemCrossing | None:
+    """Return which objects are items, where a line begins them."""
+    rule = camera.decides
+    wanted = rule.decide.trigger.crossing if rule and rule.decide else None
+    if wanted is None:
+        return None
+    labels = specs[camera.main_model].labels
+    ids = frozenset(class_id(labels, name) for name in wanted.class_names)
+    return ItemCrossing(line=wanted.line, direction=wanted.direction, class_ids=ids)
 
 
 def _max_age_ns(camera: Camera) -> int | None:

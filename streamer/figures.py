@@ -65,6 +65,14 @@ class Figures:
         """Add to a camera's counter."""
         self._counter(camera, name).add(n)
 
+    def count_command(self, name: str, n: int) -> None:
+        """Add to a counter of commands, which may name no camera that there is. The sink's thread."""
+        self._metrics.counter(name).add(n)
+
+    def commands(self) -> dict[str, int]:
+        """Return how many commands were taken and refused."""
+        return {name: self._metrics.counter(name).value for name in ("commands", "commands_refused")}
+
     def value(self, camera: str, name: str) -> int:
         """Return a camera's counter."""
         return self._counter(camera, name).value

@@ -121,6 +121,7 @@ class Report:
             "dropped": dict(self._store.dropped),
             "feed_sent": delivery.feed_sent,
             "feed_dropped": dict(delivery.feed_dropped),
+            **figures.commands(),
             "decisions_sent": delivery.decisions_sent,
             "decisions_dropped": dict(delivery.decisions_dropped),
         }

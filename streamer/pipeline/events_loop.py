@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
-from streamer.core.decision import Decision
 from streamer.core.errors import ChannelClosed
 from streamer.core.look import Classified, look_lane
 from streamer.core.results import Result
 
 from .frames import Lost, SourceEnd
-from .messages import CameraChange, Still
+from .messages import CameraChange, Decided, Still
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from .outcome import Outcome
 
 Taken = Result | Classified | Still | SourceEnd | Lost | CameraChange
-Item = Taken | Decision
+Item = Taken | Decided
 
 _IDLE_S = 0.25
 _TICK_NS = NS_PER_S // 4  # how often time passes without a frame
@@ -72,9 +71,9 @@ class Events:
             while True:
                 self._beat()
                 items = self._plan.inbox.take_all(_IDLE_S)
-                self._keep([item for item in items if isinstance(item, Decision)])
+                self._keep([item for item in items if isinstance(item, Decided)])
                 self._settle(
-                    [outcome for item in items if not isinstance(item, Decision) for outcome in self._deal(item)]
+                    [outcome for item in items if not isinstance(item, Decided) for outcome in self._deal(item)]
                 )
                 self._tick()
         except ChannelClosed:
@@ -83,10 +82,10 @@ class Events:
             self._settle([desk.stop(utc_ns) for desk in self._plan.desks.values()])
             raise
 
-    def _keep(self, decisions: list[Decision]) -> None:
+    def _keep(self, decisions: list[Decided]) -> None:
         """Keep the verdicts that were given: they have been told already."""
         if decisions:
-            self._plan.store.decided(decisions)
+            self._plan.store.decided([(item.decision, item.payload) for item in decisions])
 
     def _deal(self, item: Taken) -> Iterator[Outcome]:
         """Take the next step of a camera, and those that it had to wait for.

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from streamer.core.decision import Decision
     from streamer.core.errors import LostReason
     from streamer.core.frame import FrameInfo
 
@@ -25,6 +26,14 @@ class Still:
     """Nothing has moved up to this frame, so it was not looked at: what the last result shows is still there."""
 
     info: FrameInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A verdict that was given, and what was said of it: to be kept."""
+
+    decision: Decision
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

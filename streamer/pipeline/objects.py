@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from streamer.events.counts import ObjectCounts
     from streamer.events.feed import FeedForm
     from streamer.events.life import CameraEvents
+    from streamer.events.lines import Crossing
     from streamer.track.tracker import ObjectTracker
 
     from .outcome import Outcome
@@ -69,6 +70,10 @@ class Objects:
         self._say_counts(outcome, plan.counts.observe(info, tracks))
         self._say_active(outcome)
         return tracks
+
+    def crossings(self) -> Sequence[Crossing]:
+        """Return who has crossed which line, as the last result has shown."""
+        return self._plan.events.crossings()
 
     def settled_ns(self) -> int:
         """Return the capture time of the last result, if all in it is certain, else -1. Any thread may ask.

@@ -24,6 +24,9 @@ class GpioInput(Section):
     chip: values.Text = Field(description="The GPIO chip: gpiochip0, or its path.")
     line: values.Count = Field(description="The line's number on the chip.")
     edge: Literal["rising", "falling"] = Field(default="rising", description="Which change begins an item.")
+    bias: Literal["as-is", "up", "down", "off"] = Field(
+        default="as-is", description="Pull the line up or down; light barriers are mostly open collectors: up."
+    )
     debounce_s: values.Seconds = Field(
         default="5ms", validate_default=True, alias="debounce", description="Changes shorter than this do not count."
     )

@@ -8,7 +8,7 @@ from streamer.core.names import canonical
 
 from .plain import at, items, mapping, texts
 from .problem import KeyPath, listed, nearest
-from .values import as_number
+from .values import as_number, as_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,13 +72,13 @@ def decided(camera: Raw, path: KeyPath) -> Iterator[Found]:
         if first is not None:
             yield (*here, "decide"), f"stands twice; one camera gives one verdict: name all classes in events.{first}"
         first = first or i
-        yield from _verdict(rule, here, detects=detects)
+        yield from _verdict(rule, decide, here, detects=detects)
     for key in _NEEDS_DETECT[1:]:
         if not detects and at(camera, key) not in (None, False, {}):
             yield (*path, key), "needs `detect`"
 
 
-def _verdict(rule: Raw, here: KeyPath, *, detects: bool) -> Iterator[Found]:
+def _verdict(rule: Raw, decide: Raw, here: KeyPath, *, detects: bool) -> Iterator[Found]:
     if at(rule, "class") is None and not mapping(at(rule, "labels")):
         yield here, "needs `class`, the defects that are detected, or `labels`, those of a classification"
     if at(rule, "class") is not None and not detects:
@@ -89,6 +89,10 @@ def _verdict(rule: Raw, here: KeyPath, *, detects: bool) -> Iterator[Found]:
                 "; what begins an item is `decide: {trigger: {line: NAME, class: [NAME]}}`" if key == "line" else ""
             )
             yield (*here, key), f"can't stand beside `decide`{instead}"
+    delay, deadline = as_seconds(at(at(decide, "output"), "delay")), as_seconds(at(decide, "deadline"))
+    if delay and deadline and delay < deadline:
+        said = "must be 0s, or at least `deadline`: a verdict may come as late as that"
+        yield (*here, "decide", "output", "delay"), said
     if _by_line(rule) and not detects:
         yield (*here, "decide", "trigger"), "needs `detect`: items are objects that cross the line"
 
