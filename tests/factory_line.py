@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from streamer.core.frame import AnyPicture
+
 CAMERA = "belt"
 SHORT, OPEN, BOARD = 0, 1, 2  # the detector's classes; the first two are defects
 DEFECTS = JudgeSpec(class_ids=frozenset({SHORT, OPEN}), least={SHORT: 0.5, OPEN: 0.6}, names=("short", "open", "board"))
@@ -50,7 +52,9 @@ def gray(pixels: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> Picture:
     return Picture(format=PixelFormat.GRAY, planes=(pixels,), width=width, height=height, range=ColorRange.FULL)
 
 
-def frame(seq: int, captured_ns: int, *, live: bool = True, connection: int = 0, picture: Picture | None = None) -> Frame:
+def frame(
+    seq: int, captured_ns: int, *, live: bool = True, connection: int = 0, picture: AnyPicture | None = None
+) -> Frame:
     """A frame that shows something new each time."""
     shown = gray(_pixels(seq % _PICTURES)) if picture is None else picture
     return Frame(info=info(seq, captured_ns, connection=connection, live=live), picture=shown)
@@ -103,10 +107,10 @@ class EventClock(FakeClock):
 
     def __init__(self) -> None:
         super().__init__()
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._events: list[tuple[int, int, Callable[[], object]]] = []
         self._numbers = count()
 
-    def at(self, due_ns: int, action: Callable[[], None]) -> None:
+    def at(self, due_ns: int, action: Callable[[], object]) -> None:
         """Have something happen, in the thread that waits then."""
         heapq.heappush(self._events, (due_ns, next(self._numbers), action))
 

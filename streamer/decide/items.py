@@ -78,8 +78,10 @@ class Items:
     """The items of one camera. Thread-safe: capture, inference, events and triggers tell it what they know.
 
     A trigger's item is shown by the first frame captured at or after it (and `after_s`), never by an earlier one, which
-    might show the item before; a frame shows one item, so of several triggers the oldest gets it. Nothing in here waits:
-    its lock and its book's are held for a few lines, so that decisions leave in time whatever else hangs.
+    might show the item before. A frame shows one item; of several triggers the oldest gets it.
+
+    Nothing in here waits: its lock and its book's are held for a few lines, so that decisions leave in time whatever
+    else hangs.
     """
 
     def __init__(self, plan: ItemsPlan, *, clock: Clock) -> None:
@@ -91,7 +93,7 @@ class Items:
             deadline_ns=round(plan.deadline_s * NS_PER_S),
             otherwise=plan.otherwise,
             expires_ns=round(plan.expires_s * NS_PER_S),
-            changed=lambda: self._told(),
+            changed=self._changed,
         )
         self._fitness = Fitness(  # the capture thread's own
             dark=plan.dark,
@@ -253,6 +255,9 @@ class Items:
     def counts(self) -> Mapping[str, int]:
         """Return the numbers of items, as `ItemBook.counts` names them."""
         return self._book.counts()
+
+    def _changed(self) -> None:
+        self._told()
 
     def _captured_ns(self, info: FrameInfo) -> int:
         """Return when a frame was captured; of a live camera that is no later than now, whatever its clock says."""

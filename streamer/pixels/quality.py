@@ -36,8 +36,8 @@ def quality(picture: AnyPicture) -> Quality:
     """Look at a picture's luma, halved until it is small: 0.3 ms at 1080p.
 
     Focus is measured by the variance of the Laplacian (Pech-Pacheco et al., "Diatom autofocusing in brightfield
-    microscopy", ICPR 2000). Halving averages, which takes noise away; the fingerprint is of what is left, in which every
-    pixel has its share.
+    microscopy", ICPR 2000). Halving averages, which takes noise away; the fingerprint is of what is left, in which
+    every pixel has its share.
 
     Raises:
         BackendError: the picture is in the memory of a GPU that failed.
@@ -53,7 +53,7 @@ def quality(picture: AnyPicture) -> Quality:
     return Quality(
         brightness=min(max((mean - black) / (white - black), 0.0), 1.0),
         sharpness=edges / max(deviation**2, _LEAST_VARIANCE),
-        fingerprint=zlib.crc32(luma),
+        fingerprint=zlib.crc32(luma.data),
     )
 
 

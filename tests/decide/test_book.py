@@ -24,9 +24,7 @@ SHORT = Judgement(verdict=Verdict.REJECT, reason="short")
 
 
 def book(otherwise: Verdict = Verdict.REJECT, changed: Callable[[], None] = lambda: None) -> ItemBook:
-    return ItemBook(
-        CAMERA, deadline_ns=DEADLINE_NS, otherwise=otherwise, expires_ns=NS_PER_S, changed=changed
-    )
+    return ItemBook(CAMERA, deadline_ns=DEADLINE_NS, otherwise=otherwise, expires_ns=NS_PER_S, changed=changed)
 
 
 def begun(items: ItemBook, at_ms: int, name: str | None = None, *, live: bool = True) -> int:
@@ -72,7 +70,11 @@ def test_an_item_judged_early_waits_for_those_before_it_and_not_beyond_their_dea
 
     assert taken(items, 199) == []
     assert items.next_ns() == 200 * NS_PER_MS
-    assert taken(items, 200) == [("1", "reject", "late", True), ("2", "reject", "short", False), ("3", "accept", None, False)]
+    assert taken(items, 200) == [
+        ("1", "reject", "late", True),
+        ("2", "reject", "short", False),
+        ("3", "accept", None, False),
+    ]
     assert not judged(items, first, ACCEPT, 201)
     assert items.next_ns() is None
 

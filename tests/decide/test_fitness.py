@@ -8,7 +8,9 @@ from streamer.decide.fitness import Fitness
 from streamer.pixels.quality import Quality
 
 
-def seen(fitness: Fitness, *, at_ms: int, brightness: float = 0.5, sharpness: float = 2.0, same: bool = False) -> Doubt | None:
+def seen(
+    fitness: Fitness, *, at_ms: int, brightness: float = 0.5, sharpness: float = 2.0, same: bool = False
+) -> Doubt | None:
     fingerprint = 1 if same else at_ms + 2
     return fitness.check(
         Quality(brightness=brightness, sharpness=sharpness, fingerprint=fingerprint), at_ms * NS_PER_MS
