@@ -186,6 +186,8 @@ class MqttSink:
         log.info("mqtt: connected to %s (MQTT %s)", self._options.address, "5" if session.is_v5 else "3.1.1")
         while not self._stopping.is_set():
             session.serve(1.0)
+            if self._commands is not None:
+                self._commands.tend(session)
         self._number = None
         self._session = None
         answered = threading.Event()

@@ -237,6 +237,38 @@ def test_a_broker_that_hangs_up_on_the_subscription_is_done_without_commands(
 
 
 @pytest.mark.broker
+def test_commands_that_were_done_without_are_tried_again_on_the_same_connection(
+    broker: Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    quick: None,  # noqa: ARG001
+) -> None:
+    monkeypatch.setattr("streamer.publish.commands._AGAIN_NS", 1)
+    caplog.set_level(logging.INFO)
+    with Relay(broker.port, at_subscribe="hang up", times=2) as relay, hearing(at(relay.port)) as (sink, commands):
+        wait_until(lambda: "commands are heard again" in caplog.text, 5.0, "heard again")
+        with sender(at(broker.port)) as other:
+            other.publish("streamer/line/set/trigger", b"1", qos=1)
+            wait_until(lambda: len(commands) == 1, 5.0, "a command")
+        assert relay.subscriptions == 3
+        assert sink.connection() == 0  # of those that served
+
+
+@pytest.mark.broker
+def test_a_broker_that_always_hangs_up_is_asked_ever_more_rarely(
+    broker: Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+    quick: None,  # noqa: ARG001
+) -> None:
+    monkeypatch.setattr("streamer.publish.commands._AGAIN_NS", 100 * NS_PER_MS)
+    with Relay(broker.port, at_subscribe="hang up") as relay, hearing(at(relay.port), number=2) as (sink, _):
+        assert sink._commands is not None
+        assert sink._commands._pause_ns >= 800 * NS_PER_MS
+        assert relay.subscriptions == 4
+        delivered(sink)
+
+
+@pytest.mark.broker
 def test_a_broker_that_never_answers_the_subscription_holds_up_nothing(broker: Mosquitto) -> None:
     with Relay(broker.port, at_subscribe="swallow") as relay, hearing(at(relay.port)) as (sink, _):
         delivered(sink)
@@ -247,8 +279,9 @@ def test_a_broker_that_never_answers_the_subscription_holds_up_nothing(broker: M
 class Relay:
     """Hands bytes on to a broker, but for SUBSCRIBE, which a client of ours writes by itself."""
 
-    def __init__(self, upstream: int, *, at_subscribe: str) -> None:
+    def __init__(self, upstream: int, *, at_subscribe: str, times: int = 1_000) -> None:
         self.subscriptions = 0
+        self._times = times
         self._upstream = upstream
         self._at_subscribe = at_subscribe
         self._stack = ExitStack()
@@ -285,6 +318,7 @@ class Relay:
         while data := client.recv(4096):
             if data[0] == 0x82:
                 self.subscriptions += 1
+            if data[0] == 0x82 and self.subscriptions <= self._times:
                 if self._at_subscribe == "hang up":
                     return
                 continue
