@@ -16,8 +16,10 @@ from streamer.pixels.device import downloaded
 from streamer.pixels.fit import stretch
 
 if TYPE_CHECKING:
-    from nvidia import FakeGpu
     from numpy.typing import NDArray
+    from nvidia import FakeGpu
+
+    from streamer.core.results import Box
 
 ON_HOST = [kind for kind in PixelFormat if kind is not PixelFormat.P010]
 FHD = (1080, 1920)
@@ -51,17 +53,20 @@ def pixels_of(picture: Picture) -> NDArray[np.uint8]:
     """(H, W, 3) RGB."""
     hw = picture.height, picture.width
     canvases = Canvases(hw=hw, order=PixelFormat.RGB, place=stretch, pad=0, max_batch=1)
-    return canvases.fill([picture])[0][0].copy()
+    filled, _ = canvases.fill([picture])
+    pixels: NDArray[np.uint8] = filled[0].copy()
+    return pixels
 
 
 SIZES = st.tuples(st.integers(1, 60), st.integers(1, 60))
-BOXES = st.tuples(*[st.floats(-150, 250)] * 4).map(lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3])))  # fmt: skip
+SPANS = st.tuples(st.floats(-150, 250), st.floats(-150, 250)).map(sorted)
+BOXES = st.tuples(SPANS, SPANS).map(lambda spans: (spans[0][0], spans[1][0], spans[0][1], spans[1][1]))
 
 
 @settings(max_examples=200)
 @given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(ON_HOST), hw=SIZES, box=BOXES, square=st.booleans())
 def test_a_part_has_the_pixels_that_the_whole_has_there(
-    seed: int, kind: PixelFormat, hw: tuple[int, int], box: tuple[float, float, float, float], square: bool
+    seed: int, kind: PixelFormat, hw: tuple[int, int], box: Box, *, square: bool
 ) -> None:
     picture = drawn(seed, kind, *hw)
     part = x1, y1, x2, y2 = box_part(box, hw, margin=0.1, square=square)
@@ -88,7 +93,7 @@ def test_colours_stay_with_their_pixels(kind: PixelFormat) -> None:
 
 @given(hw=SIZES, box=BOXES, margin=st.floats(0, 2), square=st.booleans())
 def test_a_part_is_even_and_in_the_frame_and_covers_what_it_shows(
-    hw: tuple[int, int], box: tuple[float, float, float, float], margin: float, square: bool
+    hw: tuple[int, int], box: Box, margin: float, *, square: bool
 ) -> None:
     x1, y1, x2, y2 = box_part(box, hw, margin=margin, square=square)
     for (low, high), (start, end), size in (((x1, x2), box[0::2], hw[1]), ((y1, y2), box[1::2], hw[0])):
@@ -116,9 +121,7 @@ def test_a_part_is_even_and_in_the_frame_and_covers_what_it_shows(
         ((500.0, 500.0, 500.0, 500.0), 0.3, True, (500, 500, 502, 502)),
     ],
 )  # fmt: skip
-def test_margins_squares_and_borders(
-    box: tuple[float, float, float, float], margin: float, square: bool, part: Part
-) -> None:
+def test_margins_squares_and_borders(box: Box, margin: float, *, square: bool, part: Part) -> None:
     assert box_part(box, FHD, margin=margin, square=square) == part
 
 
@@ -171,7 +174,7 @@ def test_a_detached_part_has_memory_of_its_own(kind: PixelFormat) -> None:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), hw=SIZES, box=BOXES, ten_bits=st.booleans())
 def test_a_part_in_a_gpus_memory_is_what_it_is_on_the_cpu(
-    fake_gpu: FakeGpu, seed: int, hw: tuple[int, int], box: tuple[float, float, float, float], ten_bits: bool
+    fake_gpu: FakeGpu, seed: int, hw: tuple[int, int], box: Box, *, ten_bits: bool
 ) -> None:
     before = blank(PixelFormat.NV12, *hw)
     rng = np.random.default_rng(seed)

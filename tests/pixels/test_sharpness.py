@@ -12,8 +12,8 @@ from streamer.pixels.convert import picture_of_bgr
 from streamer.pixels.sharpness import sharpness
 
 if TYPE_CHECKING:
-    from nvidia import FakeGpu
     from numpy.typing import NDArray
+    from nvidia import FakeGpu
 
 
 def painted(seed: int, h: int = 720, w: int = 1280) -> NDArray[np.uint8]:
