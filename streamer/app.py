@@ -47,7 +47,7 @@ from .check import examine, mqtt_options, source_spec
 from .factory import Factory
 from .figures import Figures
 from .first_states import first_states
-from .model_threads import ModelThreads
+from .model_threads import ModelsPlan, ModelThreads
 from .queues import Queues, lane_of
 from .report import Report
 
@@ -189,18 +189,20 @@ class Run:
         writers = len(self._cameras) + len(specs) + bool(self._factory.items)
         self._inbox: Channel[Item] = Channel(_RESULTS, writers=writers, lost=self._overflowed)
         self._models = ModelThreads(
-            settings,
-            specs,
-            self._cameras,
-            queues=self._queues,
-            figures=self.figures,
-            beats=self._beats,
-            clock=clock,
-            prove=parts.prove,
-            stop=self._stop,
-            passed=self._passed,
-            keep=self._kept.keep,
-            left=self._inbox.leave,
+            ModelsPlan(
+                settings=settings,
+                specs=specs,
+                cameras=self._cameras,
+                queues=self._queues,
+                figures=self.figures,
+                beats=self._beats,
+                clock=clock,
+                prove=parts.prove,
+                stop=self._stop,
+                passed=self._passed,
+                keep=self._kept.keep,
+                left=self._inbox.leave,
+            )
         )
         self.models = self._models.opened
         self._desks = {name: self._desk(name, camera) for name, camera in self._cameras.items()}

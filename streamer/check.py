@@ -14,6 +14,7 @@ from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical, needs_alias
 from streamer.core.redact import redact
 from streamer.events.feed import lacking
+from streamer.gpio.open import require_gpiod
 from streamer.infer.backends.open import choose
 from streamer.infer.catalogue import MissingWeightsError, open_catalogue
 from streamer.infer.recognise import SpecOptions, load_spec
@@ -50,16 +51,11 @@ def examine(loaded: Loaded) -> Examined:
     """Recognise the models that cameras use, and compare classes and files with what is there."""
     found = Examined()
     settings = loaded.settings
-    detect, classify = tasks_of(settings.cameras)
     labels: dict[str, tuple[str, ...]] = {}
     aliases: dict[str, Mapping[str, str]] = {}
-    for name in sorted(detect & classify):
-        said = "detects for one camera and classifies for another (or the same); a model does one of the two"
-        found.problems.append(loaded.problem(("models", name), said))
-    for name in sorted(detect ^ classify):
+    for name, task in _tasks(loaded, found):
         model = settings.models[name]
         try:
-            task = Task.CLASSIFY if name in classify else Task.DETECT
             found.specs[name] = load_spec(model.model, options=spec_options(model), task=task)
             labels[name], aliases[name] = found.specs[name].labels, found.specs[name].aliases
             if model.sha256 is not None and found.specs[name].digest != f"sha256:{model.sha256}":
@@ -75,6 +71,7 @@ def examine(loaded: Loaded) -> Examined:
             found.problems.append(loaded.problem(("models", name, "precision"), wrong))
     found.problems += check_classes(loaded, labels)
     found.problems += _without_alias(loaded, labels, aliases)
+    found.problems += _without_gpio(loaded)
     for name, camera in settings.cameras.items():
         if wrong := _wrong_with(name, camera):
             found.problems.append(loaded.problem(("cameras", name, "source"), wrong))
@@ -85,11 +82,28 @@ def examine(loaded: Loaded) -> Examined:
     return found
 
 
-def tasks_of(cameras: Mapping[str, Camera]) -> tuple[set[str], set[str]]:
-    """Return the models with which enabled cameras detect, and those with which they classify."""
-    enabled = [camera for camera in cameras.values() if camera.enabled]
+def _tasks(loaded: Loaded, found: Examined) -> list[tuple[str, Task]]:
+    """Return what each model that is used does; one that is to do both is a problem."""
+    enabled = [camera for camera in loaded.settings.cameras.values() if camera.enabled]
     detect = {camera.detect.model for camera in enabled if camera.detect}
-    return detect, {item.model for camera in enabled for item in camera.classify}
+    classify = {item.model for camera in enabled for item in camera.classify}
+    said = "is used by `detect` and by `classify`; a model does one of the two"
+    found.problems += [loaded.problem(("models", name), said) for name in detect & classify]
+    return [(name, Task.CLASSIFY if name in classify else Task.DETECT) for name in sorted(detect ^ classify)]
+
+
+def _without_gpio(loaded: Loaded) -> Iterator[Problem]:
+    """Yield a problem for each verdict that needs GPIO lines where what they take is not installed."""
+    for name, camera in loaded.settings.cameras.items():
+        for number, rule in enumerate(camera.events or ()):
+            decide = rule.decide
+            if decide is None or not (decide.output or decide.trigger.gpio):
+                continue
+            try:
+                require_gpiod()
+            except ConfigError as exc:
+                key = "output" if decide.output else "trigger"
+                yield loaded.problem(("cameras", name, "events", str(number), "decide", key), str(exc))
 
 
 def _wrong_precision(model: ModelSettings) -> str | None:

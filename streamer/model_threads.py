@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,64 +36,42 @@ if TYPE_CHECKING:
 _LIMIT_S = 300.0  # how long a thread may be silent: compiling a large model takes minutes on a small machine
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsPlan:
+    """What the threads of a run's models need."""
+
+    settings: Settings
+    specs: Mapping[str, ModelSpec]  # of each model that is used
+    cameras: Mapping[str, Camera]  # those that run
+    queues: Queues  # what waits for the models
+    figures: Figures
+    beats: Beats
+    clock: Clock
+    prove: bool  # try better ways beside the run
+    stop: threading.Event  # ends what builds and proves
+    passed: Callable[[Result | Classified | Mark], None]  # takes each answer, and each mark behind the last of them
+    keep: Callable[[Frame], None]  # takes each frame that a second stage may look into, before `passed` its answer
+    left: Callable[[], None]  # called by each inference thread at its end
+
+
 class ModelThreads:
     """Makes the threads of a run's models. Main thread, but for what is handed to others."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        specs: Mapping[str, ModelSpec],
-        cameras: Mapping[str, Camera],
-        *,
-        queues: Queues,
-        figures: Figures,
-        beats: Beats,
-        clock: Clock,
-        prove: bool,
-        stop: threading.Event,
-        passed: Callable[[Result | Classified | Mark], None],
-        keep: Callable[[Frame], None],
-        left: Callable[[], None],
-    ) -> None:
+    def __init__(self, plan: ModelsPlan) -> None:
         """Look up how each model can be computed.
-
-        Args:
-            settings: of the run.
-            specs: what is known of each model that is used.
-            cameras: those that run.
-            queues: what waits for the models.
-            figures: where times and counts go.
-            beats: the watchdog's.
-            clock: for ages.
-            prove: try better ways beside the run.
-            stop: ends what builds and proves.
-            passed: takes each answer, and each mark behind the last of them.
-            keep: takes each frame that was detected in, before `passed` takes the answer.
-            left: called by each inference thread at its end.
 
         Raises:
             BackendError: a runtime can't be loaded.
             ConfigError: the GPU that was asked for is not there.
         """
-        self._settings = settings
-        self._specs = specs
-        self._cameras = cameras
-        self._queues = queues
-        self._figures = figures
-        self._beats = beats
-        self._clock = clock
-        self._prove = prove
-        self._stop = stop
-        self._passed = passed
-        self._keep = keep
-        self._left = left
-        self._serving = {model: self._serving_of(model) for model in specs}
+        self._plan = plan
+        self._serving = {model: self._serving_of(model) for model in plan.specs}
         self._upgrades: dict[str, BackendUpgrade] = {}  # of the models for which there may be a better way
         self.opened: dict[str, Network[Any]] = {}  # each appears when its thread has opened it
 
     def workers(self) -> tuple[list[Worker], list[Worker]]:
         """Return the inference threads, and those that build and prove a better way."""
-        served = [self._workers(model) for model in self._specs]
+        served = [self._workers(model) for model in self._plan.specs]
         return [inference for inference, _ in served], [worker for _, side_work in served for worker in side_work]
 
     def hardware(self, model: str) -> int | None:
@@ -117,19 +96,20 @@ class ModelThreads:
 
     def _serving_of(self, name: str) -> Serving:
         """Return how a model serves its cameras."""
-        cameras = [camera for camera in self._cameras.values() if camera.detect and camera.detect.model == name]
+        cameras = [camera for camera in self._plan.cameras.values() if camera.detect and camera.detect.model == name]
         asked = [camera.detect.classes or {} for camera in cameras if camera.detect]
         least = min((score for classes in asked for score in classes.values() or [LEAST_SCORE]), default=LEAST_SCORE)
         return Serving(
             ServingPlan(
                 name=name,
-                spec=self._specs[name],
-                settings=self._settings.models[name],
-                latency=len(cameras) == 1 and cameras[0].delivery == "newest" and len(self._specs) == 1,
+                spec=self._plan.specs[name],
+                settings=self._plan.settings.models[name],
+                # A classifier is asked now and then: each answer as fast as possible.
+                latency=not cameras or (len(cameras) == 1 and cameras[0].delivery == "newest"),
                 least=least,
-                on_ready=self._queues.of(name).wake,
-                clock=self._clock,
-                prove=self._prove,
+                on_ready=self._plan.queues.of(name).wake,
+                clock=self._plan.clock,
+                prove=self._plan.prove,
             )
         )
 
@@ -137,70 +117,70 @@ class ModelThreads:
         """Return a model's inference thread, and the one that builds and proves a better way, if there may be one."""
         serving = self._serving[name]
         side_name = f"{'build' if serving.builds else 'prove'}-{name}"
-        upgrade = serving.upgrade(self._stop, self._beats.register(side_name, _LIMIT_S))
-        beat = self._beats.register(f"infer-{name}", _LIMIT_S)
-        if self._specs[name].scoring is None:
-            loop = Inference(self._detecting(name, upgrade), clock=self._clock, beat=beat).loop
+        upgrade = serving.upgrade(self._plan.stop, self._plan.beats.register(side_name, _LIMIT_S))
+        beat = self._plan.beats.register(f"infer-{name}", _LIMIT_S)
+        if self._plan.specs[name].scoring is None:
+            loop = Inference(self._detecting(name, upgrade), clock=self._plan.clock, beat=beat).loop
         else:
-            loop = Inference(self._classifying(name, upgrade), clock=self._clock, beat=beat).loop
+            loop = Inference(self._classifying(name, upgrade), clock=self._plan.clock, beat=beat).loop
         inference = Worker(f"infer-{name}", loop, at_end=partial(self._at_end, name))
         if upgrade is None:
-            self._beats.retire(side_name)
+            self._plan.beats.retire(side_name)
             return inference, []
         self._upgrades[name] = upgrade
-        return inference, [Worker(side_name, upgrade.loop, at_end=partial(self._beats.retire, side_name))]
+        return inference, [Worker(side_name, upgrade.loop, at_end=partial(self._plan.beats.retire, side_name))]
 
     def _at_end(self, name: str) -> None:
-        self._queues.of(name).close()  # the captures must not wait for a model that is gone
-        self._beats.retire(f"infer-{name}")
-        self._left()
+        self._plan.queues.of(name).close()  # the captures must not wait for a model that is gone
+        self._plan.beats.retire(f"infer-{name}")
+        self._plan.left()
 
     def _detecting(self, name: str, upgrade: BackendUpgrade | None) -> InferPlan[Frame, Detections]:
-        keeping = {camera for camera, settings in self._cameras.items() if settings.looks_at_objects}
+        keeping = {camera for camera, settings in self._plan.cameras.items() if settings.looks_at_objects}
         ages_ns = {
             camera: None if settings.max_age_s is None else round(settings.max_age_s * NS_PER_S)
-            for camera, settings in self._cameras.items()
+            for camera, settings in self._plan.cameras.items()
         }
 
         def told(frame: Frame, output: Detections, timing: Timing, model: ModelRef) -> None:
             if frame.info.camera in keeping:
-                self._keep(frame)
-            self._passed(Result(info=frame.info, output=output, timing=timing, model=model))
+                self._plan.keep(frame)
+            self._plan.passed(Result(info=frame.info, output=output, timing=timing, model=model))
 
         return InferPlan(
             open_model=partial(self._open, name),
-            frames=self._queues.frames[name],
+            frames=self._plan.queues.frames[name],
             told=told,
-            marked=self._passed,
-            count=self._figures.count,
+            marked=self._plan.passed,
+            count=self._plan.figures.count,
             counter="inferred",
-            measured=self._figures.measured(name),
+            measured=self._plan.figures.measured(name),
             max_age_ns=ages_ns.__getitem__,
             swapper=upgrade,
         )
 
     def _classifying(self, name: str, upgrade: BackendUpgrade | None) -> InferPlan[Look, Classification]:
-        looks = self._queues.looks[name]
+        looks = self._plan.queues.looks[name]
 
         def told(look: Look, output: Classification, timing: Timing, model: ModelRef) -> None:
-            self._passed(
+            self._plan.passed(
                 Classified(info=look.info, name=look.name, track=look.track, output=output, timing=timing, model=model)
             )
 
         def marked(mark: Mark) -> None:
-            if self._queues.is_of_objects(mark.lane):  # the camera's desk set it itself
+            if self._plan.queues.is_of_objects(mark.lane):  # the camera's desk set it itself
                 looks.release(mark.lane)
             else:
-                self._passed(mark)
+                self._plan.passed(mark)
 
         return InferPlan(
             open_model=partial(self._open, name),
             frames=looks,
             told=told,
             marked=marked,
-            count=self._figures.count,
+            count=self._plan.figures.count,
             counter="classified",
-            measured=self._figures.measured(name),
+            measured=self._plan.figures.measured(name),
             max_age_ns=lambda _: None,  # a late answer is still true of its object
             swapper=upgrade,
         )

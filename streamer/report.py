@@ -58,7 +58,7 @@ class Report:
                 reason=camera.reason,
                 size=camera.size,
                 fps_in=figures.rate(name, "decoded"),
-                inferred_per_s=figures.rate(name, "inferred"),
+                inferred_per_s=figures.rate(name, "inferred") or figures.rate(name, "classified"),
                 drops=sum(figures.drops(name).values()) - figures.value(name, "still"),
                 still=figures.value(name, "still") or None,
                 age_p50_ms=camera.age_p50_ms(),
@@ -96,6 +96,7 @@ class Report:
                 "state": camera.state,
                 "decoded": figures.value(name, "decoded"),
                 "inferred": figures.value(name, "inferred"),
+                "classified": figures.value(name, "classified"),
                 "dropped": figures.drops(name),
                 "lost_connections": figures.value(name, "lost_connections"),
                 "age_p50_ms": None if (age_ms := camera.age_p50_ms()) is None else round(age_ms, 1),
@@ -134,7 +135,10 @@ class Report:
         for name in figures.cameras:
             drops = ", ".join(f"{n} {cause}" for cause, n in figures.drops(name).items()) or "none"
             decoded, inferred = figures.value(name, "decoded"), figures.value(name, "inferred")
-            _log.info("%d frames decoded, %d inferred; dropped: %s", decoded, inferred, drops, extra={"camera": name})
+            looks = figures.value(name, "classified")
+            looked = f", {looks} looks classified" if looks else ""
+            extra = {"camera": name}
+            _log.info("%d frames decoded, %d inferred%s; dropped: %s", decoded, inferred, looked, drops, extra=extra)
             if (items := figures.items(name)) is not None:
                 _log.info("items: %s", ", ".join(f"{n} {word}" for word, n in items.items()), extra={"camera": name})
         self._last_words_of_delivery()
