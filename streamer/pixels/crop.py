@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Part = tuple[int, int, int, int]  # x1 y1 x2 y2, px, whole; x2 and y2 are the first beyond it
 
+# A network whose input is covered by the shorter side (`fit: crop`) would have the longer one drawn this much larger.
+_THINNEST = 16
+
 # How many pixels share one sample of colour, across and down.
 _COLOUR_STEPS = {
     PixelFormat.I420: (2, 2),
@@ -34,7 +37,8 @@ def box_part(box: Box, frame_hw: HW, *, margin: float, square: bool) -> Part:
     """Return the part of a frame that shows an object.
 
     Its corners are even, outwards, or the frame's edge, so that every format can be cut there. It is never empty: of a
-    box without area, or beyond the frame, it is what is nearest.
+    box without area, or beyond the frame, it is what is nearest. Nor is it thinner than 1:16, as far as the frame
+    allows: its shorter side grows to that.
 
     Args:
         box: x1 y1 x2 y2, px.
@@ -51,17 +55,19 @@ def box_part(box: Box, frame_hw: HW, *, margin: float, square: bool) -> Part:
     spans = [(box[0], box[2]), (box[1], box[3])]
     spans = [(low - margin * (high - low), high + margin * (high - low)) for low, high in spans]
     (left, right), (top, bottom) = (_clipped(span, size) for span, size in zip(spans, frame_hw[::-1], strict=True))
-    if square:
-        side = max(right - left, bottom - top)
-        left, right = _grown((left, right), side, frame_hw[1])
-        top, bottom = _grown((top, bottom), side, frame_hw[0])
+    least = max(right - left, bottom - top) / (1 if square else _THINNEST)
+    left, right = _grown((left, right), least, frame_hw[1])
+    top, bottom = _grown((top, bottom), least, frame_hw[0])
     x1, x2 = _even((left, right), frame_hw[1])
     y1, y2 = _even((top, bottom), frame_hw[0])
     return x1, y1, x2, y2
 
 
 def zone_part(polygon: Sequence[tuple[float, float]], frame_hw: HW) -> Part:
-    """Return the part of a frame that shows a zone: the rectangle around its points, fractions of width and height."""
+    """Return the part of a frame that shows a zone: the rectangle around its points, fractions of width and height.
+
+    As of a box, it is neither empty nor very thin.
+    """
     h, w = frame_hw
     xs, ys = [x * w for x, _ in polygon], [y * h for _, y in polygon]
     return box_part((min(xs), min(ys), max(xs), max(ys)), frame_hw, margin=0.0, square=False)
@@ -104,8 +110,9 @@ def _clipped(span: tuple[float, float], size: int) -> tuple[float, float]:
     return low, max(high, low)
 
 
-def _grown(span: tuple[float, float], side: float, size: int) -> tuple[float, float]:
-    """Return a span of the length `side` with the same middle, moved and cut to be within 0 to `size`."""
+def _grown(span: tuple[float, float], least: float, size: int) -> tuple[float, float]:
+    """Return a span of a least length with the same middle, moved and cut to be within 0 to `size`."""
+    side = max(span[1] - span[0], least)
     low = (span[0] + span[1] - side) / 2
     low = max(0.0, min(low, size - side))
     return low, min(float(size), low + side)
