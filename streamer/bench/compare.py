@@ -131,8 +131,8 @@ def _figures(report: Report) -> Iterator[tuple[str, dict[str, float] | float | N
     pipeline, limits, shares = report["pipeline"], report["limits"], report["share_of_limit"]
     yield "pipeline, frames inferred/s", pipeline["inferred_per_s"]
     yield "pipeline, frames decoded/s", pipeline["decoded_per_s"]
-    if looked := pipeline.get("looked_per_s"):  # earlier versions knew none
-        yield "pipeline, pictures classified/s", looked
+    if classified := pipeline.get("classified_per_s"):  # earlier versions knew none
+        yield "pipeline, pictures classified/s", classified
     yield "pipeline, CPU ms/frame", pipeline["cpu_ms_per_frame"]
     for kind, of in (("inference", "inference"), ("decoding", "decoding")):
         for name, limit in limits[kind].items():

@@ -37,7 +37,7 @@ _POLL_S = 0.05
 _OPEN_LIMIT_S = 600.0  # a large model compiles for minutes
 _FRAMES_LIMIT_S = 30.0  # from the open model to the first result
 _OTHERS_S = 5.0  # from the first camera's first result to those of the others
-_DETECTED, _LOOKED = "inferred", "looked"  # counters: frames with a detector's answer, pictures with a classifier's
+_DETECTED, _CLASSIFIED = "inferred", "classified"  # counters: frames a detector has answered, pictures classifiers have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +171,7 @@ class _Gauge:
 
     def _look(self) -> _Look:
         figures = self._run.figures
-        names = ("decoded", _DETECTED, _LOOKED, *DROP_CAUSES)
+        names = ("decoded", _DETECTED, _CLASSIFIED, *DROP_CAUSES)
         counts = {camera: {name: figures.value(camera, name) for name in names} for camera in self._cameras}
         asked = {name: model.asked for name, model in self._run.models.copy().items()}
         return _Look(time.monotonic_ns(), counts, asked, threads.look(), _rss_mib())
@@ -196,7 +196,7 @@ class _Gauge:
         return {
             "decoded": grown["decoded"],
             "inferred": grown[_answered(camera)],
-            "looked": grown[_LOOKED],
+            "classified": grown[_CLASSIFIED],
             "dropped": {cause: grown[cause] for cause in DROP_CAUSES if grown[cause]},
             "size": figures.size,
             "state": self._state(name),
@@ -217,7 +217,7 @@ class _Gauge:
 
 def _answered(camera: Camera) -> str:
     """Return what counts as a camera's results: what its detector has answered, or its classifiers if it has none."""
-    return _LOOKED if camera.detect is None else _DETECTED
+    return _CLASSIFIED if camera.detect is None else _DETECTED
 
 
 def _rss_mib() -> float | None:

@@ -85,7 +85,7 @@ def _pipeline(rounds: Sequence[Round]) -> dict[str, Any]:
     return {
         "inferred_per_s": _spread([_per_s(r, "inferred") for r in rounds]),
         "decoded_per_s": _spread([_per_s(r, "decoded") for r in rounds]),
-        "looked_per_s": _spread([_per_s(r, "looked") for r in rounds]),
+        "classified_per_s": _spread([_per_s(r, "classified") for r in rounds]),
         "cpu_ms_per_frame": _spread([_ms(r.pipeline["process_cpu_s"], _total(r, "inferred")) for r in rounds]),
         "cores": _spread([r.pipeline["process_cpu_s"] / r.pipeline["elapsed_s"] for r in rounds]),
     }
@@ -181,7 +181,7 @@ def _camera(rounds: Sequence[Round], name: str) -> dict[str, Any]:
         "models": list(last["models"]),
         "decoded_per_s": _median([c["decoded"] / s for c, s in seen]),
         "inferred_per_s": _median([c["inferred"] / s for c, s in seen]),
-        "looked_per_s": _median([c["looked"] / s for c, s in seen]),
+        "classified_per_s": _median([c["classified"] / s for c, s in seen]),
         "capture_cpu_ms_per_frame": _median([_ms(c["capture_cpu_s"], c["decoded"]) for c, _ in told]),
         "capture_cores": _median([c["capture_cpu_s"] / s for c, s in told]),
         "age_p50_ms": _median([age for c, _ in seen for age in c["ages_ms"]]),
@@ -197,7 +197,7 @@ def _round(one: Round) -> dict[str, Any]:
     """Return the plain rates of one round, for those who want to do their own statistics."""
     return {
         "inferred_per_s": _rounded(_per_s(one, "inferred")),
-        "looked_per_s": _rounded(_per_s(one, "looked")),
+        "classified_per_s": _rounded(_per_s(one, "classified")),
         "decoded_per_s": _rounded(_per_s(one, "decoded")),
         "cores": _rounded(one.pipeline["process_cpu_s"] / one.pipeline["elapsed_s"]),
         "inference_limit_per_s": {name: _rounded(limit["per_s"]) for name, limit in one.infer.items()},

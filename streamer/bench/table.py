@@ -96,8 +96,8 @@ def _rates(report: Report) -> Table:
     pipeline, limits, shares = report["pipeline"], report["limits"], report["share_of_limit"]
     table.add_row("pipeline, inferred", _range(pipeline["inferred_per_s"]), _range(pipeline["cpu_ms_per_frame"]), "")
     table.add_row("pipeline, decoded", _range(pipeline["decoded_per_s"]), "", "")
-    if pipeline["looked_per_s"]["median"] and pipeline["looked_per_s"] != pipeline["inferred_per_s"]:
-        table.add_row("pipeline, pictures classified", _range(pipeline["looked_per_s"]), "", "")
+    if pipeline["classified_per_s"]["median"] and pipeline["classified_per_s"] != pipeline["inferred_per_s"]:
+        table.add_row("pipeline, pictures classified", _range(pipeline["classified_per_s"]), "", "")
     for kind in ("inference", "decoding"):
         for name, limit in limits[kind].items():
             batch = f", {limit['batch']} at once" if limit.get("batch", 1) > 1 else ""

@@ -11,13 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from servers.broker import free_port
+from tiny_classifier import write_layers
 
 from streamer.capture.record import record_scene
 
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+
+
+def colours(folder: Path) -> Path:
+    """A small classifier, and what is to be known of it."""
+    path = write_layers(folder / "colours.onnx")
+    path.with_suffix(".yaml").write_text("{task: classify, labels: [red, green, blue], look: ultralytics}")
+    return path
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -60,6 +69,41 @@ def test_a_file_is_read_as_fast_as_it_can_be_and_again(of_file: dict[str, Any]) 
     if of_file["stages"] is not None:
         cores = sum(stage["cores"] for stage in of_file["stages"].values())
         assert cores == pytest.approx(of_file["pipeline"]["cores"]["median"], rel=0.1)
+
+
+def test_a_classifier_looks_at_every_frame(clip: Path, tmp_path: Path) -> None:
+    made = report(run("--file", clip, "--model", colours(tmp_path), "--precision", "f32", "--json"))
+    assert made["models"]["net"]["task"] == "classify"
+    rates = made["pipeline"]
+    assert rates["inferred_per_s"] == rates["classified_per_s"]
+    assert rates["inferred_per_s"]["median"] == pytest.approx(rates["decoded_per_s"]["median"], rel=0.3)
+    assert made["limits"]["inference"]["net"]["per_s"]["median"] > 0
+    assert made["cameras"]["file"]["state"] == "online"
+    assert sum(made["drops"].values()) == 0
+
+
+def test_in_tandem_each_model_is_put_beside_its_own_limit(clip: Path, tmp_path: Path) -> None:
+    tree = {
+        "mqtt": {"url": "embedded"},
+        "models": {"shapes": {"model": "shapes", "precision": "f32"}, "kinds": {"model": str(colours(tmp_path))}},
+        "cameras": {
+            "belt": {
+                "source": str(clip),
+                "detect": {"model": "shapes"},
+                "classify": [
+                    {"name": "view", "model": "kinds", "of": "frame", "fps": 0},
+                    {"name": "kind", "model": "kinds", "of": {"class": ["circle", "square", "triangle"]}},
+                ],
+            }
+        },
+    }
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(tree))
+    made = report(run("--config", tmp_path / "my.yaml", "--json"))
+    assert made["cameras"]["belt"]["models"] == ["shapes", "kinds"]
+    assert set(made["share_of_limit"]["inference"]) == {"shapes", "kinds"}
+    rates = made["pipeline"]
+    # Every frame once by itself, and its objects now and then.
+    assert rates["classified_per_s"]["median"] >= 0.7 * rates["inferred_per_s"]["median"] > 0
 
 
 def test_cameras_are_aged_and_are_no_match_for_a_file(of_file: dict[str, Any], tmp_path: Path) -> None:

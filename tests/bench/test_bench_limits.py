@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from tiny_classifier import write_classifier
 from trt_engines import store_engine
 
 from streamer.bench.limits import InferJob, infer
@@ -37,6 +39,19 @@ def test_on_the_cpu_the_better_batch_counts(tmp_path: Path) -> None:
     assert found["batch"] in (1, 2)
     assert found["per_s"] > 0
     assert "batch_ms" not in found
+
+
+def test_a_classifier_is_one_here_too(tmp_path: Path) -> None:
+    path = write_classifier(tmp_path / "c.onnx", shape=("N", 3, 32, 32))
+    said = {"task": "classify", "labels": ["red", "green", "blue"], "look": "ultralytics"}
+    tree = {
+        "mqtt": {"url": "embedded"},
+        "models": {"net": {"model": str(path), **said}},
+        "cameras": {"scene": {"source": "synthetic:shapes", "classify": [{"name": "view", "model": "net"}]}},
+    }
+    (tmp_path / "looks.yaml").write_text(yaml.safe_dump(tree))
+    found = infer(replace(job(tmp_path, "onnxruntime"), config=str(tmp_path / "looks.yaml"), task="classify"))
+    assert found["per_s"] > 0
 
 
 def test_an_engine_also_has_a_time_of_its_own(

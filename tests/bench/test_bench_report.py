@@ -22,7 +22,7 @@ from streamer.figures import DROP_CAUSES
 
 def camera(inferred: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401  whatever a camera says
     return {
-        "decoded": 250, "inferred": inferred, "looked": 0,
+        "decoded": 250, "inferred": inferred, "classified": 0,
         "dropped": {"superseded": 250 - inferred} if inferred < 250 else {},
         "size": [1280, 720], "state": "online", "live": True, "models": {"net": 1}, "capture_cpu_s": 0.5,
         "ages_ms": [10.0, 20.0, 30.0], **more,

@@ -4,11 +4,23 @@ import io
 from pathlib import Path
 
 import pytest
+from tiny_classifier import write_classifier
 
 from streamer.bench.command import bench
-from streamer.bench.subject import SIZES, Options, check_options, open_subject, plain, size_of
+from streamer.bench.subject import (
+    SIZES,
+    Options,
+    check_model,
+    check_options,
+    models_of,
+    open_subject,
+    plain,
+    size_of,
+)
 from streamer.capture.record import record_scene
 from streamer.core.errors import ConfigError
+from streamer.infer.spec import Task
+from streamer.pipeline.frames import OUTSTANDING
 from streamer.settings import load
 
 
@@ -66,6 +78,36 @@ def test_a_clip_becomes_a_configuration_that_looks_at_every_frame(tmp_path: Path
     assert (settings.models["net"].backend, settings.models["net"].precision) == ("onnxruntime", "f32")
     assert subject.facts["bytes"] == clip.stat().st_size
     assert any("no --model" in line for line in said)
+
+
+def test_a_classifier_is_shown_each_whole_frame(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    record_scene(clip, size=(320, 192), fps=10, seconds=0.5, seed=1)
+    path = write_classifier(tmp_path / "c.onnx")
+    path.with_suffix(".yaml").write_text("{task: classify, labels: [red, green, blue], look: ultralytics}")
+    options = Options(file=clip, model=str(path))
+    task = check_model(options)
+    assert task is Task.CLASSIFY
+    with open_subject(options, tmp_path, lambda _: None, task=task) as subject:
+        camera = load(subject.config, {}).settings.cameras["file"]
+    assert camera.detect is None
+    assert [(looks.model, looks.rate, looks.of.objects) for looks in camera.classify] == [("net", 0.0, False)]
+    assert models_of(camera) == {"net": 2}
+
+
+def test_how_many_pictures_may_wait_for_each_model(tmp_path: Path) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text(
+        "models: {a: {model: shapes}, b: {model: shapes}}\n"
+        "cameras:\n"
+        "  one:\n"
+        "    source: rtsp://192.0.2.1/x\n"
+        "    detect: {model: a}\n"
+        "    classify:\n"
+        "      - {name: view, model: b, of: frame}\n"
+        "      - {name: kind, model: b, of: {class: [circle]}}\n"
+    )
+    assert models_of(load(config, {}).settings.cameras["one"]) == {"a": 1, "b": 1 + OUTSTANDING}
 
 
 def test_a_text_is_refused_before_anything_is_measured(tmp_path: Path) -> None:

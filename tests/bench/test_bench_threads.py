@@ -37,7 +37,15 @@ def test_what_was_used_between_two_looks() -> None:
     before = ThreadTimes({1: 1.0, 2: 5.0, 4: 7.0, 5: 1.0}, names, 14.0)
     after = ThreadTimes({1: 1.5, 2: 6.0, 3: 0.25, 4: 9.0}, names, 18.0)  # 3 began, 5 ended, 4 is the runtime's own
     used = spent(before, after)
-    assert used.stages == {"capture": 1.25, "infer": 0, "runtime": 2.0, "events": 0, "publish": 0, "other": 0.75}
+    assert used.stages == {
+        "capture": 1.25,
+        "infer": 0,
+        "runtime": 2.0,
+        "events": 0,
+        "decide": 0,
+        "publish": 0,
+        "other": 0.75,
+    }
     assert used.cameras == {"porch": 1.0, "yard": 0.25}
     assert used.process_s == 4.0
 
