@@ -5,6 +5,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from servers.made_decisions import make_decision
 from servers.made_events import encode, make_event
 
 from streamer.core.clock import SystemClock
@@ -18,6 +19,8 @@ from streamer.store.store import EventStore, open_store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from streamer.store.rows import OutboxRow
 
 
 KEPT_NS = 400_000_000  # as the 5 s, only shorter
@@ -55,6 +58,12 @@ class Rig:
     def store_events(self, *ids: str) -> None:
         self.store.append([make_event(i) for i in ids])
         self.delivery.poke()
+
+    def decide(self, number: int, lasts_s: float | None = 60.0) -> bytes:
+        return self.delivery.decide(make_decision(number, now_ns=SystemClock().monotonic_ns(), lasts_s=lasts_s))
+
+    def decided(self) -> list[int]:
+        return [json.loads(m.payload)["number"] for m in self.sink.sent if m.topic.endswith("/decision")]
 
     def end(self, timeout_s: float = 5.0) -> int:
         left = self.delivery.finish(timeout_s)
@@ -285,3 +294,75 @@ def test_a_fault_in_the_loop_reaches_the_supervisor_and_finish_does_not_hang(tmp
     assert isinstance(worker.failure, RuntimeError)
     delivery.finish(5.0)
     store.close()
+
+
+def test_a_decision_waits_neither_for_the_disk_nor_for_the_publish_thread(
+    rigs: Callable[[MemorySink], Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = rigs(MemorySink(answers=False, window=20))
+    at_disk, go_on = threading.Event(), threading.Event()
+    pending = rig.delivery._outbox.pending
+
+    def slow(after_id: int, limit: int) -> list[OutboxRow]:
+        at_disk.set()
+        go_on.wait(5.0)
+        return pending(after_id, limit)
+
+    monkeypatch.setattr(rig.delivery._outbox, "pending", slow)
+    rig.store_events("a")
+    assert at_disk.wait(5.0)
+    payload = rig.decide(1)
+    assert [m.payload for m in rig.sink.sent] == [payload]  # it is out before `decide` returns
+    for number in range(2, 31):
+        rig.decide(number)
+    assert rig.decided() == list(range(1, 21))  # all places of the window
+    rig.sink.answer()
+    assert rig.decided() == list(range(1, 31))  # an answer sends what waits
+    assert rig.ids() == []
+    go_on.set()
+    rig.until(lambda: rig.ids() == ["a"])
+    rig.sink.answer()
+    assert rig.end() == 0
+    assert rig.delivery.decisions_sent == 30
+
+
+def test_a_decision_passes_an_outbox_that_is_being_emptied(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink(answers=False, window=50))
+    rig.store_events(*(f"e{i}" for i in range(1_000)))
+    rig.until(lambda: len(rig.sink.sent) == 40)
+    rig.decide(1)
+    assert [m.topic for m in rig.sink.sent[40:]] == ["belt/decision"]
+    rig.sink.answer()
+    rig.until(lambda: len(rig.sink.sent) == 81)
+    assert rig.ids() == [f"e{i}" for i in range(80)]
+
+
+def test_decisions_are_sent_anew_on_a_new_connection_without_being_asked_to(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink(answers=False))
+    rig.decide(1)
+    rig.sink.lose()
+    rig.decide(2)
+    rig.sink.connect()
+    rig.until(lambda: rig.decided() == [1, 1, 2])
+    rig.sink.answer()
+    assert rig.end() == 0
+    assert rig.delivery.decisions_sent == 2
+    assert rig.delivery.decisions_left == 0
+
+
+def test_the_end_waits_for_decisions_as_long_as_they_are_of_use(rigs: Callable[[MemorySink], Rig]) -> None:
+    away = MemorySink()
+    away.lose()
+    rig = rigs(away)
+    rig.decide(1, lasts_s=0.2)
+    began_ns = SystemClock().monotonic_ns()
+    assert rig.end(5.0) == 0
+    assert 150_000_000 < SystemClock().monotonic_ns() - began_ns < 2_000_000_000
+    assert rig.delivery.decisions_dropped == {"expired": 1, "refused": 0, "full": 0}
+
+
+def test_the_end_has_no_more_time_for_decisions_than_it_is_given(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink(answers=False))
+    rig.decide(1, lasts_s=None)
+    assert rig.end(0.2) == 0  # no row of the outbox: the next run would come too late with it
+    assert rig.delivery.decisions_left == 1

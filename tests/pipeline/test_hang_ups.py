@@ -7,6 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
+from servers.made_decisions import make_decision
 from servers.made_events import encode, make_event
 
 from streamer.core.clock import FakeClock
@@ -100,6 +101,13 @@ class Rig:
         """Return the ids that the broker has taken, each once, in order."""
         ids = [json.loads(m.payload)["id"] for m in self.broker.taken if m.topic.endswith("/event")]
         return list(dict.fromkeys(ids))
+
+    def decide(self, number: int, camera: str) -> None:
+        self.delivery.decide(make_decision(number, camera=camera, now_ns=self.clock.monotonic_ns()))
+
+    def decided(self, camera: str) -> list[int]:
+        taken = [json.loads(m.payload)["number"] for m in self.broker.taken if m.topic == f"{camera}/decision"]
+        return list(dict.fromkeys(taken))
 
     def close(self) -> None:
         self.outbox.close()
@@ -219,4 +227,46 @@ def test_a_broker_that_dies_at_any_moment_parks_nothing_and_gets_everything_in_o
     assert rig.outbox.undelivered() == 0
     for camera, ids in stored.items():
         assert [i for i in rig.taken() if i.startswith(camera)] == ids
+    rig.close()
+
+
+@pytest.mark.parametrize("loses_answers", [False, True])
+def test_decisions_that_break_every_connection_are_held_back_and_the_rest_goes_on(
+    rig: Rig,
+    loses_answers: bool,  # noqa: FBT001  a parameter
+) -> None:
+    rig.broker.hangs_up = lambda message: message.topic == "press/decision"
+    rig.broker.loses_answers = loses_answers
+    rig.board.set("porch/status", b"online")
+    for i in range(300):
+        rig.decide(i + 1, "press")
+        rig.decide(i + 1, "belt")
+        rig.store_events(f"e{i}")
+        rig.turns(1)
+    assert rig.delivery.parked == 0
+    assert rig.delivery.refused == 0
+    assert rig.taken()[:250] == [f"e{i}" for i in range(250)]
+    assert len(rig.decided("belt")) > 270  # the others were made just as a connection broke
+    assert rig.decided("belt") == sorted(rig.decided("belt"))
+    sent = [m for m in rig.broker.sent if m.topic == "press/decision"]
+    assert len(sent) < 20  # ever later
+    rig.turns(10)
+    assert rig.delivery.decisions_dropped["expired"] + rig.delivery.decisions_sent == 600
+    rig.broker.hangs_up = lambda _message: False
+    rig.turns(300)
+    rig.decide(301, "press")
+    rig.turns(1)
+    assert rig.decided("press") == [301]
+    rig.close()
+
+
+def test_a_row_that_breaks_connections_is_parked_and_the_decisions_bear_no_blame(rig: Rig) -> None:
+    rig.broker.hangs_up = is_event("bad")
+    rig.store_events("before", "bad", "behind")
+    for i in range(200):
+        rig.decide(i + 1, "belt")
+        rig.turns(1)
+    assert [row.event for row in rig.outbox.parked()] == ["bad"]
+    assert rig.taken() == ["before", "behind"]
+    assert len(rig.decided("belt")) >= 195
     rig.close()
