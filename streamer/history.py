@@ -141,7 +141,7 @@ def _decision_table(rows: list[DecisionRow], out: TextIO) -> None:
             Text(row.item),  # from outside: no markup
             Text(row.verdict, style=_VERDICT_STYLE.get(row.verdict, "")),
             Text(row.reason or ""),
-            Text("late" if row.late else "", style="yellow"),
+            Text("late" if row.late else "", style="yellow" if row.late else ""),
         )
     _print(table, out)
     if len(rows) == _MOST_IN_TABLE:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from streamer.ops.log import LineFormatter, StderrHandler
-from streamer.ops.status import BrokerRow, CameraRow, LiveStatus, ModelRow, Snapshot, one_line, render
+from streamer.ops.status import BrokerRow, CameraRow, ItemsRow, LiveStatus, ModelRow, Snapshot, one_line, render
 
 if TYPE_CHECKING:
     import pytest
@@ -69,6 +69,26 @@ def test_frames_saved_stand_apart_from_those_lost_and_only_where_there_are_any()
     assert " ".join(title) == "camera state size fps in inferred/s still dropped age p50 open events"
     assert " ".join(first) == "porch online 1280x720 25.0 5.0 67,890 12,345 84 ms 2"
     assert second[4:] == ["–", "–", "–", "0", "–", "0"]  # noqa: RUF001  the table's dash
+
+
+def test_what_became_of_items_stands_in_a_line_for_each_camera_that_decides() -> None:
+    belt = ItemsRow(
+        camera="belt",
+        items=1_204,
+        accepted=1_190,
+        rejected=14,
+        why_rejected=(("short", 9), ("open circuit", 3), ("late", 2)),
+    )
+    press = ItemsRow(camera="press", items=3, accepted=3, rejected=0, why_accepted=(("unsure", 1),))
+    _, _, _, _, first, second, broker, _ = drawn(replace(SNAPSHOT, items=(belt, press)))
+    assert " ".join(first) == "items belt 1,204 | accepted 1,190 | rejected 14 (short 9, open circuit 3, late 2)"
+    assert " ".join(second) == "items press 3 | accepted 3 (unsure 1) | rejected 0"
+    assert broker[0] == "broker"
+
+
+def test_decisions_that_did_not_arrive_are_told_of() -> None:
+    *_, broker, _ = drawn(replace(SNAPSHOT, broker=replace(SNAPSHOT.broker, parked=0, missed=1_003)))
+    assert " ".join(broker).endswith("1,234 waiting in the outbox 1,003 decisions not delivered in time")
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:
