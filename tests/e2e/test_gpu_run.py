@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from tiny_classifier import write_layers
 from trt_engines import store_engine
 
 from streamer import engine_ways
@@ -23,7 +24,7 @@ from streamer.app import open_loaded
 from streamer.capture.base import Grab
 from streamer.capture.open import open_source
 from streamer.core.errors import BackendError, EndOfStream
-from streamer.infer import agreement, gate
+from streamer.infer import agreement, class_agreement, gate
 from streamer.infer.comparison import Decision, Verdict
 from streamer.infer.engine.build import build_engine
 from streamer.infer.engine.cache import EngineCache
@@ -71,11 +72,14 @@ class Rig:
         self.asked = threading.Event()
         self.building: Callable[[], None] = lambda: None
         self.run_now: Run | None = None
+        self.model = "shapes"
+        self.looks: dict[str, Any] = {"detect": {"model": "net"}}  # what the camera does with its pictures
         self._until: Callable[[], bool] = lambda: True
         monkeypatch.setenv("STREAMER_CACHE", str(self.cache))
         # Less evidence than a run of a user's wants, as the fake takes its time: how much is tested elsewhere.
         for module, name, value in ((gate, "_EVERY", 0), (gate, "BATCH", 8), (agreement, "LEAST_FRAMES", 8),
-                                    (agreement, "LEAST_BOXES", 20)):  # fmt: skip
+                                    (agreement, "LEAST_BOXES", 20), (gate, "_EVERY_LOOK", 0),
+                                    (class_agreement, "LEAST_PICTURES", 8)):  # fmt: skip
             monkeypatch.setattr(module, name, value)
         monkeypatch.setattr("streamer.infer.recognise.inputs.DYNAMIC_BATCH", _BATCH)
         monkeypatch.setattr("streamer.pipeline.upgrade._LOOK_S", 0.05)
@@ -85,8 +89,8 @@ class Rig:
         tree = {
             "mqtt": {"url": "embedded", "drain": "1s"},
             "data_dir": "data",
-            "models": {"net": {"model": "shapes", "backend": "tensorrt", **model}},
-            "cameras": {"scene": {"source": "synthetic:shapes?seed=4&seconds=9&pace=fast", "detect": {"model": "net"}}},
+            "models": {"net": {"model": self.model, "backend": "tensorrt", **model}},
+            "cameras": {"scene": {"source": "synthetic:shapes?seed=4&seconds=9&pace=fast", **self.looks}},
         }
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(tree))
@@ -234,6 +238,22 @@ def test_a_run_begins_at_once_and_moves_to_the_engine_that_it_has_built_and_prov
     assert rig.built == ["f16"]
     assert rig.served[ON_CPU] == 0
     assert {backend for backends in backends_of(rig.events).values() for backend in backends} == {F16}
+
+
+def test_a_classifier_moves_to_its_engine_too(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    model = write_layers(rig.folder / "colours.onnx")
+    model.with_suffix(".yaml").write_text("{task: classify, labels: [red, green, blue], look: ultralytics}")
+    rig.model, rig.looks = str(model), {"classify": [{"name": "view", "model": "net", "fps": 0}]}
+    assert rig.run(rig.has_served(F16)) == 0
+    assert rig.built == ["f16"]
+    assert rig.served[ON_CPU] > 0
+    proof = rig.engines()["f16"]["proof"]
+    assert (proof["decision"], proof["source"], proof["agreement"]["matched"]) == ("use", "cameras", 8)
+    assert "model net: goes on with tensorrt f16" in caplog.text
+
+    assert rig.run(rig.has_served(F16)) == 0  # the next run begins with it
+    assert rig.built == ["f16"]
+    assert rig.served[ON_CPU] == 0
 
 
 def test_an_engine_that_answers_otherwise_is_refused_and_the_safer_one_serves(
