@@ -30,11 +30,13 @@ def test_the_readmes_configuration_loads(tmp_path: Path) -> None:
         assert list(settings.cameras) == ["porch"]
 
 
-def test_the_configuration_of_the_page_on_events_loads(tmp_path: Path) -> None:
-    (text,) = blocks(ROOT / "docs" / "events.md", "yaml")
-    path = tmp_path / "shop.yaml"
-    path.write_text(text, "utf-8")
-    assert list(load(path, {}).settings.cameras) == ["shop"]
+def test_the_configurations_of_the_page_on_events_load(tmp_path: Path) -> None:
+    configurations = blocks(ROOT / "docs" / "events.md", "yaml")
+    assert configurations
+    for text in configurations:
+        path = tmp_path / "shop.yaml"
+        path.write_text(text, "utf-8")
+        assert list(load(path, {}).settings.cameras) == ["shop"]
 
 
 def test_the_page_on_models_names_every_head() -> None:
