@@ -104,14 +104,26 @@ class ModelThreads:
                 name=name,
                 spec=self._plan.specs[name],
                 settings=self._plan.settings.models[name],
-                # A classifier is asked now and then: each answer as fast as possible.
-                latency=not cameras or (len(cameras) == 1 and cameras[0].delivery == "newest"),
+                latency=self._alone(name),
                 least=least,
                 on_ready=self._plan.queues.of(name).wake,
                 clock=self._plan.clock,
                 prove=self._plan.prove,
             )
         )
+
+    def _alone(self, name: str) -> bool:
+        """Whether one live camera's newest picture is all that a model sees at a time: no two wait for it at once."""
+        lanes = [
+            (camera.delivery, bool(item and item.of.objects))
+            for camera in self._plan.cameras.values()
+            for model, item in [
+                (camera.detect.model if camera.detect else None, None),
+                *((item.model, item) for item in camera.classify),
+            ]
+            if model == name
+        ]
+        return lanes == [("newest", False)]
 
     def _workers(self, name: str) -> tuple[Worker, list[Worker]]:
         """Return a model's inference thread, and the one that builds and proves a better way, if there may be one."""
