@@ -162,11 +162,9 @@ class GpioSink:
             self._refuse(begun, self._away or "")
         self._tell()
         with self._lock:
-            next_ns = self._pulses.next_ns(now_ns)
-        if self._line is None:
-            next_ns = self._again_ns if next_ns is None else min(next_ns, self._again_ns)
-        left_s = _IDLE_S if next_ns is None else (next_ns - self._clock.monotonic_ns()) / NS_PER_S
-        return max(0.0, min(_IDLE_S, left_s))
+            moments = [self._pulses.next_ns(now_ns), self._end_ns, self._again_ns if self._line is None else None]
+        next_ns = min((moment for moment in moments if moment is not None), default=now_ns + NS_PER_S)
+        return max(0.0, min(_IDLE_S, (next_ns - self._clock.monotonic_ns()) / NS_PER_S))
 
     def _open(self, now_ns: int) -> None:
         """Open the line, and prove by driving it that it works."""
@@ -231,7 +229,8 @@ class GpioSink:
                 return False
             now_ns = self._clock.monotonic_ns()
             next_ns = self._pulses.next_ns(now_ns)
-            return now_ns >= self._end_ns or next_ns is None or next_ns > self._end_ns
+            coming = self._pulses.active(now_ns) or (next_ns is not None and next_ns <= self._end_ns)
+            return now_ns >= self._end_ns or not coming
 
     def _leave(self) -> None:
         self._number = None

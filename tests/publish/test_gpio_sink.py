@@ -226,6 +226,14 @@ def test_at_the_end_what_is_due_soon_is_given_and_the_rest_is_said(caplog: pytes
     assert not rig.sink.send(decision("reject"), lambda _: None)
 
 
+def test_a_pulse_that_runs_at_the_end_goes_on_for_a_second_at_most() -> None:
+    rig = Rig(pulse_s=10.0)
+    rig.clock.at(2.0, lambda: rig.send("reject"))
+    rig.clock.at(3.2, lambda: None)  # wakes it in between
+    rig.run(3.0)
+    assert rig.edges() == [(2.0, True), (4.0, False)]
+
+
 def test_what_is_no_decision_is_refused_and_what_is_none_of_its_business_is_taken() -> None:
     rig = Rig()
     told: list[str | None] = []
