@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from streamer.ops.status import BrokerRow, CameraRow, ItemsRow, ModelRow, Snapshot
+from streamer.ops.status import BrokerRow, CameraRow, ItemsRow, ModelRow, Snapshot, items_in_words
 from streamer.publish.base import Message
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Report:
             extra = {"camera": name}
             _log.info("%d frames decoded, %d inferred%s; dropped: %s", decoded, inferred, looked, drops, extra=extra)
             if (items := figures.items(name)) is not None:
-                _log.info("items: %s", ", ".join(f"{n} {word}" for word, n in items.items()), extra={"camera": name})
+                _log.info("items %s", items_in_words(items_row(name, items)), extra={"camera": name})
         self._last_words_of_delivery()
 
     def _last_words_of_delivery(self) -> None:

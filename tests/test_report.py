@@ -86,7 +86,7 @@ def test_what_did_not_arrive_is_in_all_three(rig: Rig, caplog: pytest.LogCapture
     assert rig.report.snapshot({}).broker.missed == 2
     with caplog.at_level(logging.INFO):
         rig.report.last_words()
-    assert "items: 1204 items, 1190 accepted, 14 rejected, 2 late" in caplog.text
+    assert "items 1,204 | accepted 1,190 | rejected 14 (short 9, open 3, late 2)" in caplog.text
     assert "3 decisions did not reach the broker in their time" in caplog.text
 
 

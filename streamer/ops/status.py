@@ -151,12 +151,17 @@ def _cells(row: CameraRow, *, gated: bool) -> tuple[Text, ...]:
     )
 
 
-def _items_line(row: ItemsRow) -> Text:
-    line = Text.assemble(("items   ", "bold"), f"{row.camera}  {row.items:,} | accepted {row.accepted:,}")
+def items_in_words(row: ItemsRow) -> Text:
+    """Return what became of a camera's items, as one line."""
+    line = Text(f"{row.items:,} | accepted {row.accepted:,}")
     line.append(_reasons(row.why_accepted), style="yellow")
     line.append(" | ")
     line.append(f"rejected {row.rejected:,}{_reasons(row.why_rejected)}", style="red" if row.rejected else "")
     return line
+
+
+def _items_line(row: ItemsRow) -> Text:
+    return Text.assemble(("items   ", "bold"), f"{row.camera}  ", items_in_words(row))
 
 
 def _reasons(counts: tuple[tuple[str, int], ...]) -> str:

@@ -170,3 +170,29 @@ def test_decisions_pass_an_outbox_that_is_being_emptied(tmp_path: Path, broker: 
     assert sorted(late)[10] < 0.1  # s; some ms on a machine that is not busy with others
     watching.stop()
     line.end()
+
+
+def test_a_broker_that_stalls_has_places_left_for_decisions_and_gets_none_too_late_but_those(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    watching = Subscriber(broker.port, topic="streamer/+/decision").start()
+    line = Line(tmp_path, broker.port)
+    session = line.sink._session
+    assert session is not None
+    kept_free = session._window // 5
+    broker.freeze()
+    line.store.append([make_event(f"e{i}", "end") for i in range(500)])
+    line.delivery.poke()
+    rows = session._window - kept_free
+    wait_until(lambda: session.waiting() == rows, 5.0, "the rows take their places")
+    line.decide(*range(1, kept_free + 1), lasts_s=0.3)
+    assert session.waiting() == session._window  # on the network, from where nobody can call them back
+    line.decide(*range(kept_free + 1, 31), lasts_s=0.3)
+    over(0.4)
+    broker.thaw()
+    line.decide(31)
+    wait_until(lambda: 31 in arrived(watching), 5.0, "the last one")
+    watching.stop()
+    line.end()
+    assert arrived(watching) == [*range(1, kept_free + 1), 31]
+    assert line.delivery.decisions_dropped["expired"] == 30 - kept_free
