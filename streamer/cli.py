@@ -285,7 +285,7 @@ def models_add(
 
 
 @models_app.command("build")
-def models_build(
+def models_build(  # noqa: PLR0913  an option each
     model: Annotated[str, typer.Argument(metavar="M", help="a name, an .onnx file or a sidecar")],
     *,
     precision: Annotated[
@@ -301,12 +301,14 @@ def models_build(
     ] = None,
     head: HeadOption = None,
     labels: LabelsOption = None,
+    look: LookOption = None,
+    activation: ActivationOption = None,
 ) -> None:
     """Compile a TensorRT engine for this GPU, and compare it with ONNX Runtime."""
     from streamer.build_models import build_model  # noqa: PLC0415
     from streamer.infer.recognise import SpecOptions  # noqa: PLC0415
 
-    options = SpecOptions(head=head, labels=labels)
+    options = SpecOptions(head=head, labels=labels, look=look, activation=activation)
     with _a_reader_may_leave():
         _leave(
             build_model(
@@ -359,6 +361,8 @@ def bench(  # noqa: PLR0913  an option each
     ] = None,
     head: HeadOption = None,
     labels: LabelsOption = None,
+    look: LookOption = None,
+    activation: ActivationOption = None,
     backend: BackendOption = Backend.AUTO,
     precision: Annotated[Precision, typer.Option("--precision", help="auto: a faster one if proved before")] = (
         Precision.AUTO
@@ -394,7 +398,8 @@ def bench(  # noqa: PLR0913  an option each
 
     options = Options(
         file=file, cameras=cameras, size=size, fps=fps, config=config, publish=publish, model=model, head=head,
-        labels=labels, backend=backend.value, precision=precision.value, rounds=rounds, seconds=seconds,
+        labels=labels, look=look, activation=activation, backend=backend.value, precision=precision.value,
+        rounds=rounds, seconds=seconds,
     )  # fmt: skip
     with _a_reader_may_leave():
         _leave(run_bench(options, as_json=as_json, compare=compare, out=sys.stdout))

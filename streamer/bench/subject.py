@@ -38,6 +38,7 @@ _SEED = 1
 _START_S = 30.0
 _HASHED = 1 << 20  # bytes: enough to tell one file from another
 _OWN_CONFIG = "bench.yaml"
+_OF_THE_MODEL = ("head", "labels", "look", "activation")  # options that say how a model is used
 _OWN_PLACE = re.compile(rf"^.*?\b{re.escape(_OWN_CONFIG)}:\d+: ((models\.net|cameras\.[a-z0-9]+)\.)?", re.MULTILINE)
 
 
@@ -54,6 +55,8 @@ class Options:
     model: str | None = None
     head: str | None = None
     labels: str | None = None
+    look: str | None = None
+    activation: str | None = None
     backend: str = "auto"
     precision: str = "auto"
     rounds: int = 3
@@ -90,7 +93,7 @@ def check_options(options: Options) -> None:
     if options.size is not None:
         size_of(options.size)
     if options.config is not None:
-        own = [name for name in ("model", "head", "labels") if getattr(options, name) is not None]
+        own = [name for name in ("model", *_OF_THE_MODEL) if getattr(options, name) is not None]
         own += [name for name in ("backend", "precision") if getattr(options, name) != "auto"]
         if own:
             raise ConfigError(f"bench: --{own[0]} does not go with --config, which names its own models")
@@ -109,7 +112,7 @@ def check_model(options: Options) -> Task:
     """
     if options.config is not None:  # its models are recognised where they are opened
         return Task.DETECT
-    said = SpecOptions(head=options.head, labels=options.labels)
+    said = SpecOptions(head=options.head, labels=options.labels, look=options.look, activation=options.activation)
     return load_spec(options.model or DEFAULT_MODEL, options=said, task=None).task
 
 
@@ -242,8 +245,8 @@ def _write(options: Options, cameras: dict[str, dict[str, Any]], own: _Own) -> P
         own.say(f"no --model: {DEFAULT_MODEL}, the project's own small network; give the model that you will use")
     model = {"model": _absolute(options.model or DEFAULT_MODEL), "backend": options.backend}
     model |= {"precision": options.precision}
-    model |= {"head": options.head} if options.head is not None else {}
-    model |= {"labels": _absolute(options.labels)} if options.labels is not None else {}
+    said = {key: getattr(options, key) for key in _OF_THE_MODEL}
+    model |= {key: _absolute(value) if key == "labels" else value for key, value in said.items() if value is not None}
     looked_at: dict[str, Any] = {"detect": {"model": "net", "fps": 0}, "publish_detections": True}
     if own.task is Task.CLASSIFY:
         looked_at = {"classify": [{"name": "scene", "model": "net", "fps": 0}]}

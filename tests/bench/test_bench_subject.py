@@ -36,6 +36,7 @@ from streamer.settings import load
         (Options(cameras=1, fps=0), "--fps 0: allowed are 1 to 120"),
         (Options(cameras=1, size="1080i"), "--size '1080i': allowed are 360p,"),
         (Options(config=Path("x"), model="shapes"), "--model does not go with --config"),
+        (Options(config=Path("x"), look="torch"), "--look does not go with --config"),
         (Options(config=Path("x"), precision="f32"), "--precision does not go with --config"),
         (Options(publish=True), "--publish goes with --config only"),
         (Options(file=Path("nowhere.mp4")), "no such file: nowhere.mp4"),
@@ -84,12 +85,15 @@ def test_a_classifier_is_shown_each_whole_frame(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     record_scene(clip, size=(320, 192), fps=10, seconds=0.5, seed=1)
     path = write_classifier(tmp_path / "c.onnx")
-    path.with_suffix(".yaml").write_text("{task: classify, labels: [red, green, blue], look: ultralytics}")
-    options = Options(file=clip, model=str(path))
+    (tmp_path / "names.txt").write_text("red\ngreen\nblue\n")
+    names = str(tmp_path / "names.txt")
+    options = Options(file=clip, model=str(path), labels=names, look="ultralytics", activation="softmax")
     task = check_model(options)
     assert task is Task.CLASSIFY
     with open_subject(options, tmp_path, lambda _: None, task=task) as subject:
-        camera = load(subject.config, {}).settings.cameras["file"]
+        settings = load(subject.config, {}).settings
+    camera, model = settings.cameras["file"], settings.models["net"]
+    assert (model.look, model.activation) == ("ultralytics", "softmax")
     assert camera.detect is None
     assert [(looks.model, looks.rate, looks.of.objects) for looks in camera.classify] == [("net", 0.0, False)]
     assert models_of(camera) == {"net": 2}
