@@ -120,7 +120,7 @@ def _class_spec(item: Classify, model: ModelSpec) -> ClassSpec:
     return ClassSpec(
         name=item.name,
         labels=model.labels,
-        agree=item.agree,
+        agree=item.votes,
         last=item.last,
         for_s=item.for_s,
         least=item.score,
@@ -133,7 +133,7 @@ def _label_spec(item: Classify, detector: ModelSpec, model: ModelSpec) -> LabelS
         name=item.name,
         class_ids=frozenset(class_id(detector.labels, wanted) for wanted in item.of.class_names or ()),
         labels=model.labels,
-        agree=item.agree,
+        agree=item.votes,
         least=item.score,
         again_s=item.again_s,
         thresholds=thresholds_of(model),

@@ -8,6 +8,9 @@ from . import values
 from .section import Section
 
 
+_OBJECT_VOTES = 3  # a single view of an object in motion errs too often
+
+
 class Of(Section):
     """What a classification looks at: the whole frame, a zone, or each tracked object of some classes."""
 
@@ -45,9 +48,9 @@ class Classify(Section):
     fps: values.Rate | None = Field(
         default=None, description="The same as a rate, in place of `every`; 0 = each frame."
     )
-    agree: values.Times = Field(
-        default=1,
-        description="How many answers must agree: for a frame or a zone in a row, for an object of all of its.",
+    agree: values.Times | None = Field(
+        default=None,
+        description="How many answers must agree: in a row for a frame or a zone (left out: 1), of all for an object (3).",
     )
     last: values.Times | None = Field(
         default=None, description="Of how many last answers `agree` must agree; left out: as many, that is, in a row."
@@ -71,6 +74,11 @@ class Classify(Section):
         alias="again",
         description="How often a decided object is looked at again.",
     )
+
+    @property
+    def votes(self) -> int:
+        """How many answers must agree, also where the file leaves it open."""
+        return self.agree or (_OBJECT_VOTES if self.of.objects else 1)
 
     @property
     def rate(self) -> float:
