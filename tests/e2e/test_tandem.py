@@ -18,8 +18,9 @@ from tiny_classifier import write_classifier
 from streamer.app import open_run
 from streamer.core.clock import NS_PER_S
 from streamer.events.payload import encode_event
-from streamer.pipeline import tandem
+from streamer.pipeline.tandem import Tandem
 from streamer.pixels.convert import Canvases
+from streamer.pixels.crop import detached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +81,7 @@ class Seen:
 def run(config: Path, monkeypatch: pytest.MonkeyPatch) -> Seen:
     """Run a configuration with one camera in this process, and watch what is drawn, cut out and answered."""
     seen = Seen()
-    fill, detached, answered = Canvases.fill, tandem.detached, tandem.Tandem.classified
+    fill, answered = Canvases.fill, Tandem.classified
 
     def fill_watched(self: Canvases, pictures: Sequence[AnyPicture]) -> Any:  # noqa: ANN401  what `fill` returns
         seen.drawn[self._hw] += [(picture.width, picture.height) for picture in pictures]
@@ -90,14 +91,14 @@ def run(config: Path, monkeypatch: pytest.MonkeyPatch) -> Seen:
         seen.copied.append((picture.width, picture.height))
         return detached(picture)
 
-    def answered_watched(self: tandem.Tandem, classified: Classified) -> None:
+    def answered_watched(self: Tandem, classified: Classified) -> None:
         seen.looks.append(classified)
         answered(self, classified)
 
     with monkeypatch.context() as patch, open_run(config, table=False) as job:
         patch.setattr(Canvases, "fill", fill_watched)
-        patch.setattr(tandem, "detached", detached_watched)
-        patch.setattr(tandem.Tandem, "classified", answered_watched)
+        patch.setattr("streamer.pipeline.tandem.detached", detached_watched)
+        patch.setattr(Tandem, "classified", answered_watched)
         job.tell(seen.events.append)
         assert job.run() in {0, 4}  # 4: nobody listens
         (camera,) = job.figures.cameras

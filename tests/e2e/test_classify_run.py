@@ -1,0 +1,163 @@
+"""Classification of frames and zones as its user runs it: a file and live cameras, the command, a real broker."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import jsonschema
+import numpy as np
+import pytest
+from servers.broker import Mosquitto, Subscriber, wait_until
+from servers.clip import clip_of_file
+from servers.faulty import MovingServer
+from servers.rtsp import Mount
+from tiny_classifier import write_classifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = json.loads((ROOT / "streamer" / "events" / "class.schema.json").read_text())
+FPS = 10
+WIDTH, HEIGHT = 160, 120
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(60)]
+
+CONFIG = """\
+mqtt: {{url: "mqtt://127.0.0.1:{port}", drain: 1s}}
+data_dir: data
+models:
+  hue: {{model: hue.onnx, task: classify, labels: [red, green, blue], look: ultralytics, precision: f32}}
+cameras:
+  lamp:
+    source: {source}
+    zones:
+      corner: {{polygon: [[0.5, 0.5], [0.96, 0.52], [0.98, 0.98], [0.52, 0.95]]}}
+    classify:
+      - {{name: whole, model: hue, of: frame, fps: 0, agree: 3}}
+      - {{name: corner, model: hue, of: {{zone: corner}}, every: 500ms}}
+      - {{name: held, model: hue, of: frame, fps: 0, agree: 3, last: 4, for: 1s}}
+"""
+
+
+def record(path: Path, frames: Sequence[str]) -> Path:
+    """Write a film: each picture has one colour, and a green corner at its lower right."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.time_base = Fraction(1, FPS)
+        stream.options = {"preset": "veryfast", "g": str(FPS), "bf": "0"}
+        for colour in frames:
+            picture = np.full((HEIGHT, WIDTH, 3), COLOURS[colour], np.uint8)
+            picture[HEIGHT // 2 :, WIDTH // 2 :] = COLOURS["green"]
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def write(folder: Path, port: int, source: str | Path) -> Path:
+    write_classifier(folder / "hue.onnx", shape=("N", 3, 32, 32))
+    config = folder / "config.yaml"
+    config.write_text(CONFIG.format(port=port, source=source))
+    return config
+
+
+def start(config: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "streamer", "run", str(config)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def running(config: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run that is stopped by a signal at the end, and must end well then."""
+    child = start(config)
+    try:
+        yield child
+    finally:
+        child.send_signal(signal.SIGTERM)
+        _, log = child.communicate(timeout=15)
+    assert child.returncode in {0, 4}, log
+    assert "Traceback" not in log, log
+
+
+def told(heard: Subscriber, name: str) -> list[dict[str, Any] | None]:
+    """Return the states of a classification, in order; each was retained, and fits the schema."""
+    topic = f"streamer/lamp/class/{name}"
+    found = [(json.loads(payload), retained) for where, payload, retained in list(heard.messages) if where == topic]
+    for state, retained in found:
+        assert retained
+        jsonschema.validate(state, SCHEMA)
+    return [state for state, _ in found]
+
+
+def names(heard: Subscriber, name: str) -> list[str | None]:
+    return [None if state is None else state["class"] for state in told(heard, name)]
+
+
+def moment(state: dict[str, Any] | None) -> float:
+    assert state is not None
+    return datetime.strptime(state["since"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+
+
+def test_a_film_without_a_detector_tells_what_has_held_and_nothing_that_flickers(
+    tmp_path: Path, broker: Mosquitto, heard: Subscriber
+) -> None:
+    flicker = ["blue", "red", "red", "blue", "red", "red"]
+    film = record(tmp_path / "lamp.mp4", ["red"] * 20 + flicker + ["red"] * 10 + ["blue"] * 5 + ["red"] * 9)
+    child = start(write(tmp_path, broker.port, film))
+    _, log = child.communicate(timeout=30)
+    assert child.returncode in {0, 4}, log  # 4: `drain` is shorter than the 5 s in which a broker may forget
+    wait_until(lambda: heard.on("streamer/status")[-1:] == [b"offline"], 5, "the goodbye")
+
+    assert names(heard, "whole") == [None, "red", "blue", "red", None]
+    _, red, blue, again, _ = told(heard, "whole")
+    assert moment(blue) - moment(red) == pytest.approx(3.6, abs=0.002)
+    assert moment(again) - moment(red) == pytest.approx(4.1, abs=0.002)
+    assert red is not None
+    assert red["score"] > 0.6
+    assert names(heard, "corner") == [None, "green", None]
+    assert names(heard, "held") == [None, "red", None]  # no other colour lasts a second
+    assert not [topic for topic, _, _ in heard.messages if "/objects/" in topic or "/active/" in topic]
+    assert "50 frames decoded" in log
+
+
+def test_a_live_cameras_classes_are_null_while_it_is_away(tmp_path: Path, broker: Mosquitto, heard: Subscriber) -> None:
+    mount = Mount(clip=clip_of_file(record(tmp_path / "lamp.mp4", ["red"] * 40)))
+    with MovingServer(mount) as camera, running(write(tmp_path, broker.port, camera.url)):
+        wait_until(lambda: names(heard, "held") == [None, "red"], 20, "the state")
+        camera.go(rudely=True)
+        wait_until(lambda: names(heard, "held")[-1] is None, 10, "that nothing is known")
+        assert names(heard, "whole") == [None, "red", None]
+        assert names(heard, "corner") == [None, "green", None]
+        first = moment(told(heard, "held")[1])
+        camera.come()
+        wait_until(lambda: names(heard, "held") == [None, "red", None, "red"], 20, "the state of the new connection")
+        assert moment(told(heard, "held")[-1]) > first
+    wait_until(lambda: heard.on("streamer/status")[-1:] == [b"offline"], 5, "the goodbye")
+    for name in ("whole", "held"):
+        assert names(heard, name) == [None, "red", None, "red", None]
+
+
+def test_a_live_camera_is_looked_at_as_often_as_asked_and_no_more(
+    tmp_path: Path, broker: Mosquitto, heard: Subscriber
+) -> None:
+    config = write(tmp_path, broker.port, '"synthetic:shapes?seed=3&fps=20&seconds=4"')
+    child = start(config)
+    _, log = child.communicate(timeout=40)
+    assert child.returncode in {0, 4}, log
+    words = next(line for line in log.splitlines() if "looks classified" in line)
+    looks, decoded = int(words.split(" looks classified")[0].split()[-1]), int(words.split(" frames")[0].split()[-1])
+    # `whole` and `held` take each frame, `corner` two a second of those four: a frame superseded is not looked at.
+    assert looks <= 2 * decoded + 9
+    assert looks >= 9
+    assert told(heard, "corner")[0] is None
