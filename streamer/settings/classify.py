@@ -7,7 +7,6 @@ from pydantic import BeforeValidator, Field
 from . import values
 from .section import Section
 
-
 _OBJECT_VOTES = 3  # a single view of an object in motion errs too often
 
 
@@ -50,7 +49,7 @@ class Classify(Section):
     )
     agree: values.Times | None = Field(
         default=None,
-        description="How many answers must agree: in a row for a frame or a zone (left out: 1), of all for an object (3).",
+        description="How many answers must agree: in a row for a frame or a zone (else 1), of all for an object (else 3).",
     )
     last: values.Times | None = Field(
         default=None, description="Of how many last answers `agree` must agree; left out: as many, that is, in a row."
