@@ -215,7 +215,6 @@ class Items:
         """Say that no frames come any more for now. Frames that did come are on their way still."""
         with self._lock:
             numbers = [number for number, _ in self._waiting]
-            self._waiting.clear()
         for number in numbers:
             self._judge(number, doubted(Doubt.FAILED))
 

@@ -362,6 +362,23 @@ def test_a_lost_camera_fails_the_items_that_wait_for_a_picture_and_no_others() -
     assert line.open() == 0
 
 
+def test_a_frame_captured_in_the_moment_of_the_trigger_shows_its_item() -> None:
+    line = Line(plan(each_frame=False))
+    line.items.trigger("a", line.ns(0))
+
+    assert line.capture(0, 0)
+
+
+def test_triggers_of_a_camera_that_is_away_do_not_pile_up() -> None:
+    line = Line(plan(each_frame=False))
+    for n in range(1000):
+        line.items.trigger(f"item-{n}", line.ns(10 * n))
+        line.go_to(10 * n + 10)
+        line.decided()
+
+    assert line.open() <= 20
+
+
 # --- items that cross a line
 
 
@@ -390,6 +407,17 @@ def test_an_object_that_crosses_in_an_unfit_picture_is_doubted() -> None:
     crossed(line, 1, 50)
 
     assert line.decided() == [("1", "reject", "dark"), ("2", "accept", None)]
+
+
+def test_where_objects_cross_each_frame_is_seen_and_frozen_is_a_matter_of_time() -> None:
+    line = Line(plan(each_frame=False, crossings=True, judge=BOTH))
+    same = frame(0, 0).picture
+    for seq in range(23):
+        line.capture(seq, 50 * seq, same)
+    crossed(line, 20, 1000)
+    crossed(line, 21, 1050)
+
+    assert line.decided() == [("1", "accept", None), ("2", "reject", "frozen")]
 
 
 def test_an_object_that_is_known_to_have_crossed_too_late_is_late() -> None:
