@@ -145,7 +145,7 @@ class Stays:
         told = []
         for key, stay in list(self._stays.items()):
             track, sent = stay.last.track, stay.sent
-            if self._frame is None or stay.last.info is self._frame or track is None or stay.outside:
+            if self._frame is None or stay.last.info is self._frame or track is None:
                 continue
             seen = replace(stay.last, labels=labels_of(track))
             labels = self.labels(key, seen)

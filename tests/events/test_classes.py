@@ -94,7 +94,7 @@ class TestAgreement:
 
 class TestNoClass:
     def test_an_answer_below_the_least_score_names_none(self) -> None:
-        states = ClassStates([ClassSpec(name="door", labels=LABELS, least=0.6)])
+        states = ClassStates([ClassSpec(name="door", labels=LABELS, least=0.625)])
         (state,) = states.observe(classified(0, {1: 0.59, 0: 0.41}, name="door")).values()
         assert (state.class_name, state.class_id, state.score) == (None, None, None)
         (state,) = states.observe(classified(1, {1: 0.625, 0: 0.375}, name="door")).values()

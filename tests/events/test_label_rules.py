@@ -190,6 +190,15 @@ class TestAskedFor:
             (END, utc(0), utc(1)),
         ]
 
+    def test_who_has_left_the_zone_when_the_label_comes_was_in_it(self) -> None:
+        lower = {"lower": ((0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0))}
+        events = CameraEvents("porch", [replace(STAFF, zone="lower")], LABELS, EventIds(), zones=lower)
+        happened = show(events, 6, lambda t: "staff" if t >= 1.6 else None, box=lambda t: at(420 if t <= 1 else 300))
+        assert [(e.type, e.captured_utc_ns, e.ended_utc_ns, e.labels) for e in happened] == [
+            (START, utc(1), None, {"role": ("staff", 0.9)}),
+            (END, utc(3), utc(1), {"role": ("staff", 0.9)}),
+        ]
+
     def test_who_was_not_there_for_long_enough_was_not(self) -> None:
         assert show(camera(STAFF), 6, lambda t: "staff" if t >= 0.6 else None, lambda t: (1,) if t <= 0.4 else ()) == []
 

@@ -93,6 +93,10 @@ class TestDeciding:
         assert len(looks) == 3 + 59
         assert looks[3:6] == [1.2, 2.2, 3.2]
 
+    def test_no_more_are_asked_at_once_than_must_agree(self) -> None:
+        assert camera("ABBB", agree=2).watch(5) == [0.2, 0.4, 1.2]
+        assert camera("ABCCC", agree=4).watch(5) == [0.2, 0.4, 0.6, 1.2, 2.2, 3.2]
+
     def test_undecided_it_has_no_label(self) -> None:
         scene = camera()
         scene.watch(0.4)
@@ -266,6 +270,12 @@ class TestForgetting:
         assert len(votes._seen_ns) == 1024
         assert len(votes._watches) <= 1024
         assert votes.labels_of(100_000)
+
+    def test_what_is_never_answered_is_bounded_too(self) -> None:
+        votes, tracks = LabelVotes([PARCEL]), Tracks()
+        for k in range(2000):
+            votes.wanted(info(k / 1000), [tracks.seen(k / 1000, n) for n in (k, k + 1)], lambda _: 1.0)
+        assert len(votes._asked) == len(votes._watches) <= 1024
 
     def test_a_lost_camera_knows_nobody(self) -> None:
         scene = camera()
