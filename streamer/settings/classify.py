@@ -49,7 +49,7 @@ class Classify(Section):
     )
     agree: values.Times | None = Field(
         default=None,
-        description="How many answers must agree: in a row for a frame or a zone (else 1), of all for an object (else 3).",
+        description="How many answers must agree; left out: 1 for a frame or a zone, 3 for an object.",
     )
     last: values.Times | None = Field(
         default=None, description="Of how many last answers `agree` must agree; left out: as many, that is, in a row."
