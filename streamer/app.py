@@ -407,7 +407,8 @@ class Run:
             self._inbox.put(item.lane, item, keep=True)
         else:
             camera = item.info.camera
-            bounded = lane_of(self._cameras[camera]) is not Lane.NEWEST or isinstance(item, Classified)
+            of_object = isinstance(item, Classified) and item.track is not None
+            bounded = lane_of(self._cameras[camera]) is not Lane.NEWEST or of_object
             self._inbox.put(camera, item, keep=bounded)
 
     def _still(self, still: Still) -> None:
@@ -434,7 +435,7 @@ class Run:
     def _look_lost(self, look: Look, cause: str) -> None:
         self.figures.count(look.info.camera, f"look_{cause}", 1)
         if look.track is None:
-            self._factory.lost(look.info, cause)
+            self._factory.lost(look.info, cause, name=look.name)
 
     def _ended(self, camera: str) -> None:
         """A camera's finite source is over, and all that it gave has been dealt with. Events thread."""

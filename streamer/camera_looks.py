@@ -43,6 +43,7 @@ def outlets_of(
             camera=name,
             frames=queues.frames[camera.detect.model],
             cadence=None if _only_items(camera) else Cadence(camera.detect_fps),
+            items=bool(camera.decides and camera.decides.class_names),
             gate=gate,
             skipped=skipped,
         )
@@ -67,7 +68,7 @@ def outlets_of(
 def _only_items(camera: Camera) -> bool:
     """Whether nothing but triggered items is to be detected in a camera's frames."""
     rule = camera.decides
-    if rule is None or rule.decide is None or rule.decide.trigger.kind not in ("command", "gpio"):
+    if not (rule and rule.decide and rule.class_names) or rule.decide.trigger.kind not in ("command", "gpio"):
         return False
     others = len(camera.events or ()) > 1 or camera.publish_detections or camera.looks_at_objects
     return camera.delivery == "newest" and not others

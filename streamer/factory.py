@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from streamer.core.clock import Clock
     from streamer.core.decision import Decision
     from streamer.core.frame import Frame, FrameInfo
+    from streamer.decide.judge import JudgeSpec
     from streamer.infer.spec import ModelSpec
     from streamer.ops.health import Beats
     from streamer.publish.gpio import GpioSink
@@ -58,11 +59,14 @@ class Factory:
         self._beats = beats
         self._decides: dict[str, Decide] = {}
         self.items: dict[str, Items] = {}
+        self._judges: dict[str, JudgeSpec] = {}
         for name, camera in cameras.items():
             rule = camera.decides
             if rule is not None and rule.decide is not None:
                 self._decides[name] = rule.decide
-                self.items[name] = Items(items_plan(name, camera, rule, rule.decide, specs), clock=clock)
+                plan = items_plan(name, camera, rule, rule.decide, specs)
+                self.items[name] = Items(plan, clock=clock)
+                self._judges[name] = plan.judge
         if any(decide.output or decide.trigger.gpio for decide in self._decides.values()):
             require_gpiod()
         self._sinks: dict[str, GpioSink] = {}
@@ -86,11 +90,18 @@ class Factory:
         cadence = Cadence(camera.detect_fps)
         return lambda frame: cadence.takes(frame.info.captured_ns) and items.captured(frame)
 
-    def lost(self, info: FrameInfo, cause: str) -> None:
-        """Take in that a frame will not be looked at. Any thread."""
-        items = self.items.get(info.camera)
-        if items is not None:
-            items.lost(info, Doubt.OVERRUN if cause == "overrun" else Doubt.FAILED)
+    def lost(self, info: FrameInfo, cause: str, *, name: str | None = None) -> None:
+        """Take in that a frame will not be looked at. Any thread.
+
+        Args:
+            info: of the frame.
+            cause: why.
+            name: of the classification that would have; None: the detector.
+        """
+        judge = self._judges.get(info.camera)
+        if judge is None or not (judge.class_ids if name is None else name in judge.labels):
+            return  # its verdict needs no such look
+        self.items[info.camera].lost(info, Doubt.OVERRUN if cause == "overrun" else Doubt.FAILED)
 
     def end(self, camera: str) -> None:
         """Decide what is open of a camera whose source is over."""

@@ -45,6 +45,7 @@ class DetectorPlan:
     camera: str
     frames: FrameQueue[Frame]
     cadence: Cadence | None  # None: only items are looked at
+    items: bool  # items are judged by what it finds
     gate: Gated | None  # skips frames while nothing moves
     skipped: Callable[[], None]  # the gate has skipped one
 
@@ -56,13 +57,15 @@ class DetectorOutlet:
         self._plan = plan
 
     def choose(self, frame: Frame, *, item: bool) -> bool:
-        """Choose items, and what the cadence takes and the gate lets through."""
+        """Choose items that it is to judge, and what the cadence takes and the gate lets through."""
         plan = self._plan
         if plan.gate is not None:
             plan.gate.watch(frame)
         taken = plan.cadence is not None and plan.cadence.takes(frame.info.captured_ns)
-        if item or not taken:
-            return item
+        if item and plan.items:
+            return True
+        if not taken:
+            return False
         if plan.gate is not None and plan.gate.skips(frame):
             plan.skipped()
             return False
@@ -84,7 +87,7 @@ class LooksPlan:
     camera: str
     name: str  # of the classification
     looks: FrameQueue[Look]
-    cadence: Cadence | None  # None: only items are looked at
+    cadence: Cadence | None  # None: items are judged by it, and nothing else is looked at
     zone: Sequence[Point] | None  # None: the whole frame
 
 
@@ -95,10 +98,9 @@ class LooksOutlet:
         self._plan = plan
 
     def choose(self, frame: Frame, *, item: bool) -> bool:
-        """Choose items and what the cadence takes."""
+        """Choose what the cadence takes, or items."""
         cadence = self._plan.cadence
-        taken = cadence is not None and cadence.takes(frame.info.captured_ns)
-        return item or taken
+        return item if cadence is None else cadence.takes(frame.info.captured_ns)
 
     def offer(self, frame: Frame) -> bool:
         """Hand a frame's part over."""
