@@ -29,6 +29,7 @@ _AGAIN_NS = NS_PER_S  # between attempts to open a line that is away
 _DRAIN_NS = NS_PER_S  # at the end, for items that are still on the belt
 _LEAVE_S = 2.0
 _ENDED = "the run ended before its moment"
+_NO_ROOM = f"more than {MOST_PULSES} rejects wait for their moment: `delay` is too long"
 _TOO_LATE = "a reject came after its item had passed: `delay` must be longer than `deadline`"
 
 
@@ -67,12 +68,14 @@ class GpioSink:
         self._clock = clock
         self._delay_ns = round(plan.delay_s * NS_PER_S)
         self._pulse_ns = round(plan.pulse_s * NS_PER_S)
-        self._lock = threading.Lock()  # guards the next two
+        self._lock = threading.Lock()  # guards the next three
         self._pulses = Pulses()
+        self._turned_away = 0  # rejects for which there was no room
         self._end_ns: int | None = None  # set by `close`: until when what is due is still given
         self._wake = threading.Event()
         # The rest belongs to the thread; others read the numbers.
         self._line: Output | None = None
+        self._begun: list[Pulse] = []  # that should be shown, and are not yet: the line is away
         self._active = False
         self._number: int | None = None
         self._openings = 0
@@ -100,7 +103,10 @@ class GpioSink:
         from_ns = now_ns if message.at_ns is None or not self._delay_ns else message.at_ns
         start_ns = from_ns + self._delay_ns
         with self._lock:
-            if self._end_ns is not None or len(self._pulses) >= MOST_PULSES:
+            if self._end_ns is not None:
+                return False
+            if len(self._pulses) >= MOST_PULSES:
+                self._turned_away += rejected
                 return False
             if rejected:
                 self._pulses.add(Pulse(start_ns, start_ns + self._pulse_ns, on_done))
@@ -148,19 +154,26 @@ class GpioSink:
     def _step(self) -> float:
         """Do what is due; return how long nothing will be, s."""
         now_ns = self._clock.monotonic_ns()
-        if self._line is None and now_ns >= self._again_ns:
-            self._open(now_ns)
         with self._lock:
             begun, missed = self._pulses.begin(now_ns)
             wanted = self._pulses.active(now_ns)
-        self._refuse(missed, _TOO_LATE)
-        if self._line is None:
-            self._refuse(begun, self._away or "")
-        elif wanted == self._active or self._drive(self._line, active=wanted):
-            self._answer(begun)
-        else:
-            self._refuse(begun, self._away or "")
+            turned_away, self._turned_away = self._turned_away, 0
+        self._begun += begun
+        self._miss(missed, _TOO_LATE)
+        if turned_away:
+            self.missed += turned_away
+            self._missed = _NO_ROOM
+        if self._line is None and (begun or now_ns >= self._again_ns):
+            self._open(now_ns)
+        if self._line is not None and (wanted == self._active or self._drive(self._line, active=wanted)):
+            self._give()
+        over = [pulse for pulse in self._begun if pulse.end_ns <= now_ns]
+        self._begun = [pulse for pulse in self._begun if pulse.end_ns > now_ns]
+        self._miss(over, self._away or "")
         self._tell()
+        return self._pause_s(now_ns)
+
+    def _pause_s(self, now_ns: int) -> float:
         with self._lock:
             moments = [self._pulses.next_ns(now_ns), self._end_ns, self._again_ns if self._line is None else None]
         next_ns = min((moment for moment in moments if moment is not None), default=now_ns + NS_PER_S)
@@ -190,21 +203,21 @@ class GpioSink:
             self._line = None
             self._active = False
             self._again_ns = self._clock.monotonic_ns() + (0 if self._told is None else _AGAIN_NS)
-            with self._lock:
-                self._pulses.cut()
             line.close()
             return False
         self._active = active
         return True
 
-    def _answer(self, begun: list[Pulse]) -> None:
-        self.given += len(begun)
-        if begun:
+    def _give(self) -> None:
+        """Answer the pulses that the line shows now."""
+        given, self._begun = self._begun, []
+        self.given += len(given)
+        if given:
             self._missed = None
-        for pulse in begun:
+        for pulse in given:
             pulse.on_done(None)
 
-    def _refuse(self, pulses: list[Pulse], reason: str) -> None:
+    def _miss(self, pulses: list[Pulse], reason: str) -> None:
         self.missed += len(pulses)
         if pulses:
             self._missed = reason
@@ -236,13 +249,13 @@ class GpioSink:
         self._number = None
         with self._lock:
             self._end_ns = self._end_ns or self._clock.monotonic_ns()
-            left = self._pulses.give_up()
+            left = [*self._begun, *self._pulses.give_up()]
         if self._line is not None:
             self._line.close()
             self._line = None
         if left:
             _log.warning("gpio: %d rejects of %s were not given: %s", len(left), self._plan.name, _ENDED)
-        self._refuse(left, _ENDED)
+        self._miss(left, _ENDED)
 
 
 def open_gpio(plan: GpioPlan, *, clock: Clock) -> GpioSink:

@@ -58,10 +58,6 @@ class Pulses:
             edges.append(self._until_ns)
         return min(edges, default=None)
 
-    def cut(self) -> None:
-        """End what runs: the line could not be driven."""
-        self._until_ns = 0
-
     def give_up(self) -> list[Pulse]:
         """Forget what is to come, and return it."""
         coming, self._coming = sorted(self._coming), []

@@ -165,6 +165,15 @@ def test_a_line_that_is_not_there_is_an_alarm_and_used_once_it_is() -> None:
     assert rig.edges() == [(4.4, True), (4.5, False)]
 
 
+def test_a_line_that_is_back_is_opened_for_the_first_reject_that_is_due() -> None:
+    rig = Rig(absent="there is no such chip")
+    rig.clock.at(3.1, lambda: setattr(rig, "absent", None))
+    rig.clock.at(3.2, lambda: rig.send("reject"))
+    rig.run(20.0)
+    assert rig.edges() == [(3.2, True), (3.3, False)]
+    assert rig.alarms == ["there is no such chip", None]
+
+
 def test_an_absent_line_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     rig = Rig(absent="there is no such chip")
     for at_s in range(1, 30):
@@ -175,20 +184,45 @@ def test_an_absent_line_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     assert rig.sink.missed == 29
 
 
-def test_a_write_that_fails_is_refused_alarmed_and_the_line_opened_anew() -> None:
+def test_a_write_that_fails_is_an_alarm_and_done_on_the_line_opened_anew_at_once() -> None:
+    rig = Rig(delay_s=0.0)
+    rig.clock.at(1.0, lambda: setattr(rig.lines[0], "failure", "Input/output error"))
+    rig.clock.at(2.0, lambda: rig.send("reject"))
+    rig.run(20.0)
+    assert rig.lines[0].closed
+    assert rig.edges(line=1) == [(2.0, True), (2.1, False)]
+    assert rig.answers == [("1", None)]
+    assert rig.alarms == ["Input/output error", None]
+
+
+def test_a_reject_that_is_never_shown_is_refused_and_an_alarm_until_one_is() -> None:
     rig = Rig(delay_s=0.0)
 
     def fail() -> None:
         rig.lines[0].failure = "Input/output error"
+        rig.absent = "the chip is gone"
 
     rig.clock.at(1.0, fail)
     rig.clock.at(2.0, lambda: rig.send("reject", item="refused"))
-    rig.clock.at(3.0, lambda: rig.send("reject", item="given"))
+    rig.clock.at(2.5, lambda: setattr(rig, "absent", None))
+    rig.clock.at(5.0, lambda: rig.answers.append(("still", rig.sink.trouble())))  # the line is there again, and
+    rig.clock.at(6.0, lambda: rig.send("reject", item="given"))
     rig.run(20.0)
-    assert rig.answers == [("refused", "Input/output error"), ("given", None)]
-    assert rig.lines[0].closed
-    assert rig.edges(line=1) == [(3.0, True), (3.1, False)]
-    assert rig.alarms == ["Input/output error", None]  # not before a reject was given again
+    assert rig.answers == [("refused", "the chip is gone"), ("still", "the chip is gone"), ("given", None)]
+    assert rig.edges(line=1) == [(6.0, True), (6.1, False)]
+    assert rig.alarms == ["Input/output error", "the chip is gone", None]
+    assert (rig.sink.given, rig.sink.missed) == (1, 1)
+
+
+def test_a_line_that_comes_back_within_a_pulse_shows_the_rest_of_it() -> None:
+    rig = Rig(delay_s=0.0, pulse_s=2.0, absent="the chip is gone")
+    rig.clock.at(1.3, lambda: rig.send("reject"))
+    rig.clock.at(1.4, lambda: setattr(rig, "absent", None))
+    rig.run(20.0)
+    ((rise_s, _), (fall_s, _)) = rig.edges()
+    assert 1.4 < rise_s <= 2.4
+    assert fall_s == 3.3
+    assert rig.answers == [("1", None)]
 
 
 def test_a_line_that_can_not_be_made_inactive_is_opened_anew_at_once_which_does_it() -> None:
@@ -250,6 +284,9 @@ def test_what_waits_is_bounded() -> None:
     for _ in range(MOST_PULSES):
         rig.send("reject", at_s=0.0)
     assert not rig.sink.send(decision("reject", BEGAN_NS), lambda _: None)
+    rig.run(5.0)
+    assert rig.alarms == [f"more than {MOST_PULSES} rejects wait for their moment: `delay` is too long"]
+    assert rig.sink.missed == 1 + MOST_PULSES
 
 
 def test_a_fault_leaves_the_line_inactive_and_is_an_alarm(caplog: pytest.LogCaptureFixture) -> None:

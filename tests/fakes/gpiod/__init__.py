@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -58,10 +59,12 @@ class Pin:
     request: LineRequest | None = None
     fault: int | None = None  # an errno: whatever is done with it fails so
     levels: list[bool] = field(default_factory=list)  # each that was driven
+    driven_ns: list[int] = field(default_factory=list)  # when each was, monotonic
 
     def drive(self, settings: LineSettings, value: Value) -> None:
         self.high = (value is Value.ACTIVE) is not settings.active_low
         self.levels.append(self.high)
+        self.driven_ns.append(time.monotonic_ns())
 
 
 class Board:
