@@ -45,9 +45,9 @@ class DetectorPlan:
     camera: str
     frames: FrameQueue[Frame]
     cadence: Cadence | None  # None: only items are looked at
-    items: bool  # items are judged by what it finds
     gate: Gated | None  # skips frames while nothing moves
     skipped: Callable[[], None]  # the gate has skipped one
+    items: bool = False  # items are judged by what it finds
 
 
 class DetectorOutlet:
