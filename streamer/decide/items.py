@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import insort
-from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
@@ -14,6 +13,7 @@ from streamer.core.errors import BackendError, ChannelClosed
 from streamer.pixels.quality import quality
 
 from .book import ItemBook
+from .evidence import Evidence, FrameEvidence, ObjectEvidence
 from .fitness import Fitness
 from .judge import doubted, judge, judge_object
 
@@ -24,14 +24,11 @@ if TYPE_CHECKING:
     from streamer.core.decision import Decision
     from streamer.core.frame import Frame, FrameInfo
     from streamer.core.look import Classified
-    from streamer.core.results import Box, Classification, Detections
+    from streamer.core.results import Box, Detections
 
     from .judge import Judgement, JudgeSpec
 
 _MOST_CHARACTERS = 128  # of an item's id
-_MOST_UNFIT = 256  # frames whose doubt is remembered for objects that cross a line in them: more than ever wait
-
-_Key = tuple[int, int]  # a frame of this camera: its connection and its number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,22 +53,8 @@ class ItemsPlan:
     frozen_s: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.deadline_s <= 0 or self.after_s < 0 or self.expires_s <= 0:
-            raise ValueError(f"deadline_s > 0, after_s >= 0 and expires_s > 0 expected, got {self}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Evidence:
-    """What is known of an item that a frame shows."""
-
-    number: int
-    info: FrameInfo
-    detections: Detections | None = None
-    classes: Mapping[str, Classification] = field(default_factory=dict)
-
-    def complete(self, spec: JudgeSpec) -> bool:
-        """Whether all has come that its judgement needs."""
-        return not (spec.class_ids and self.detections is None) and not spec.labels.keys() - self.classes.keys()
+        if not 0 <= self.after_s < self.deadline_s or self.expires_s <= 0:
+            raise ValueError(f"0 <= after_s < deadline_s and expires_s > 0 expected, got {self}")
 
 
 class Items:
@@ -101,12 +84,9 @@ class Items:
             frozen_s=plan.frozen_s,
             each_frame=plan.each_frame or plan.crossings,
         )
-        self._lock = threading.Lock()  # guards all below
+        self._evidence = Evidence()
+        self._lock = threading.Lock()  # guards the list
         self._waiting: list[tuple[int, int]] = []  # (number, due_ns) of items that wait for their frame, in order
-        self._evidence: dict[_Key, _Evidence] = {}
-        self._frames: dict[int, _Key] = {}  # which frame shows an item that waits for evidence
-        self._handed_out = 0  # the number of the last one
-        self._unfit: OrderedDict[_Key, Doubt] = OrderedDict()  # of the latest frames, for crossings
 
     def listen(self, told: Callable[[], None]) -> None:
         """Have `told` called when `take_decided` or `next_ns` may return something new; it must not wait."""
@@ -132,12 +112,11 @@ class Items:
             if number is not None:
                 self._judge(number, doubted(Doubt.FAILED))
             raise
-        if number is None:
-            self._remember(info, doubt)
-            return False
-        if doubt is not None:
+        if number is None and doubt is not None:  # an object may turn out to have crossed the line in this frame
+            self._evidence.doubt(info, doubt)
+        elif number is not None and doubt is not None:
             self._judge(number, doubted(doubt))
-        return doubt is None
+        return number is not None and doubt is None
 
     def trigger(self, name: str, at_ns: int) -> None:
         """Begin an item. Any thread.
@@ -157,24 +136,27 @@ class Items:
         except ChannelClosed:
             raise ValueError(f"no items of camera {self._plan.camera} are taken any more: the run ends") from None
         with self._lock:
-            insort(self._waiting, (number, at_ns + round(self._plan.after_s * NS_PER_S)))
+            insort(self._waiting, (number, began_ns + round(self._plan.after_s * NS_PER_S)))
 
     def crossed(
         self,
         name: str | None,
         info: FrameInfo,
         *,
+        track: int,
         box: Box,
         detections: Detections | None,
         labels: Mapping[str, tuple[str, float]],
     ) -> None:
-        """Begin an item that is a tracked object, and judge it by what is known of it. Events thread.
+        """Begin an item that is a tracked object. Events thread.
 
-        Once the items have ended none begins any more.
+        It is judged by what is known of it then, and waits for labels that are not decided yet (`labelled`): a live one
+        until its deadline. Once the items have ended none begins any more.
 
         Args:
             name: its id; None: its number.
             info: the frame in which it has crossed the line.
+            track: its id.
             box: where it is, px.
             detections: of that frame.
             labels: its decided labels, by classification: class and score.
@@ -182,64 +164,65 @@ class Items:
         Raises:
             ValueError: the id is open already, or there are too many items.
         """
-        with self._lock:
-            doubt = self._unfit.get(_key(info))
-        spec = self._plan.judge
-        if doubt is None:
-            judgement = judge_object(spec, info, box=box, detections=detections, labels=labels)
-        else:
-            judgement = doubted(doubt)
         try:
             number = self._book.begin(name, began_ns=self._captured_ns(info), live=self._plan.live, info=info)
         except ChannelClosed:  # of the items; whoever tells us of an object has an end of its own
             return
-        self._judge(number, judgement)
+        doubt = self._evidence.doubt_about(info)
+        item = ObjectEvidence(number=number, track=track, info=info, box=box, detections=detections)
+        if doubt is not None:
+            self._judge(number, doubted(doubt))
+        elif not self._judge_object(item, labels, last=False):
+            self._evidence.expect(item)
+
+    def labelled(self, track: int, labels: Mapping[str, tuple[str, float]], *, last: bool = False) -> None:
+        """Take in the decided labels of an object, an item or not. Events thread.
+
+        Args:
+            track: its id.
+            labels: by classification: class and score.
+            last: no more will come: its looks have ended, decided or not.
+        """
+        for item in self._evidence.objects(track):
+            self._judge_object(item, labels, last=last)
 
     def result(self, info: FrameInfo, detections: Detections) -> None:
         """Take in what the detector said of a frame, an item's or not. Events thread."""
-        self._learn(info, detections=detections, classes={})
+        self._judge_frame(self._evidence.learn(info, detections=detections))
 
     def classified(self, classified: Classified) -> None:
         """Take in what a classifier said of a frame or a zone, an item's or not. Events thread."""
         if classified.track is None and classified.name in self._plan.judge.labels:
-            self._learn(classified.info, detections=None, classes={classified.name: classified.output})
+            self._judge_frame(self._evidence.learn(classified.info, classes={classified.name: classified.output}))
 
     def lost(self, info: FrameInfo, doubt: Doubt) -> None:
         """Say that a frame, an item's or not, will not be looked at. Any thread."""
-        with self._lock:
-            evidence = self._evidence.get(_key(info))
-        if evidence is not None:
-            self._judge(evidence.number, doubted(doubt))
+        number = self._evidence.number_of(info)
+        if number is not None:
+            self._judge(number, doubted(doubt))
 
     def camera_lost(self) -> None:
-        """Say that no frames come any more for now. Frames that did come are on their way still."""
+        """Say that no frames and no labels of objects come for now. Frames that did come are on their way still."""
         with self._lock:
             numbers = [number for number, _ in self._waiting]
-        for number in numbers:
+        for number in (*numbers, *(item.number for item in self._evidence.objects())):
             self._judge(number, doubted(Doubt.FAILED))
 
     def end(self) -> None:
         """Let no item begin any more, and decide what is open. Any thread."""
         self._book.end(Doubt.FAILED, now_ns=self._clock.monotonic_ns())
-        with self._lock:
-            self._waiting.clear()
-            self._evidence.clear()
-            self._frames.clear()
 
     def wants(self, info: FrameInfo) -> bool:
         """Whether a frame shows an item whose judgement still waits for something. Any thread."""
-        with self._lock:
-            return _key(info) in self._evidence
+        return self._evidence.number_of(info) is not None
 
     def take_decided(self, now_ns: int) -> list[Decision]:
         """Take the decisions that are due, in the order of their items. Decide thread."""
         decisions = self._book.take_decided(now_ns)
         if decisions:
+            self._evidence.handed_out(decision.number for decision in decisions)
             with self._lock:
-                self._handed_out = decisions[-1].number
-                for decision in decisions:
-                    self._forget_locked(decision.number)
-                while self._waiting and self._waiting[0][0] <= self._handed_out:
+                while self._waiting and self._waiting[0][0] <= decisions[-1].number:
                     del self._waiting[0]
         return decisions
 
@@ -265,7 +248,7 @@ class Items:
     def _begun(self, info: FrameInfo) -> int:
         """Begin the item that a frame is."""
         number = self._book.begin(None, began_ns=self._captured_ns(info), live=self._plan.live, info=info)
-        self._expect(number, info)
+        self._evidence.expect(FrameEvidence(number=number, info=info))
         return number
 
     def _awaited(self, info: FrameInfo) -> int | None:
@@ -276,53 +259,35 @@ class Items:
                     return None
                 number, _ = self._waiting.pop(0)
             if self._book.picture(number, info, now_ns=self._clock.monotonic_ns()):
-                self._expect(number, info)
+                self._evidence.expect(FrameEvidence(number=number, info=info))
                 return number
 
-    def _expect(self, number: int, info: FrameInfo) -> None:
-        """Have a place for what comes to be known of an item."""
-        with self._lock:
-            if number > self._handed_out:  # else it is decided already, and nobody would clear the place
-                self._evidence[_key(info)] = _Evidence(number=number, info=info)
-                self._frames[number] = _key(info)
-
-    def _learn(self, info: FrameInfo, *, detections: Detections | None, classes: Mapping[str, Classification]) -> None:
-        with self._lock:
-            known = self._evidence.get(_key(info))
-            if known is None:
-                return
-            known = replace(
-                known,
-                detections=known.detections if detections is None else detections,
-                classes={**known.classes, **classes},
-            )
-            self._evidence[_key(info)] = known
+    def _judge_frame(self, known: FrameEvidence | None) -> None:
+        """Judge the item that a frame shows, if what is known of it is enough."""
+        if known is None:
+            return
         spec = self._plan.judge
-        judgement = judge(spec, info, detections=known.detections, classes=known.classes)
-        # A defect is one, whatever is still to come. A recording waits all the same: its reasons are to be the same in
-        # each run, whichever model is faster.
-        if known.complete(spec) or (self._plan.live and judgement.verdict is Verdict.REJECT):
+        judgement = judge(spec, known.info, detections=known.detections, classes=known.classes)
+        missing = (spec.class_ids and known.detections is None) or spec.labels.keys() - known.classes.keys()
+        if not missing or self._is_certain(judgement):
             self._judge(known.number, judgement)
+
+    def _judge_object(self, item: ObjectEvidence, labels: Mapping[str, tuple[str, float]], *, last: bool) -> bool:
+        """Judge the item that is an object, if what is known of it is enough; False if it is not."""
+        spec = self._plan.judge
+        judgement = judge_object(spec, item.info, box=item.box, detections=item.detections, labels=labels)
+        enough = last or not spec.labels.keys() - labels.keys() or self._is_certain(judgement)
+        if enough:
+            self._judge(item.number, judgement)
+        return enough
+
+    def _is_certain(self, judgement: Judgement) -> bool:
+        """Whether a judgement holds whatever is still to come: a defect is one.
+
+        A recording waits all the same: its reasons are to be the same in each run, whichever model is faster.
+        """
+        return self._plan.live and judgement.verdict is Verdict.REJECT
 
     def _judge(self, number: int, judgement: Judgement) -> None:
         self._book.judge(number, judgement, now_ns=self._clock.monotonic_ns())
-        with self._lock:
-            self._forget_locked(number)
-
-    def _remember(self, info: FrameInfo, doubt: Doubt | None) -> None:
-        """Keep the doubt about a frame in which an object may turn out to have crossed a line."""
-        if doubt is None:
-            return
-        with self._lock:
-            self._unfit[_key(info)] = doubt
-            if len(self._unfit) > _MOST_UNFIT:
-                self._unfit.popitem(last=False)
-
-    def _forget_locked(self, number: int) -> None:
-        key = self._frames.pop(number, None)
-        if key is not None:
-            self._evidence.pop(key, None)
-
-
-def _key(info: FrameInfo) -> _Key:
-    return info.connection, info.seq
+        self._evidence.forget(number)

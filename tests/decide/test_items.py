@@ -67,7 +67,7 @@ class Line:
 
     def open(self) -> int:
         """Frames that something is still expected of, as far as the items remember them."""
-        return len(self.items._evidence) + len(self.items._frames) + len(self.items._waiting)
+        return len(self.items._evidence) + len(self.items._waiting)
 
 
 def test_every_frame_is_an_item_and_is_judged_by_its_own_result() -> None:
@@ -384,7 +384,12 @@ def test_triggers_of_a_camera_that_is_away_do_not_pile_up() -> None:
 
 def crossed(line: Line, seq: int, at_ms: float, *rows: tuple[int, float], name: str | None = None) -> None:
     line.items.crossed(
-        name, line.info(seq, at_ms), box=(200, 100, 400, 300), detections=found(*rows), labels={"look": ("good", 0.9)}
+        name,
+        line.info(seq, at_ms),
+        track=5,
+        box=(200, 100, 400, 300),
+        detections=found(*rows),
+        labels={"look": ("good", 0.9)},
     )
 
 
@@ -394,9 +399,75 @@ def test_an_object_that_crosses_is_judged_by_what_is_known_of_it() -> None:
     line.go_to(80)
     crossed(line, 0, 0)
     crossed(line, 0, 0, (SHORT, 0.8), name="x")
-    line.items.crossed(None, line.info(0, 0), box=(0, 0, 9, 9), detections=found(), labels={})
+    crossed(line, 0, 0, (SHORT, 0.45))
 
     assert line.decided() == [("1", "accept", None), ("x", "reject", "short"), ("3", "reject", "unsure")]
+
+
+def unlabelled(line: Line, *rows: tuple[int, float], track: int = 5) -> None:
+    about = line.info(0, 0)
+    line.items.crossed(None, about, track=track, box=(200, 100, 400, 300), detections=found(*rows), labels={})
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_an_object_without_its_labels_waits_for_them(*, live: bool) -> None:
+    line = Line(plan(each_frame=False, crossings=True, judge=BOTH, live=live))
+    for track in (5, 6, 7):
+        unlabelled(line, track=track)
+    line.items.labelled(6, {"look": ("bent", 0.8)})
+    line.items.labelled(5, {})
+    line.items.labelled(8, {"look": ("bent", 0.8)})
+    assert line.decided() == []
+    line.items.labelled(5, {"look": ("good", 0.8)})
+    line.items.labelled(5, {"look": ("bent", 0.8)})
+    line.items.labelled(7, {}, last=True)
+
+    assert line.decided() == [("1", "accept", None), ("2", "reject", "bent"), ("3", "reject", "unsure")]
+    assert line.open() == 0
+
+
+def test_an_object_whose_labels_do_not_come_in_time_is_late() -> None:
+    line = Line(plan(each_frame=False, crossings=True, judge=BOTH))
+    unlabelled(line)
+    line.go_to(200)
+    line.items.labelled(5, {"look": ("good", 0.8)})
+
+    assert line.decided() == [("1", "reject", "late")]
+    assert line.open() == 0
+
+
+def test_a_defect_of_a_live_object_does_not_wait_for_its_labels() -> None:
+    line = Line(plan(each_frame=False, crossings=True, judge=BOTH))
+    unlabelled(line, (SHORT, 0.9))
+
+    assert line.decided() == [("1", "reject", "short")]
+
+
+def test_a_defect_of_a_recorded_object_is_found_again_when_nothing_more_comes() -> None:
+    line = Line(plan(each_frame=False, crossings=True, judge=BOTH, live=False))
+    unlabelled(line, (SHORT, 0.9))
+    assert line.decided() == []
+    line.items.labelled(5, {}, last=True)
+
+    assert line.decided() == [("1", "reject", "short")]
+
+
+def test_an_object_that_crosses_twice_is_two_items() -> None:
+    line = Line(plan(each_frame=False, crossings=True, judge=BOTH))
+    unlabelled(line)
+    unlabelled(line)
+    line.items.labelled(5, {"look": ("bent", 0.8)})
+
+    assert line.decided() == [("1", "reject", "bent"), ("2", "reject", "bent")]
+
+
+def test_with_the_camera_the_labels_are_lost() -> None:
+    line = Line(plan(each_frame=False, crossings=True, judge=BOTH))
+    unlabelled(line)
+    line.items.camera_lost()
+
+    assert line.decided() == [("1", "reject", "failed")]
+    assert line.open() == 0
 
 
 def test_an_object_that_crosses_in_an_unfit_picture_is_doubted() -> None:
@@ -434,7 +505,7 @@ def test_doubts_about_frames_are_not_kept_for_ever() -> None:
     for seq in range(600):
         line.capture(seq, 50 * seq, gray(np.zeros((48, 64), np.uint8)))
 
-    assert len(line.items._unfit) == 256
+    assert len(line.items._evidence._doubts) == 256
 
 
 # --- the end
@@ -476,7 +547,7 @@ def test_an_item_decided_while_it_is_written_in_leaves_nothing_behind() -> None:
 
 
 def test_durations_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match="deadline_s > 0"):
+    with pytest.raises(ValueError, match=r"after_s < deadline_s"):
         plan(deadline_s=0)
-    with pytest.raises(ValueError, match="after_s >= 0"):
+    with pytest.raises(ValueError, match=r"0 <= after_s"):
         plan(after_s=-1)
