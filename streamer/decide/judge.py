@@ -136,7 +136,7 @@ def judge_object(
         info: of the frame that `detections` came from.
         box: where the object is, px; only defects whose centre is in it are its own.
         detections: of that frame, best first; None: not known.
-        labels: its decided labels, by classification: class and score; absent: not decided.
+        labels: its decided labels, by classification: class and score, "" for a decided none; absent: not decided.
     """
     answers = {name: (labels[name],) for name in spec.labels if name in labels}
     return _judged(spec, info, detections=detections, answers=answers, within=box)

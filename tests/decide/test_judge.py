@@ -149,6 +149,13 @@ def test_a_tracked_item_is_judged_by_its_decided_labels() -> None:
     assert judged({"look": ("bent", 0.9)}) == rejected("bent")
 
 
+@pytest.mark.parametrize(("label", "expected"), [("", ACCEPT), ("stamp", ACCEPT), ("crack", rejected("crack"))])
+def test_of_a_tracked_item_it_may_be_decided_that_no_label_is_present(label: str, expected: Judgement) -> None:
+    spec = JudgeSpec(labels={"marks": MARKS})
+
+    assert judge_object(spec, INFO, box=(0, 0, 9, 9), detections=None, labels={"marks": (label, 1.0)}) == expected
+
+
 def test_a_spec_that_can_judge_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="got neither"):
         JudgeSpec()
