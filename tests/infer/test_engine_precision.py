@@ -126,6 +126,20 @@ def test_a_batch_that_is_open_in_name_only_is_one(tmp_path: Path) -> None:
     assert [port.type.tensor_type.shape.dim[0].dim_value for port in model.graph.input] == [1, 1]
 
 
+def test_what_was_made_is_read_and_not_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ONNX Runtime 1.31 ends the process when it rewrites some transformers in f16, such as torchvision's."""
+    levels = []
+    opening = onnxruntime.InferenceSession
+
+    def opened(path: str, options: onnxruntime.SessionOptions, **more: object) -> onnxruntime.InferenceSession:
+        levels.append(options.graph_optimization_level)
+        return opening(path, options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    converted(shapes(), "f16", tmp_path)
+    assert levels == [onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL]
+
+
 def test_weights_beside_the_model_come_along(tmp_path: Path) -> None:
     plain = small_net(tmp_path / "small.onnx", shape=(1, 3, 6, 8))
     beside = tmp_path / "beside.onnx"
