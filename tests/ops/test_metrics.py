@@ -30,6 +30,21 @@ def test_a_snapshot_is_a_value() -> None:
     assert counter.value == 1
 
 
+def test_what_is_counted_elsewhere_is_in_each_snapshot_as_it_is_then() -> None:
+    metrics, items = Metrics(), {"items": 1}
+    metrics.include(lambda: items, camera="belt")
+    metrics.counter("decoded", camera="belt").add(5)
+    belt = (("camera", "belt"),)
+    assert metrics.snapshot() == {("decoded", belt): 5, ("items", belt): 1}
+    items["items"] = 2
+    items["rejected_short"] = 1
+    assert list(metrics.snapshot().items()) == [
+        (("decoded", belt), 5),
+        (("items", belt), 2),
+        (("rejected_short", belt), 1),
+    ]
+
+
 def test_a_counter_only_grows() -> None:
     with pytest.raises(ValueError, match="only grows"):
         Metrics().counter("frames").add(-1)

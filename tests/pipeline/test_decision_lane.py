@@ -228,6 +228,22 @@ def test_a_topic_at_which_connections_break_is_held_back_ever_longer_and_the_oth
     assert rig.lane.idle()
 
 
+def test_a_topic_whose_decisions_are_taken_in_between_is_not_held_back() -> None:
+    rig = Rig(answers=False)
+    for number in range(1, 6):
+        rig.put(number)
+        rig.sink.lose()
+        rig.lane.send()
+        broke = rig.lane.take_break()
+        assert broke is not None
+        rig.lane.blame(broke[0])
+        rig.sink.connect()
+        rig.lane.send()
+        assert rig.sink.answer() == 1
+    assert rig.lane.idle()
+    assert rig.lane.taken == 5
+
+
 def test_a_fault_of_the_sink_is_raised_and_does_not_stop_the_lane() -> None:
     rig = Rig()
     send = rig.sink.send

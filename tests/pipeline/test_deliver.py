@@ -361,6 +361,19 @@ def test_the_end_waits_for_decisions_as_long_as_they_are_of_use(rigs: Callable[[
     assert rig.delivery.decisions_dropped == {"expired": 1, "refused": 0, "full": 0}
 
 
+def test_the_end_waits_for_the_answer_to_a_decision(rigs: Callable[[MemorySink], Rig]) -> None:
+    rig = rigs(MemorySink(answers=False))
+    rig.decide(1)
+    finishing = threading.Thread(target=lambda: rig.delivery.finish(5.0))
+    finishing.start()
+    finishing.join(0.3)
+    assert finishing.is_alive()
+    rig.sink.answer()
+    finishing.join(5.0)
+    assert not finishing.is_alive()
+    assert rig.delivery.decisions_sent == 1
+
+
 def test_the_end_has_no_more_time_for_decisions_than_it_is_given(rigs: Callable[[MemorySink], Rig]) -> None:
     rig = rigs(MemorySink(answers=False))
     rig.decide(1, lasts_s=None)

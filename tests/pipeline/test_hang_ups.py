@@ -270,3 +270,23 @@ def test_a_row_that_breaks_connections_is_parked_and_the_decisions_bear_no_blame
     assert rig.taken() == ["before", "behind"]
     assert len(rig.decided("belt")) >= 195
     rig.close()
+
+
+def test_decisions_that_are_taken_prove_that_it_is_the_row(rig: Rig) -> None:
+    rig.broker.hangs_up = is_event("bad")
+    rig.store_events("bad")
+    for i in range(200):
+        rig.decide(i + 1, "belt")
+        rig.turns(1)
+    assert [row.event for row in rig.outbox.parked()] == ["bad"]
+    rig.close()
+
+
+def test_a_new_connection_is_looked_for_more_often_while_a_decision_has_no_answer(rig: Rig) -> None:
+    rig.turns(1)
+    assert rig.delivery._pause_s() == 1.0
+    rig.decide(1, "belt")
+    assert rig.delivery._pause_s() <= 0.05
+    rig.turns(1)
+    assert rig.delivery._pause_s() == 1.0
+    rig.close()

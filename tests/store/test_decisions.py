@@ -200,6 +200,8 @@ def test_the_size_bound_takes_the_oldest_of_them_before_any_event(
 ) -> None:
     monkeypatch.setattr("streamer.store.trim._LIMIT_S", 60.0)
     store.append([make_event(f"e{i}", "end", 1) for i in range(300)])
+    with closing(store.outbox()) as outbox:  # history, as decisions are
+        outbox.confirm([row.id for row in outbox.pending(0, 1_000)])
     noted(store, clock, *range(1, 3_001))
     store.touch({})
     store._bounds = Bounds(max_bytes=round(used_bytes(store._db) * 0.7), max_age_s=1e9)

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from streamer.store.store import EventStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -126,3 +126,16 @@ def test_what_is_wrong_but_not_a_full_disk_still_ends_the_start(tmp_path: Path) 
         store.interrupted(encode_interrupted)
     store.close()
     assert (tmp_path / "ballast").exists()
+
+
+def test_a_store_of_the_first_version_is_carried_on_with_what_the_ballast_leaves(small_disk: Path) -> None:
+    data_dir = small_disk / "data"
+    data_dir.mkdir()
+    with closing(sqlite3.connect(data_dir / "events.db")) as db:
+        db.executescript(Path(__file__).with_name("written_by_schema_1.sql").read_text())
+    (data_dir / "ballast").write_bytes(os.urandom(8 << 20))
+    fill(small_disk)
+    store = opened(data_dir)
+    assert not (data_dir / "ballast").exists()
+    assert store.interrupted(encode_interrupted) == 1
+    store.close()
