@@ -52,7 +52,7 @@ def _labelled(camera: Raw, rule: Raw, here: KeyPath) -> Iterator[Found]:
             )
         elif not of and not decided_by_frame:
             yield (*here, "labels", name), "looks at no objects; objects are told apart by `of: {class: [...]}`"
-        elif of and (lacking := [text for text in texts(at(rule, "class")) if canonical(text) not in of]):
+        elif of and (lacking := [text for text in _told_apart(rule) if canonical(text) not in of]):
             said = f"does not look at {listed(lacking)}; name them in its `of: {{class: [...]}}`"
             yield (*here, "labels", name), said
 
@@ -95,6 +95,11 @@ def _verdict(rule: Raw, decide: Raw, here: KeyPath, *, detects: bool) -> Iterato
         yield (*here, "decide", "output", "delay"), said
     if _by_line(rule) and not detects:
         yield (*here, "decide", "trigger"), "needs `detect`: items are objects that cross the line"
+
+
+def _told_apart(rule: Raw) -> list[str]:
+    """Return the classes of the objects whose labels a rule asks for: its own, or those of the items on a line."""
+    return texts(at(at(at(rule, "decide"), "trigger"), "class") if _by_line(rule) else at(rule, "class"))
 
 
 def _by_line(rule: Raw) -> bool:

@@ -291,11 +291,7 @@ def test_the_whole_schema_of_the_contract_is_understood() -> None:
     assert {key for _, key, _ in found} == {
         "mqtt.home_assistant",
         "dashboard.enabled",
-        "models.parcel-kind.task",
         "cameras.porch.record",
-        "cameras.porch.classify",
-        "cameras.porch.events.3.decide",
-        "cameras.porch.events.4.labels",
         "cameras.porch.save.snapshot",
         "cameras.porch.save.clip",
     }
