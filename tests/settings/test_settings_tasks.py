@@ -85,7 +85,6 @@ def test_what_begins_an_item(trigger: str, kind: str) -> None:
         ("classify: [{name: a, model: kind, score: 2}]", f"{CLASSIFY}.score", "0 to 1"),
         ("classify: [{name: A, model: kind}]", f"{CLASSIFY}.name", "a-z"),
         ("classify: [{model: kind}]", f"{CLASSIFY}.name", ""),
-        ("classify: [{name: a, model: kind, of: {door: a}}]", f"{CLASSIFY}.of", "must be frame"),
         (
             "classify: [{name: a, model: kind}, {name: a, model: kind}]",
             "cameras.belt.classify.1.name",
