@@ -11,6 +11,12 @@ JsonSchema = dict[str, Any]
 
 _NOT_A_FORM = ("title", "description", "default")
 _VARIABLE: JsonSchema = {"type": "string", "pattern": r"\$\{"}  # a value may be `${NAME}`
+_BY_GPIO: JsonSchema = {
+    "type": "object",
+    "properties": {"gpio": {"$ref": "#/$defs/GpioInput"}},
+    "required": ["gpio"],
+    "additionalProperties": False,
+}
 _EMPTY: JsonSchema = {"type": "null"}  # a key without a value counts as left out
 
 
@@ -22,6 +28,7 @@ def json_schema() -> JsonSchema:
         _complete(definition, definitions)
     definitions["Of"] = {"anyOf": [{"const": "frame"}, definitions["Of"]]}
     definitions["Feed"] = {"anyOf": [{"type": "boolean"}, _VARIABLE, definitions["Feed"]]}
+    definitions["Trigger"] = {"anyOf": [{"enum": ["frame", "command"]}, {"$ref": "#/$defs/Crossing"}, _BY_GPIO]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Streamer's configuration",

@@ -20,7 +20,7 @@ def test_loads_with_nothing_set(path: Path) -> None:
 
 
 def test_there_are_some() -> None:
-    assert {path.stem for path in CONFIGS} >= {"porch", "yard", "file", "feed", "jetson"}
+    assert {path.stem for path in CONFIGS} >= {"porch", "yard", "file", "feed", "jetson", "tandem", "factory-line"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

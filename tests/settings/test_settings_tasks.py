@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
-from streamer.settings import Loaded, SettingsError, check_classes, parse
+from streamer.settings import Loaded, SettingsError, check_classes, json_schema, parse
 
 HEAD = """\
 models: {coco: {model: yolox-nano}, kind: {model: ./kind.onnx, task: classify}}
@@ -74,6 +76,11 @@ def test_what_begins_an_item(trigger: str, kind: str) -> None:
     assert decides is not None
     assert decides.decide is not None
     assert decides.decide.trigger.kind == kind
+    schema = jsonschema.Draft202012Validator(json_schema())
+    said = yaml.safe_load(HEAD + f"    events: [{rule}]\n")
+    schema.validate(said)
+    said["cameras"]["belt"]["events"][0]["decide"]["trigger"] = {"bell": 1}
+    assert not schema.is_valid(said)
 
 
 @pytest.mark.parametrize(
