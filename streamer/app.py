@@ -202,6 +202,7 @@ class Run:
                 passed=self._passed,
                 keep=self._kept.keep,
                 left=self._inbox.leave,
+                decided=self._factory.decided,
             )
         )
         self.models = self._models.opened

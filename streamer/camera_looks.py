@@ -42,7 +42,7 @@ def outlets_of(
         plan = DetectorPlan(
             camera=name,
             frames=queues.frames[camera.detect.model],
-            cadence=None if _only_items(camera) else Cadence(camera.detect_fps),
+            cadence=None if _only_triggered(camera) else Cadence(camera.detect_fps),
             items=bool(camera.decides and camera.decides.class_names),
             gate=gate,
             skipped=skipped,
@@ -65,13 +65,20 @@ def outlets_of(
     return outlets
 
 
-def _only_items(camera: Camera) -> bool:
-    """Whether nothing but triggered items is to be detected in a camera's frames."""
+def only_items(camera: Camera) -> bool:
+    """Whether nothing is wanted of a camera but the verdicts on its items."""
+    rule = camera.decides
+    others = len(camera.events or ()) > 1 or camera.publish_detections or camera.looks_at_objects
+    judged = (rule.labels or {}) if rule else {}
+    return rule is not None and not others and all(item.name in judged for item in camera.classify)
+
+
+def _only_triggered(camera: Camera) -> bool:
+    """Whether only frames that show a triggered item are detected in."""
     rule = camera.decides
     if not (rule and rule.decide and rule.class_names) or rule.decide.trigger.kind not in ("command", "gpio"):
         return False
-    others = len(camera.events or ()) > 1 or camera.publish_detections or camera.looks_at_objects
-    return camera.delivery == "newest" and not others
+    return camera.delivery == "newest" and only_items(camera)
 
 
 def classes_of(camera: Camera, specs: Mapping[str, ModelSpec]) -> ClassStates | None:

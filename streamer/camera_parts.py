@@ -12,7 +12,8 @@ from streamer.events.feed import open_feed_form
 from streamer.events.life import CameraEvents
 from streamer.events.rules import RuleSpec, default_rules
 from streamer.motion.gate import MotionGate, MotionPlan
-from streamer.pipeline.desk import CameraDesk, DeskPlan, ItemCrossing
+from streamer.pipeline.crossing_items import CrossingItems, ItemCrossing
+from streamer.pipeline.desk import CameraDesk, DeskPlan
 from streamer.pipeline.gated import Gated, GatePlan
 from streamer.pipeline.objects import Objects, ObjectsPlan
 from streamer.track.tracker import ObjectTracker
@@ -95,7 +96,7 @@ def desk_of(
             tandem=tandem,
             classes=classes_of(camera, specs),
             items=items,
-            crossing=_crossing(camera, specs),
+            crossing=_crossing(camera, specs, items, tandem),
         )
     )
 
@@ -131,15 +132,21 @@ def _objects(
     )
 
 
-def _crossing(camera: Camera, specs: Mapping[str, ModelSpec]) -> ItemCrossing | None:
-    """Return which objects are items, where a line begins them."""
+def _crossing(
+    camera: Camera, specs: Mapping[str, ModelSpec], items: Items | None, tandem: Tandem | None
+) -> CrossingItems | None:
+    """Return what begins a camera's items where objects do that by crossing a line."""
     rule = camera.decides
-    wanted = rule.decide.trigger.crossing if rule and rule.decide else None
-    if wanted is None:
+    if items is None or rule is None or rule.decide is None or rule.decide.trigger.crossing is None:
         return None
-    labels = specs[camera.main_model].labels
-    ids = frozenset(class_id(labels, name) for name in wanted.class_names)
-    return ItemCrossing(line=wanted.line, direction=wanted.direction, class_ids=ids)
+    wanted, labels = rule.decide.trigger.crossing, specs[camera.main_model].labels
+    which = ItemCrossing(
+        line=wanted.line,
+        direction=wanted.direction,
+        class_ids=frozenset(class_id(labels, name) for name in wanted.class_names),
+        deadline_ns=round(rule.decide.deadline_s * NS_PER_S),
+    )
+    return CrossingItems(items, which, (lambda _: {}) if tandem is None else tandem.decided_of)
 
 
 def _max_age_ns(camera: Camera) -> int | None:

@@ -18,6 +18,7 @@ from streamer.pipeline.worker import Worker
 from streamer.publish.base import Message
 from streamer.publish.gpio import GpioPlan, open_gpio
 
+from .camera_looks import only_items
 from .judging import items_plan
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ class Factory:
                 plan = items_plan(name, camera, rule, rule.decide, specs)
                 self.items[name] = Items(plan, clock=clock)
                 self._judges[name] = plan.judge
+        # Of these cameras nothing is wanted but verdicts.
+        self._frames_are_items = {
+            name
+            for name, decide in self._decides.items()
+            if decide.trigger.kind != "line" and only_items(cameras[name]) and cameras[name].source.live
+        }
         if any(decide.output or decide.trigger.gpio for decide in self._decides.values()):
             require_gpiod()
         self._sinks: dict[str, GpioSink] = {}
@@ -102,6 +109,13 @@ class Factory:
         if judge is None or not (judge.class_ids if name is None else name in judge.labels):
             return  # its verdict needs no such look
         self.items[info.camera].lost(info, Doubt.OVERRUN if cause == "overrun" else Doubt.FAILED)
+
+    def decided(self, info: FrameInfo) -> bool:
+        """Whether a frame is only there to show an item, and that has its verdict already. Any thread.
+
+        So what has waited while a model hung does not keep the next item waiting.
+        """
+        return info.camera in self._frames_are_items and not self.items[info.camera].wants(info)
 
     def end(self, camera: str) -> None:
         """Decide what is open of a camera whose source is over."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from streamer.core.clock import Clock
-    from streamer.core.frame import Frame
+    from streamer.core.frame import Frame, FrameInfo
     from streamer.core.look import Look
     from streamer.core.results import Classification, Detections, ModelRef, Timing
     from streamer.infer.network import Network
@@ -52,6 +52,7 @@ class ModelsPlan:
     passed: Callable[[Result | Classified | Mark], None]  # takes each answer, and each mark behind the last of them
     keep: Callable[[Frame], None]  # takes each frame that a second stage may look into, before `passed` its answer
     left: Callable[[], None]  # called by each inference thread at its end
+    decided: Callable[[FrameInfo], bool]  # whether a frame was to show an item, and that has its verdict already
 
 
 class ModelThreads:
@@ -168,6 +169,7 @@ class ModelThreads:
             counter="inferred",
             measured=self._plan.figures.measured(name),
             max_age_ns=ages_ns.__getitem__,
+            over=lambda frame: self._plan.decided(frame.info),
             swapper=upgrade,
         )
 
@@ -194,6 +196,7 @@ class ModelThreads:
             counter="classified",
             measured=self._plan.figures.measured(name),
             max_age_ns=lambda _: None,  # a late answer is still true of its object
+            over=lambda look: look.track is None and self._plan.decided(look.info),
             swapper=upgrade,
         )
 

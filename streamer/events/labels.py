@@ -158,6 +158,15 @@ class LabelVotes:
                 labels[name] = spec.labels[watch.ballot.label], watch.ballot.score
         return labels
 
+    def decided_of(self, track: int) -> Mapping[str, tuple[str, float]]:
+        """Return the same as `labels_of`, and ("", 1.0) where it is decided that the object is of no class."""
+        none: dict[str, tuple[str, float]] = {}
+        for name in self._specs:
+            watch = self._watches.get((name, track))
+            if watch is not None and watch.ballot.decided and watch.ballot.label is None:
+                none[name] = "", 1.0
+        return none | dict(self.labels_of(track))
+
     def waiting(self) -> bool:
         """Tell whether something was asked and is not answered."""
         return bool(self._asked)

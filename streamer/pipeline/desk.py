@@ -24,19 +24,11 @@ if TYPE_CHECKING:
     from streamer.decide.items import Items
     from streamer.events.classes import ClassStates
 
+    from .crossing_items import CrossingItems
     from .objects import Objects
     from .tandem import Tandem
 
 _NO_LABELS: Mapping[str, tuple[str, float]] = {}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemCrossing:
-    """Which crossings begin an item."""
-
-    line: str
-    direction: str | None  # in | out; None: both
-    class_ids: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +42,7 @@ class DeskPlan:
     tandem: Tandem | None = None  # None: objects have no labels
     classes: ClassStates | None = None  # of the frame and of zones
     items: Items | None = None  # None: no verdicts
-    crossing: ItemCrossing | None = None  # which objects are items, where they begin by crossing a line
+    crossing: CrossingItems | None = None  # of those, the objects that cross a line
 
 
 class CameraDesk:
@@ -79,7 +71,8 @@ class CameraDesk:
         self._live = info.live
         if plan.objects is not None:
             tracks = plan.objects.observe(outcome, result, self._labels_of)
-            self._begin_items(result, plan.objects)
+            if plan.crossing is not None:
+                plan.crossing.observe(result, plan.objects.crossings())
             if plan.tandem is not None:
                 plan.tandem.look(info, tracks)
         return outcome
@@ -95,6 +88,8 @@ class CameraDesk:
         if classified.track is not None:
             if plan.tandem is not None:
                 plan.tandem.classified(classified)
+            if plan.crossing is not None:
+                plan.crossing.labelled(classified.track)
             return outcome
         if plan.objects is None:
             self._live = info.live
@@ -170,22 +165,6 @@ class CameraDesk:
         """Return how many events are open."""
         return 0 if self._plan.objects is None else self._plan.objects.active()
 
-    def _begin_items(self, result: Result, objects: Objects) -> None:
-        """Have each object judged that has just crossed the line of the items."""
-        items, wanted = self._plan.items, self._plan.crossing
-        if items is None or wanted is None:
-            return
-        for crossing in objects.crossings():
-            track = crossing.track
-            if (
-                crossing.line == wanted.line
-                and wanted.direction in (None, crossing.direction)
-                and track.class_id in wanted.class_ids
-                and crossing.twin not in wanted.class_ids
-            ):
-                labels = self._labels_of(track.id)
-                items.crossed(None, result.info, box=track.box, detections=result.output, labels=labels)
-
     def _labels_of(self, track: int) -> Mapping[str, tuple[str, float]]:
         return _NO_LABELS if self._plan.tandem is None else self._plan.tandem.labels_of(track)
 
@@ -205,6 +184,8 @@ class CameraDesk:
 
     def _end(self, outcome: Outcome, reason: EndReason) -> None:
         plan = self._plan
+        if plan.crossing is not None:
+            plan.crossing.end()
         if plan.objects is not None:
             plan.objects.end(outcome, reason)
         if plan.tandem is not None:

@@ -50,6 +50,7 @@ class InferPlan(Generic[T, Output]):
     counter: str  # how what has been looked at is counted
     measured: Callable[[int], None]  # ns from submit to collect of each batch
     max_age_ns: Callable[[str], int | None]
+    over: Callable[[T], bool]  # whether nobody waits for the answer any more
     swapper: Swapper | None
 
 
@@ -109,7 +110,8 @@ class Inference(Generic[T, Output]):
         """Whether the frame may still be looked at: an old answer is worse than none where `max_age` says so."""
         info = frame.info
         max_age_ns = self._plan.max_age_ns(info.camera)
-        if max_age_ns is None or not info.live or self._clock.monotonic_ns() - info.captured_ns <= max_age_ns:
+        old = max_age_ns is not None and info.live and self._clock.monotonic_ns() - info.captured_ns > max_age_ns
+        if not old and not self._plan.over(frame):
             return True
         self._plan.count(info.camera, "too_old", 1)
         self._plan.frames.release(frame.lane)

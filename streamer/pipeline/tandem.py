@@ -71,6 +71,10 @@ class Tandem:
         """Return what is decided of a track: name of the classification -> (class, score)."""
         return self._votes.labels_of(track)
 
+    def decided_of(self, track: int) -> Mapping[str, tuple[str, float]]:
+        """Return the same, with ("", 1.0) where it is decided that the object is of no class."""
+        return self._votes.decided_of(track)
+
     def waiting(self) -> bool:
         """Whether an answer is on its way."""
         return self._votes.waiting()

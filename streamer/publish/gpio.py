@@ -51,7 +51,8 @@ class GpioPlan:
     open_output: Callable[[], Output]  # may raise GpioError; it is tried again
     delay_s: float  # from the moment that the decision is of to the pulse: the belt's travel; 0: at once
     pulse_s: float  # how long the line is active
-    alarm: Callable[[str | None], None]  # told why rejects are not given, and None once they are; any thread
+    alarm: Callable[[str | None], None]  # told why rejects are not given, and None once they are; must not wait
+    beat: Callable[[], None] = lambda: None  # called at least about once a second
 
 
 class GpioSink:
@@ -99,22 +100,26 @@ class GpioSink:
         except ValueError as exc:
             on_done(str(exc))
             return True
-        now_ns = self._clock.monotonic_ns()
-        from_ns = now_ns if message.at_ns is None or not self._delay_ns else message.at_ns
-        start_ns = from_ns + self._delay_ns
+        if rejected:
+            return self._take(message.at_ns, on_done)
+        if self._end_ns is not None:
+            return False
+        on_done(None)
+        return True
+
+    def _take(self, at_ns: int | None, on_done: Callable[[str | None], None]) -> bool:
+        if at_ns is None or not self._delay_ns:
+            at_ns = self._clock.monotonic_ns()
+        start_ns = at_ns + self._delay_ns
         with self._lock:
             if self._end_ns is not None:
                 return False
-            if len(self._pulses) >= MOST_PULSES:
-                self._turned_away += rejected
-                return False
-            if rejected:
+            full = len(self._pulses) >= MOST_PULSES
+            self._turned_away += full
+            if not full:
                 self._pulses.add(Pulse(start_ns, start_ns + self._pulse_ns, on_done))
-        if rejected:
-            self._wake.set()
-        else:
-            on_done(None)
-        return True
+        self._wake.set()
+        return not full
 
     def connection(self) -> int | None:
         """Return how often the line had been opened before, None while it is not open."""
@@ -153,6 +158,7 @@ class GpioSink:
 
     def _step(self) -> float:
         """Do what is due; return how long nothing will be, s."""
+        self._plan.beat()
         now_ns = self._clock.monotonic_ns()
         with self._lock:
             begun, missed = self._pulses.begin(now_ns)

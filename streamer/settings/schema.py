@@ -13,7 +13,7 @@ _NOT_A_FORM = ("title", "description", "default")
 _VARIABLE: JsonSchema = {"type": "string", "pattern": r"\$\{"}  # a value may be `${NAME}`
 _BY_GPIO: JsonSchema = {
     "type": "object",
-    "properties": {"gpio": {"$ref": "#/$defs/GpioInput"}},
+    "properties": {"gpio": {"description": "The input that tells of an item. Required.", "$ref": "#/$defs/GpioInput"}},
     "required": ["gpio"],
     "additionalProperties": False,
 }

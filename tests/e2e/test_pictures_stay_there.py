@@ -16,7 +16,6 @@ from streamer.capture.record import record_scene
 from streamer.core.clock import SystemClock
 from streamer.core.errors import ChannelClosed
 from streamer.core.frame import DevicePicture, Frame, FrameInfo
-from streamer.core.results import Detections, Result
 from streamer.infer.catalogue import open_catalogue
 from streamer.infer.heads import open_head
 from streamer.infer.model import Model
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
     from streamer.capture.coded import Clip
     from streamer.capture.nvdec import Nvdec
     from streamer.core.frame import AnyPicture
+    from streamer.core.results import Detections, ModelRef, Timing
     from streamer.infer.spec import ModelSpec
-    from streamer.pipeline.frames import Mark
 
 CAMERAS = ("left", "right")
 FRAMES = 12
@@ -64,7 +63,7 @@ def frame_of(camera: str, number: int, picture: AnyPicture) -> Frame:
 def inferred(model: Model, feeds: dict[str, Iterator[AnyPicture]], *, there: bool) -> dict[tuple[str, int], Detections]:
     """Run the inference loop over all that the cameras give."""
     lost: list[str] = []
-    frames = FrameQueue(dict.fromkeys(feeds, Lane.BUFFER), lost=lambda _, cause: lost.append(cause))
+    frames: FrameQueue[Frame] = FrameQueue(dict.fromkeys(feeds, Lane.BUFFER), lost=lambda _, cause: lost.append(cause))
     for camera, pictures in feeds.items():
         for number, picture in enumerate(pictures):
             assert isinstance(picture, DevicePicture) is there
@@ -72,19 +71,20 @@ def inferred(model: Model, feeds: dict[str, Iterator[AnyPicture]], *, there: boo
         frames.finish(camera)
     found: dict[tuple[str, int], Detections] = {}
 
-    def passed(item: Result | Mark) -> None:
-        frames.release(item.info.camera if isinstance(item, Result) else item.camera)
-        if isinstance(item, Result):
-            assert isinstance(item.output, Detections)
-            found[item.info.camera, item.info.seq] = item.output
+    def told(frame: Frame, output: Detections, _timing: Timing, _model: ModelRef) -> None:
+        frames.release(frame.lane)
+        found[frame.info.camera, frame.info.seq] = output
 
     plan = InferPlan(
         open_model=lambda: model,
         frames=frames,
-        passed=passed,
+        told=told,
+        marked=lambda mark: frames.release(mark.lane),
         count=lambda *_: None,
+        counter="inferred",
         measured=lambda _: None,
         max_age_ns=lambda _: None,
+        over=lambda _: False,
         swapper=None,
     )
     with pytest.raises(ChannelClosed):

@@ -81,6 +81,7 @@ class Rig:
             "count": lambda camera, name, n: self.counts.update({(camera, name): n}),
             "measured": lambda _ns: None,
             "max_age_ns": lambda _camera: None,
+            "over": lambda _frame: False,
             "swapper": None,
         }
         self.inference = Inference(
