@@ -63,6 +63,7 @@ class Rig:
     lines: list[MemoryOutput] = field(default_factory=list)
     absent: str | None = None  # set: the line can't be opened
     broken: str | None = None  # set: a line that is opened can't be driven
+    beats: int = 0
 
     def __post_init__(self) -> None:
         plan = GpioPlan(
@@ -71,6 +72,7 @@ class Rig:
             delay_s=self.delay_s,
             pulse_s=self.pulse_s,
             alarm=self.alarms.append,
+            beat=self._beat,
         )
         self.sink = GpioSink(plan, clock=self.clock)
 
@@ -80,6 +82,9 @@ class Rig:
         self.lines.append(MemoryOutput(self.clock.monotonic_ns))
         self.lines[-1].failure = self.broken
         return self.lines[-1]
+
+    def _beat(self) -> None:
+        self.beats += 1
 
     def send(self, verdict: str, at_s: float | None = None, item: str = "1") -> None:
         at_ns = None if at_s is None else BEGAN_NS + round(at_s * NS_PER_S)
@@ -284,7 +289,9 @@ def test_what_waits_is_bounded() -> None:
     for _ in range(MOST_PULSES):
         rig.send("reject", at_s=0.0)
     assert not rig.sink.send(decision("reject", BEGAN_NS), lambda _: None)
+    rig.send("accept")
     rig.run(5.0)
+    assert rig.beats >= 5
     assert rig.alarms == [f"more than {MOST_PULSES} rejects wait for their moment: `delay` is too long"]
     assert rig.sink.missed == 1 + MOST_PULSES
 
