@@ -44,9 +44,9 @@ class CrossingItems:
     def observe(self, result: Result, crossings: Iterable[Crossing]) -> None:
         """Take in who has crossed which line in the next frame."""
         now_ns = result.info.captured_ns
-        for track, crossed_ns in list(self._open.items()):
+        for number, crossed_ns in list(self._open.items()):
             if now_ns - crossed_ns > self._which.deadline_ns:
-                self._last(track)
+                self._last(number)
         for crossing in crossings:
             if self._begins(crossing):
                 track = crossing.track

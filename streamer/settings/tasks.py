@@ -8,7 +8,7 @@ from streamer.core.names import canonical
 
 from .plain import at, items, mapping, texts
 from .problem import KeyPath, listed, nearest
-from .values import as_number, as_seconds
+from .values import as_bool, as_number, as_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Found = tuple[KeyPath, str]
 
-_NEEDS_DETECT = ("events", "publish_detections", "lines")
+_NEEDS_DETECT = ("publish_detections", "lines")
 
 
 def looked_at(camera: Raw, path: KeyPath) -> Iterator[Found]:
@@ -73,9 +73,11 @@ def decided(camera: Raw, path: KeyPath) -> Iterator[Found]:
             yield (*here, "decide"), f"stands twice; one camera gives one verdict: name all classes in events.{first}"
         first = first or i
         yield from _verdict(rule, decide, here, detects=detects)
-    for key in _NEEDS_DETECT[1:]:
+    for key in _NEEDS_DETECT:
         if not detects and at(camera, key) not in (None, False, {}):
             yield (*path, key), "needs `detect`"
+    if not detects and as_bool(at(at(camera, "motion"), "enabled")):
+        yield (*path, "motion", "enabled"), "needs `detect`: classifications keep their own pace"
 
 
 def _verdict(rule: Raw, decide: Raw, here: KeyPath, *, detects: bool) -> Iterator[Found]:
