@@ -53,6 +53,7 @@ class GpioInput:
         self._stop = stop
         self._beat = beat
         self._edges = 0
+        self._refused = False  # whether the last edge was: said once
         self._trouble: str | None = None
 
     def loop(self) -> None:
@@ -82,9 +83,13 @@ class GpioInput:
         self._edges += 1
         try:
             self._plan.trigger(f"gpio-{self._edges}", at_ns)
-        except ValueError as exc:  # the id stands open: somebody used it in a command
-            _log.debug("gpio: %s: %s", self._plan.camera, exc)
+        except ValueError as exc:
+            if not self._refused:
+                _log.warning("gpio: %s: an edge begins no item: %s", self._plan.camera, exc)
             self._plan.count(REFUSED, 1)
+            self._refused = True
+        else:
+            self._refused = False
 
     def _tell(self, trouble: str | None) -> None:
         """Raise or clear the alarm where its reason has changed."""

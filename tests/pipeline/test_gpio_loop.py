@@ -100,13 +100,15 @@ def test_a_line_that_fails_is_an_alarm_and_opened_anew_and_numbers_go_on(caplog:
     assert len(caplog.messages) == 3  # each reason once
 
 
-def test_an_id_that_stands_open_is_counted_and_the_next_edge_goes_on() -> None:
-    belt = Belt(line_with(1, 2))
+def test_an_edge_that_begins_no_item_is_said_once_and_counted_and_the_next_ones_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    belt = Belt(line_with(1, 2, 3))
     taken: list[str] = []
 
     def trigger(name: str, _at_ns: int) -> None:
-        if name == "gpio-1":
-            raise ValueError("item gpio-1 is open already")
+        if name != "gpio-3":
+            raise ValueError("there are too many items")
         taken.append(name)
         belt.stop.set()
 
@@ -114,8 +116,9 @@ def test_an_id_that_stands_open_is_counted_and_the_next_edge_goes_on() -> None:
         camera="line", open_line=belt._open, trigger=trigger, count=belt._count, alarm=belt.alarms.append
     )
     belt.input.loop()
-    assert taken == ["gpio-2"]
-    assert belt.counts == {"triggers_refused": 1}
+    assert taken == ["gpio-3"]
+    assert belt.counts == {"triggers_refused": 2}
+    assert caplog.messages == ["gpio: line: an edge begins no item: there are too many items"]
 
 
 def test_it_ends_by_itself_while_nothing_comes_and_while_the_line_is_away() -> None:
