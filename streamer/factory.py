@@ -154,18 +154,7 @@ class Factory:
         # A thread whose moment has come waits for the interpreter no longer than this: halves the tail of decisions.
         sys.setswitchinterval(_SWITCH_S)
         alarms = Alarms(states, self._clock)
-        for name, of in self._decides.items():
-            if of.output is not None:
-                spec = OutputSpec(chip=of.output.chip, line=of.output.line, active=of.output.active)
-                plan = GpioPlan(
-                    name=name,
-                    open_output=partial(open_output, spec),
-                    delay_s=of.output.delay_s,
-                    pulse_s=of.output.pulse_s,
-                    alarm=alarms.part(name, "output"),
-                )
-                self._sinks[name] = open_gpio(plan, clock=self._clock)
-                stack.callback(self._sinks[name].close)
+        self._open_outputs(alarms, stack)
 
         def decided(decision: Decision) -> None:
             self._pulse(decision)
@@ -186,6 +175,22 @@ class Factory:
             if of.trigger.gpio is not None
         ]
         return [Worker("decide", deciding.loop, at_end=at_end)], inputs
+
+    def _open_outputs(self, alarms: Alarms, stack: ExitStack) -> None:
+        for name, of in self._decides.items():
+            if of.output is not None:
+                spec = OutputSpec(chip=of.output.chip, line=of.output.line, active=of.output.active)
+                plan = GpioPlan(
+                    name=name,
+                    open_output=partial(open_output, spec),
+                    delay_s=of.output.delay_s,
+                    pulse_s=of.output.pulse_s,
+                    alarm=alarms.part(name, "output"),
+                    beat=self._beats.register(f"gpio-out-{name}", _LIMIT_S),
+                )
+                self._sinks[name] = open_gpio(plan, clock=self._clock)
+                stack.callback(self._beats.retire, f"gpio-out-{name}")
+                stack.callback(self._sinks[name].close)
 
     def _input(
         self, name: str, of: Decide, *, stop: threading.Event, alarms: Alarms, count: Callable[[str, int], None]
