@@ -71,7 +71,8 @@ class Commands:
             BrokerError: the connection has ended.
         """
         if self._breaks >= _SUSPECT_AFTER:
-            self._complain("the connection broke twice while we subscribed to")
+            if self._again_ns is None:  # it broke at the last attempt; else that attempt is still to come
+                self._complain("the connection broke twice while we subscribed to")
             return
         self._ask(session)
         deadline_ns = time.monotonic_ns() + _ANSWER_NS

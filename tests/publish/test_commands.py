@@ -16,11 +16,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from servers.broker import Mosquitto, Subscriber, mosquitto_program, wait_until
 
-from streamer.core.clock import NS_PER_MS, SystemClock
+from streamer.core.clock import NS_PER_MS, NS_PER_S, SystemClock
 from streamer.publish.base import Message, Reply
-from streamer.publish.commands import Command, command_of
+from streamer.publish.commands import Command, Commands, command_of
 from streamer.publish.embedded import EmbeddedBroker
 from streamer.publish.mqtt import MqttOptions, MqttSink, open_mqtt
+from streamer.publish.reasons import BrokerError, LostKind
 from streamer.publish.url import BrokerAddress
 
 if TYPE_CHECKING:
@@ -363,6 +364,44 @@ def test_a_payload_beyond_all_bounds_is_kept_from_us_by_the_broker(broker: Mosqu
         wait_until(lambda: len(commands) >= 1, 5.0, "a command")
         assert sink.connection() == 0
     assert [command.payload for command in commands] == [b"small"]
+
+
+class Asked:
+    """A session that counts what is asked of it, and answers when told to."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.breaks = False
+
+    def subscribe(self, _topic_filter: str, _hear: object, on_done: Callable[[str | None], None]) -> None:
+        self.asked += 1
+        if not self.breaks:
+            on_done(None)
+
+    def serve(self, _timeout_s: float) -> None:
+        raise BrokerError(LostKind.SOON, "broken")
+
+
+def test_connections_that_break_for_another_reason_put_off_the_next_attempt_no_further() -> None:
+    commands = Commands("streamer", lambda _command: None)
+    session = Asked()
+    session.breaks = True
+    stopping = threading.Event()
+    for _ in range(2):
+        with pytest.raises(BrokerError):
+            commands.subscribe(session, stopping)  # type: ignore[arg-type]
+    for _ in range(20):  # each of these connections breaks before the next attempt is due
+        commands.subscribe(session, stopping)  # type: ignore[arg-type]
+        commands.tend(session)  # type: ignore[arg-type]
+    assert session.asked == 2
+    assert commands._again_ns is not None
+    assert commands._again_ns - SystemClock().monotonic_ns() <= 30 * NS_PER_S
+    commands._again_ns = SystemClock().monotonic_ns()
+    session.breaks = False
+    commands.tend(session)  # type: ignore[arg-type]
+    assert session.asked == 3
+    commands.subscribe(session, stopping)  # type: ignore[arg-type]
+    assert session.asked == 4
 
 
 def heard(topic: bytes, *, retain: bool = False, **said: object) -> MQTTMessage:
