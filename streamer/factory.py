@@ -166,8 +166,11 @@ class Factory:
         )
 
         def at_end() -> None:
-            self._beats.retire("decide")
             left()
+            self._beats.retire("decide")
+            for name, sink in self._sinks.items():  # behind the last verdict, and beside the end of the rest
+                sink.close()
+                self._beats.retire(f"gpio-out-{name}")
 
         inputs = [
             self._input(name, of, stop=stop, alarms=alarms, count=partial(count, name))
@@ -189,8 +192,7 @@ class Factory:
                     beat=self._beats.register(f"gpio-out-{name}", _LIMIT_S),
                 )
                 self._sinks[name] = open_gpio(plan, clock=self._clock)
-                stack.callback(self._beats.retire, f"gpio-out-{name}")
-                stack.callback(self._sinks[name].close)
+                stack.callback(self._sinks[name].close)  # where the run never begins
 
     def _input(
         self, name: str, of: Decide, *, stop: threading.Event, alarms: Alarms, count: Callable[[str, int], None]
