@@ -146,18 +146,3 @@ def test_a_live_cameras_classes_are_null_while_it_is_away(tmp_path: Path, broker
     wait_until(lambda: heard.on("streamer/status")[-1:] == [b"offline"], 5, "the goodbye")
     for name in ("whole", "held"):
         assert names(heard, name) == [None, "red", None, "red", None]
-
-
-def test_a_live_camera_is_looked_at_as_often_as_asked_and_no_more(
-    tmp_path: Path, broker: Mosquitto, heard: Subscriber
-) -> None:
-    config = write(tmp_path, broker.port, '"synthetic:shapes?seed=3&fps=20&seconds=4"')
-    child = start(config)
-    _, log = child.communicate(timeout=40)
-    assert child.returncode in {0, 4}, log
-    words = next(line for line in log.splitlines() if "looks classified" in line)
-    looks, decoded = int(words.split(" looks classified")[0].split()[-1]), int(words.split(" frames")[0].split()[-1])
-    # `whole` and `held` take each frame, `corner` two a second of those four: a frame superseded is not looked at.
-    assert looks <= 2 * decoded + 9
-    assert looks >= 9
-    assert told(heard, "corner")[0] is None
