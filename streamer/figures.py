@@ -27,9 +27,20 @@ DROP_CAUSES = (
     "missing",  # a gap in the camera's time stamps: lost on the way
     "overrun",  # `every` on a live camera: more than 2 s were waiting
     "too_old",  # older than max_age
+    "decided",  # the item that it shows had its verdict already
     "overflow",  # the events thread lagged
     "camera_lost",  # its result came after the camera had been lost
     "stopped",  # still waiting when the run ended
+)
+
+# Looks of classifiers that did not come about, or whose answer was of no use, counted as `look_<cause>`.
+LOOK_DROP_CAUSES = (
+    "superseded",
+    "overrun",
+    "refused",  # the classifier had too much to do: the object is looked at later
+    "too_old",
+    "camera_lost",
+    "stopped",
 )
 
 
@@ -80,6 +91,11 @@ class Figures:
     def drops(self, camera: str) -> dict[str, int]:
         """Return the frames that were not looked at, by cause; causes without any are left out."""
         counts = {cause: self.value(camera, cause) for cause in DROP_CAUSES}
+        return {cause: n for cause, n in counts.items() if n}
+
+    def look_drops(self, camera: str) -> dict[str, int]:
+        """Return a camera's looks that came to nothing, by cause; causes without any are left out."""
+        counts = {cause: self.value(camera, f"look_{cause}") for cause in LOOK_DROP_CAUSES}
         return {cause: n for cause, n in counts.items() if n}
 
     def count_items(self, camera: str, counts: Callable[[], Mapping[str, int]]) -> None:

@@ -97,6 +97,7 @@ class Report:
                 "decoded": figures.value(name, "decoded"),
                 "inferred": figures.value(name, "inferred"),
                 "classified": figures.value(name, "classified"),
+                "looks_dropped": figures.look_drops(name),
                 "dropped": figures.drops(name),
                 "lost_connections": figures.value(name, "lost_connections"),
                 "age_p50_ms": None if (age_ms := camera.age_p50_ms()) is None else round(age_ms, 1),
@@ -136,7 +137,8 @@ class Report:
             drops = ", ".join(f"{n} {cause}" for cause, n in figures.drops(name).items()) or "none"
             decoded, inferred = figures.value(name, "decoded"), figures.value(name, "inferred")
             looks = figures.value(name, "classified")
-            looked = f", {looks} looks classified" if looks else ""
+            missed = ", ".join(f"{n} {cause}" for cause, n in figures.look_drops(name).items())
+            looked = f", {looks} looks classified ({missed or 'none dropped'})" if looks or missed else ""
             extra = {"camera": name}
             _log.info("%d frames decoded, %d inferred%s; dropped: %s", decoded, inferred, looked, drops, extra=extra)
             if (items := figures.items(name)) is not None:
