@@ -186,6 +186,7 @@ class Run:
             look_lost=self._look_lost,
         )
         self._kept = KeptFrames()
+        self._bounded = {name for name, camera in self._cameras.items() if lane_of(camera) is not Lane.NEWEST}
         writers = len(self._cameras) + len(specs) + bool(self._factory.items)
         self._inbox: Channel[Item] = Channel(_RESULTS, writers=writers, lost=self._overflowed)
         self._models = ModelThreads(
@@ -409,8 +410,7 @@ class Run:
         else:
             camera = item.info.camera
             of_object = isinstance(item, Classified) and item.track is not None
-            bounded = lane_of(self._cameras[camera]) is not Lane.NEWEST or of_object
-            self._inbox.put(camera, item, keep=bounded)
+            self._inbox.put(camera, item, keep=camera in self._bounded or of_object)
 
     def _still(self, still: Still) -> None:
         self._inbox.put(still.info.camera, still)

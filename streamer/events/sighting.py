@@ -45,9 +45,11 @@ def of_track(info: FrameInfo, track: Track, model: ModelRef, *, zones: tuple[str
     )
 
 
-def classes(labels: Labels) -> dict[str, str]:
-    """Return the classes of an object without their scores, which change with each answer."""
-    return {name: label for name, (label, _) in labels.items()}
+def renamed(before: Labels, after: Labels) -> bool:
+    """Whether the classes of an object are others; their scores change with each answer."""
+    if not before and not after:
+        return False
+    return {name: label for name, (label, _) in before.items()} != {name: label for name, (label, _) in after.items()}
 
 
 def area(info: FrameInfo, box: Box) -> float:

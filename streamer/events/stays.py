@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from streamer.core.clock import NS_PER_S
 from streamer.core.event import EndReason, Event, EventType
 
-from .sighting import apart, classes
+from .sighting import apart, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -131,7 +131,7 @@ class Stays:
     def labels(self, key: Key, sighting: Sighting) -> Labels:
         """Return what an object is called at a sighting; under a new id as under its last, until that is known."""
         stay, labels = self._stays.get(key), sighting.labels
-        if stay is None:
+        if stay is None or not stay.labels:
             return labels
         same = stay.last.track == sighting.track
         former = {name: label for name, label in stay.labels.items() if not (same and name in stay.last.labels)}
@@ -150,7 +150,7 @@ class Stays:
             seen = replace(stay.last, labels=labels_of(track))
             labels = self.labels(key, seen)
             goes_on = sent is None or stay.rule.fits(labels)  # else it is as if it had not been seen any more
-            if goes_on and classes(labels) != classes(stay.labels if sent is None else sent.labels):
+            if goes_on and renamed(stay.labels if sent is None else sent.labels, labels):
                 told.append(self._told(key, replace(stay, last=seen, labels=labels), self._frame.captured_ns))
         return [event for event in told if event is not None]
 
@@ -218,7 +218,7 @@ class Stays:
                 return None
             self._open_by_rule[stay.rule.name] = self._open_by_rule.get(stay.rule.name, 0) + 1
             return self._message(stay, EventType.START, self._new_id(stay.last.info.utc_ns), seq=0)
-        changed = stay.last.zones != stay.sent.zones or classes(stay.labels) != classes(stay.sent.labels)
+        changed = stay.last.zones != stay.sent.zones or renamed(stay.sent.labels, stay.labels)
         if now_ns - stay.sent_ns < (_CHANGED_EVERY_NS if changed else _UPDATE_EVERY_NS):
             return None
         return self._message(stay, EventType.UPDATE, stay.sent.id, seq=stay.sent.seq + 1)
