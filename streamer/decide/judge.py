@@ -204,7 +204,7 @@ def _bad_labels(test: LabelTest, answer: tuple[tuple[str, float], ...], sure: fl
         yield _Finding("", certain=False)
         return
     name, score = answer[0]
-    if not score >= sure:
+    if not name or not score >= sure:  # no class: every view of an object was below the least score
         yield _Finding(name, certain=False)
     elif name in test.reject:
         yield _Finding(name, certain=True)

@@ -156,6 +156,11 @@ def test_of_a_tracked_item_it_may_be_decided_that_no_label_is_present(label: str
     assert judge_object(spec, INFO, box=(0, 0, 9, 9), detections=None, labels={"marks": (label, 1.0)}) == expected
 
 
+def test_an_object_of_which_no_view_was_certain_is_no_good_one() -> None:
+    """Where one class is right, none is no answer: each view was below the least score."""
+    assert judge_object(LABELS, INFO, box=(0, 0, 9, 9), detections=None, labels={"look": ("", 1.0)}) == UNSURE
+
+
 def test_a_spec_that_can_judge_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="got neither"):
         JudgeSpec()
