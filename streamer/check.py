@@ -72,6 +72,7 @@ def examine(loaded: Loaded) -> Examined:
     found.problems += check_classes(loaded, labels)
     found.problems += _without_alias(loaded, labels, aliases)
     found.problems += _without_gpio(loaded)
+    found.problems += _many_in_one(loaded, found.specs)
     for name, camera in settings.cameras.items():
         if wrong := _wrong_with(name, camera):
             found.problems.append(loaded.problem(("cameras", name, "source"), wrong))
@@ -104,6 +105,18 @@ def _without_gpio(loaded: Loaded) -> Iterator[Problem]:
             except ConfigError as exc:
                 key = "output" if decide.output else "trigger"
                 yield loaded.problem(("cameras", name, "events", str(number), "decide", key), str(exc))
+
+
+def _many_in_one(loaded: Loaded, specs: Mapping[str, ModelSpec]) -> Iterator[Problem]:
+    """Yield a problem for each verdict on objects by a model that may find several classes in one: one is its label."""
+    for name, camera in loaded.settings.cameras.items():
+        models = {item.name: specs.get(item.model) for item in camera.classify if item.of.objects}
+        for number, rule in enumerate(camera.events or ()):
+            for label in rule.labels or {} if rule.decide else {}:
+                model = models.get(label)
+                if model is not None and model.scoring is not None and model.scoring.thresholds:
+                    said = "is of a multi-label model; a verdict on objects needs one that gives each a single class"
+                    yield loaded.problem(("cameras", name, "events", str(number), "labels", label), said)
 
 
 def _wrong_precision(model: ModelSettings) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tiny_classifier import write_classifier
 
 from streamer.check import check
 from streamer.infer.recognise import load_spec
@@ -156,3 +157,36 @@ def test_a_feed_in_a_form_whose_library_is_not_here_is_a_problem(
     code, lines = said_of(tmp_path, after=f"publish_detections:\n      format: {form}")
     said = '11: cameras.yard.publish_detections.format: cbor needs cbor2: pip install "streamer[cbor]"'
     assert (code, lines) == ((2, [said]) if problems else (0, []))
+
+
+@pytest.mark.parametrize(("task", "refused"), [("sigmoid", True), ("softmax", False)])
+def test_a_verdict_on_objects_needs_a_model_that_gives_each_one_class(
+    tmp_path: Path, model: Path, task: str, *, refused: bool
+) -> None:
+    """A multi-label model may see a stamp and, less clearly, a crack: the stamp alone would be the object's label."""
+    assert model.exists()
+    write_classifier(tmp_path / "marks.onnx")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"""
+models:
+  net: {{model: net.onnx, head: v8, labels: [cup, board, lamp]}}
+  marks: {{model: marks.onnx, task: classify, labels: [stamp, crack, stain], look: ultralytics, activation: {task}}}
+cameras:
+  belt:
+    source: rtsp://192.0.2.1/x
+    detect: {{model: net}}
+    lines: {{gate: {{from: [0, 0.5], to: [1, 0.5]}}}}
+    classify:
+      - {{name: mark, model: marks, of: {{class: board}}}}
+    events:
+      - {{name: there, class: board, labels: {{mark: stamp}}}}
+      - name: bad
+        labels: {{mark: crack}}
+        decide: {{deadline: 1s, trigger: {{line: gate, class: board}}}}
+"""
+    )
+    out = io.StringIO()
+    code = check(config, probe=False, out=out)
+    assert code == (2 if refused else 0), out.getvalue()
+    assert ("events.1.labels.mark: is of a multi-label model" in out.getvalue()) is refused
