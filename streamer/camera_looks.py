@@ -65,20 +65,29 @@ def outlets_of(
     return outlets
 
 
-def only_items(camera: Camera) -> bool:
-    """Whether nothing is wanted of a camera but the verdicts on its items."""
-    rule = camera.decides
-    others = len(camera.events or ()) > 1 or camera.publish_detections or camera.looks_at_objects
-    judged = (rule.labels or {}) if rule else {}
-    return rule is not None and not others and all(item.name in judged for item in camera.classify)
+def frames_are_items(camera: Camera) -> bool:
+    """Whether each frame of a camera that is looked at is to show an item: nothing is wanted of it but verdicts."""
+    rule, trigger = camera.decides, _trigger(camera)
+    if rule is None or trigger == "line":
+        return False
+    if len(camera.events or ()) > 1 or camera.publish_detections or camera.looks_at_objects or camera.lines:
+        return False
+    if camera.detect and not rule.class_names:  # its detector counts objects
+        return False
+    if camera.detect and trigger != "frame" and camera.delivery == "every":
+        return False
+    return all(item.name in (rule.labels or {}) for item in camera.classify)
 
 
 def _only_triggered(camera: Camera) -> bool:
     """Whether only frames that show a triggered item are detected in."""
+    return _trigger(camera) != "frame" and frames_are_items(camera)
+
+
+def _trigger(camera: Camera) -> str | None:
+    """Return what begins a camera's items, if it has any."""
     rule = camera.decides
-    if not (rule and rule.decide and rule.class_names) or rule.decide.trigger.kind not in ("command", "gpio"):
-        return False
-    return camera.delivery == "newest" and only_items(camera)
+    return None if rule is None or rule.decide is None else rule.decide.trigger.kind
 
 
 def classes_of(camera: Camera, specs: Mapping[str, ModelSpec]) -> ClassStates | None:

@@ -19,7 +19,7 @@ from streamer.pipeline.worker import Worker
 from streamer.publish.base import Message
 from streamer.publish.gpio import GpioPlan, open_gpio
 
-from .camera_looks import only_items
+from .camera_looks import frames_are_items
 from .judging import items_plan
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ class Factory:
                 plan = items_plan(name, camera, rule, rule.decide, specs)
                 self.items[name] = Items(plan, clock=clock)
                 self._judges[name] = plan.judge
-        # Of these cameras nothing is wanted but verdicts.
+        # Frames of these cameras need no look once the item has its verdict. A recording gets all: it has the time.
         self._frames_are_items = {
             name
             for name, decide in self._decides.items()
-            if decide.trigger.kind != "line" and only_items(cameras[name]) and cameras[name].source.live
+            if frames_are_items(cameras[name]) and cameras[name].source.live
         }
         if any(decide.output or decide.trigger.gpio for decide in self._decides.values()):
             require_gpiod()
@@ -96,7 +96,7 @@ class Factory:
             return lambda _: False
         if self._decides[name].trigger.kind != "frame":
             return items.captured
-        cadence = Cadence(camera.detect_fps)
+        cadence = Cadence(camera.items_fps)
         return lambda frame: cadence.takes(frame.info.captured_ns) and items.captured(frame)
 
     def lost(self, info: FrameInfo, cause: str, *, name: str | None = None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_cameras import SPECS, made_camera, made_frame
 
-from streamer.camera_looks import classes_of, labels_of, outlets_of, tandem_of, thresholds_of
+from streamer.camera_looks import classes_of, frames_are_items, labels_of, outlets_of, tandem_of, thresholds_of
 from streamer.core.look import Classified, Look
 from streamer.core.results import Classification, ModelRef, Timing, Track
 from streamer.queues import Queues
@@ -80,6 +80,7 @@ def test_where_only_triggered_items_count_nothing_else_is_looked_at(trigger: str
         "events: [{name: bad, class: car, decide: {deadline: 1s, trigger: command}}, {name: there, class: person}]",
         "frames: every",
         "classify: [{name: parcel, model: kind, of: {class: car}}]",
+        "lines: {gate: {from: [0, 0], to: [1, 1]}}",
     ],
 )
 def test_where_more_is_wanted_of_the_frames_they_are_detected_in_too(more: str) -> None:
@@ -164,3 +165,26 @@ def test_labels_of_a_rule_are_spelt_as_the_model_spells_them() -> None:
     assert camera.events is not None
     assert labels_of(camera.events[0], camera, SPECS) == {"parcel": frozenset({"Box", "Paper bag"})}
     assert (thresholds_of(SPECS["flaws"]), thresholds_of(SPECS["kind"])) == ((0.5, 0.6, 0.7), ())
+
+
+BAD_CAR = "events: [{name: bad, class: car, decide: {deadline: 1s}}]"
+BAD_VIEW = "classify: [{name: v, model: kind}], events: [{name: b, labels: {v: box}, decide: {deadline: 1s}}]"
+TRIGGERED_CAR = "events: [{name: bad, class: car, decide: {deadline: 1s, trigger: command}}]"
+EVERY = "detect: {model: net}, frames: every"
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (f"{DETECT}, {BAD_CAR}", True),
+        (f"{DETECT}, {TRIGGERED_CAR}", True),
+        (BAD_VIEW, True),
+        (f"frames: every, {BAD_VIEW}", True),
+        (f"{EVERY}, {BAD_CAR}", True),
+        (f"{EVERY}, {TRIGGERED_CAR}", False),  # those between the items are asked for too
+        (f"{DETECT}, {BAD_VIEW}", False),  # its detector counts objects
+        (f"{DETECT}, events: [{{name: there, class: car}}]", False),
+    ],
+)
+def test_frames_are_there_for_their_items_alone_where_nothing_else_is_asked(keys: str, *, expected: bool) -> None:
+    assert frames_are_items(made_camera(keys)) is expected

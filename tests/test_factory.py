@@ -77,6 +77,20 @@ def test_each_frame_that_the_detector_takes_is_an_item() -> None:
     assert items(every, 3) == [True] * 3
 
 
+@pytest.mark.parametrize(
+    ("classify", "expected"),
+    [
+        ("[{name: view, model: kind, fps: 0}]", [0, 1, 2, 3, 4, 5, 6, 7, 8]),
+        ("[{name: view, model: kind, every: 100ms}]", [0, 2, 4, 6, 8]),
+        ("[{name: view, model: kind, fps: 0}, {name: weather, model: flaws, every: 10s}]", list(range(9))),
+        ("[{name: view, model: kind}]", [0, 4, 8]),
+    ],
+)
+def test_without_a_detector_items_come_at_the_rate_of_what_judges_them(classify: str, expected: list[int]) -> None:
+    found = items(camera(f"classify: {classify}, {rule('deadline: 1s', 'labels: {view: [box]}')}"), 9)
+    assert [seq for seq, item in enumerate(found) if item] == expected
+
+
 def test_a_trigger_makes_the_next_frame_an_item_whatever_the_rate() -> None:
     only, clock = camera(f"{DETECT}, {rule('deadline: 1s, trigger: command')}"), FakeClock()
     it = factory(only, clock)

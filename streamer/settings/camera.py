@@ -205,6 +205,18 @@ class Camera(Section):
         return next((rule for rule in self.events or () if rule.decide is not None), None)
 
     @property
+    def items_fps(self) -> float:
+        """Most frames a second that are items, 0 = each, where that is what frames are.
+
+        Without a detector it is the rate of the classification that judges them, the highest of several.
+        """
+        judged = (self.decides.labels or {}) if self.decides else {}
+        rates = [item.rate for item in self.classify if item.name in judged and (item.every_s or item.fps is not None)]
+        if self.detect or self.delivery == "every" or not rates:
+            return self.detect_fps
+        return 0.0 if 0.0 in rates else max(rates)
+
+    @property
     def detect_fps(self) -> float:
         """Most inferences a second, 0 = each frame, also where the file leaves it open."""
         if self.detect is None or self.detect.fps is None:
