@@ -14,12 +14,14 @@ from streamer.events.rules import RuleSpec, default_rules
 from streamer.motion.gate import MotionGate, MotionPlan
 from streamer.pipeline.crossing_items import CrossingItems, ItemCrossing
 from streamer.pipeline.desk import CameraDesk, DeskPlan
+from streamer.pipeline.frames import Lane
 from streamer.pipeline.gated import Gated, GatePlan
 from streamer.pipeline.objects import Objects, ObjectsPlan
 from streamer.track.tracker import ObjectTracker
 
 from .camera_looks import classes_of, labels_of
 from .first_states import left_classes
+from .queues import lane_of
 from .serving import LEAST_SCORE
 
 if TYPE_CHECKING:
@@ -92,6 +94,7 @@ def desk_of(
             camera=name,
             max_age_ns=_max_age_ns(camera),
             lanes=(objects is not None) + sum(not item.of.objects for item in camera.classify),
+            waits=lane_of(camera) is Lane.WAIT,
             objects=objects,
             tandem=tandem,
             classes=classes_of(camera, specs),

@@ -150,10 +150,7 @@ class ModelThreads:
 
     def _detecting(self, name: str, upgrade: BackendUpgrade | None) -> InferPlan[Frame, Detections]:
         keeping = {camera for camera, settings in self._plan.cameras.items() if settings.looks_at_objects}
-        ages_ns = {
-            camera: None if settings.max_age_s is None else round(settings.max_age_s * NS_PER_S)
-            for camera, settings in self._plan.cameras.items()
-        }
+        ages_ns = self._max_ages_ns()
 
         def told(frame: Frame, output: Detections, timing: Timing, model: ModelRef) -> None:
             if frame.info.camera in keeping:
@@ -168,13 +165,13 @@ class ModelThreads:
             count=self._plan.figures.count,
             counter="inferred",
             measured=self._plan.figures.measured(name),
-            max_age_ns=ages_ns.__getitem__,
+            max_age_ns=lambda frame: ages_ns[frame.info.camera],
             over=lambda frame: self._plan.decided(frame.info),
             swapper=upgrade,
         )
 
     def _classifying(self, name: str, upgrade: BackendUpgrade | None) -> InferPlan[Look, Classification]:
-        looks = self._plan.queues.looks[name]
+        looks, ages_ns = self._plan.queues.looks[name], self._max_ages_ns()
 
         def told(look: Look, output: Classification, timing: Timing, model: ModelRef) -> None:
             self._plan.passed(
@@ -195,10 +192,18 @@ class ModelThreads:
             count=self._plan.figures.count,
             counter="classified",
             measured=self._plan.figures.measured(name),
-            max_age_ns=lambda _: None,  # a late answer is still true of its object
+            # A late answer is still true of its object.
+            max_age_ns=lambda look: ages_ns[look.info.camera] if look.track is None else None,
             over=lambda look: look.track is None and self._plan.decided(look.info),
             swapper=upgrade,
         )
+
+    def _max_ages_ns(self) -> dict[str, int | None]:
+        """Return how old a camera's frames may be, by camera."""
+        return {
+            camera: None if settings.max_age_s is None else round(settings.max_age_s * NS_PER_S)
+            for camera, settings in self._plan.cameras.items()
+        }
 
     def _open(self, name: str) -> Network[Any]:
         model = self._serving[name].open()

@@ -82,6 +82,11 @@ def lane_of(camera: Camera) -> Lane:
     return Lane.BUFFER if camera.source.live else Lane.WAIT
 
 
+def _lane_of_objects(camera: Camera) -> Lane:
+    """Return what happens to looks at a camera's objects; a recording's labels are the same in each run."""
+    return Lane.HOLD if lane_of(camera) is Lane.WAIT else Lane.REFUSE
+
+
 def objects_lanes(name: str, camera: Camera) -> Collection[str]:
     """Return the lanes in which a camera's objects wait for a second stage."""
     return [look_lane(name, item.name) for item in camera.classify if item.of.objects]
@@ -93,7 +98,7 @@ def _frame_lanes(cameras: Mapping[str, Camera], model: str) -> dict[str, Lane]:
 
 def _look_lanes(cameras: Mapping[str, Camera], model: str) -> dict[str, Lane]:
     return {
-        look_lane(name, item.name): Lane.REFUSE if item.of.objects else lane_of(camera)
+        look_lane(name, item.name): _lane_of_objects(camera) if item.of.objects else lane_of(camera)
         for name, camera in cameras.items()
         for item in camera.classify
         if item.model == model

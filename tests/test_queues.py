@@ -77,6 +77,14 @@ def test_a_lane_of_objects_refuses_and_one_of_frames_keeps_the_newest() -> None:
     assert list(objects_lanes("cam", made_camera(DETECT))) == []
 
 
+def test_a_lane_of_a_recordings_objects_holds_all_of_them() -> None:
+    cameras = made_cameras(film=f"{{{CLIP}, {DETECT}, classify: [{{name: parcel, model: flaws, of: {{class: car}}}}]}}")
+    it = Queues(
+        cameras, detectors=["net"], classifiers=["flaws"], frame_lost=lambda *_: None, look_lost=lambda *_: None
+    )
+    assert all(it.looks["flaws"].offer(look("film", "parcel", n, n)) for n in range(50))
+
+
 def test_what_is_released_makes_room_in_its_own_lane() -> None:
     it = queues([])
     taken = 0

@@ -202,11 +202,16 @@ class Items:
             self._judge(number, doubted(doubt))
 
     def camera_lost(self) -> None:
-        """Say that no frames and no labels of objects come for now. Frames that did come are on their way still."""
+        """Say that no frames come for now. Those that did come are on their way still."""
         with self._lock:
             numbers = [number for number, _ in self._waiting]
-        for number in (*numbers, *(item.number for item in self._evidence.objects())):
+        for number in numbers:
             self._judge(number, doubted(Doubt.FAILED))
+
+    def objects_lost(self) -> None:
+        """Say that no label of an object that was seen up to now will come."""
+        for item in self._evidence.objects():
+            self._judge(item.number, doubted(Doubt.FAILED))
 
     def end(self) -> None:
         """Let no item begin any more, and decide what is open. Any thread."""

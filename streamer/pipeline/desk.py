@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streamer.events.classes import ClassStates
 
     from .crossing_items import CrossingItems
+    from .frames import Lost
     from .objects import Objects
     from .tandem import Tandem
 
@@ -38,6 +39,7 @@ class DeskPlan:
     camera: str
     max_age_ns: int | None
     lanes: int = 1  # in which its frames wait for a model: each has a mark of its own at the end
+    waits: bool = False  # a result of it may wait for answers: a recording, read as fast as it is dealt with
     objects: Objects | None = None  # None: nothing is detected
     tandem: Tandem | None = None  # None: objects have no labels
     classes: ClassStates | None = None  # of the frame and of zones
@@ -83,7 +85,7 @@ class CameraDesk:
         if plan.items is not None:
             plan.items.classified(classified)
         if info.connection <= self._lost_connection:
-            outcome.dropped = "camera_lost"
+            outcome.dropped = "look_camera_lost"
             return outcome
         if classified.track is not None:
             if plan.tandem is not None:
@@ -91,9 +93,13 @@ class CameraDesk:
             if plan.crossing is not None:
                 plan.crossing.labelled(classified.track)
             return outcome
+        age_ns = now_ns - info.captured_ns if info.live else None
+        if age_ns is not None and plan.max_age_ns is not None and age_ns > plan.max_age_ns:
+            outcome.dropped = "look_too_old"
+            return outcome
         if plan.objects is None:
             self._live = info.live
-            outcome.age_ns = now_ns - info.captured_ns if info.live else None
+            outcome.age_ns = age_ns
         if plan.classes is not None:
             for name, state in plan.classes.observe(classified).items():
                 outcome.states[f"{plan.camera}/class/{name}"] = encode_class(state)
@@ -104,7 +110,7 @@ class CameraDesk:
 
         A recording may run a hundred times as fast as it was taken: its labels would come when the objects are gone.
         """
-        return not self._live and self._plan.tandem is not None and self._plan.tandem.waiting()
+        return self._plan.waits and self._plan.tandem is not None and self._plan.tandem.waiting()
 
     def settled_ns(self) -> int:
         """Return the capture time of the last result, if all in it is certain, else -1. Any thread may ask."""
@@ -121,15 +127,23 @@ class CameraDesk:
         """Take in a camera's change of state; a loss ends its open events, unless results are still on the way."""
         self._change = change
         outcome = Outcome(states={f"{change.camera}/status": _status(change)})
-        if change.state is CameraState.OFFLINE and not (change.finite or change.trailing):
-            self._lose(outcome, change.connection)
+        if change.state is CameraState.OFFLINE and not change.finite:
+            if self._plan.items is not None:  # at once: what is triggered from now on waits for the next connection
+                self._plan.items.camera_lost()
+            if not change.trailing:
+                self._lose(outcome, change.connection)
         return outcome
 
-    def lost(self, connection: int) -> Outcome:
-        """Take in that one lane of a lost connection has given its last result."""
-        outcome = Outcome()
-        if self._last_of(connection):
-            self._lose(outcome, connection)
+    def lost(self, mark: Lost) -> Outcome:
+        """Take in that one lane of a lost connection has given its last answer.
+
+        With the detector's lane the connection is over, else with the last of them: a slow classifier must not end what
+        objects of the next connection have begun.
+        """
+        outcome, plan = Outcome(), self._plan
+        over = self._last_of(mark.connection) if plan.objects is None else mark.lane == plan.camera
+        if over:
+            self._lose(outcome, mark.connection)
         return outcome
 
     def tick(self, now_ns: int) -> Outcome:
@@ -179,7 +193,7 @@ class CameraDesk:
     def _lose(self, outcome: Outcome, connection: int) -> None:
         self._lost_connection = connection
         if self._plan.items is not None:
-            self._plan.items.camera_lost()
+            self._plan.items.objects_lost()
         self._end(outcome, EndReason.CAMERA_LOST)
 
     def _end(self, outcome: Outcome, reason: EndReason) -> None:

@@ -122,7 +122,7 @@ class Events:
             return desk.change(item)
         plan.release(item.lane)
         if isinstance(item, Lost):
-            return desk.lost(item.connection)
+            return desk.lost(item)
         outcome = desk.source_end()
         if outcome.over:
             plan.ended(_camera_of(item))

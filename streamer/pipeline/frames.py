@@ -47,6 +47,7 @@ class Lane(Enum):
     WAIT = "wait"  # the reader waits: a file, none skipped
     BUFFER = "buffer"  # up to 2 s are kept in order, then the new frame is lost: a live camera, every frame
     REFUSE = "refuse"  # up to `OUTSTANDING` in order, then the new one is refused: it will be asked again
+    HOLD = "hold"  # all of them in order, up to a size: a recording's objects, whose next frame waits for the answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ Mark = SourceEnd | Lost  # what stands in a lane beside frames
 
 # Items that wait in a lane whose length counts.
 _HOLDS = {Lane.WAIT: 2, Lane.REFUSE: OUTSTANDING}
+_NEVER_LOSES = (Lane.WAIT, Lane.REFUSE, Lane.HOLD)  # `offer` says no instead
 
 
 class _LaneState(Generic[T]):
@@ -86,11 +88,14 @@ class _LaneState(Generic[T]):
     def full_for(self, frame: T) -> bool:
         if self.policy in _HOLDS:
             return len(self.items) >= _HOLDS[self.policy]
+        too_large = self.nbytes + frame.picture.nbytes > _BUFFERED_BYTES
+        if self.policy is Lane.HOLD:
+            return bool(self.items) and too_large
         oldest = next((item for item in self.items if not isinstance(item, Mark)), None)
         if oldest is None:
             return False
         span_ns = frame.info.captured_ns - oldest.info.captured_ns
-        return span_ns > _BUFFERED_NS or self.nbytes + frame.picture.nbytes > _BUFFERED_BYTES
+        return span_ns > _BUFFERED_NS or too_large
 
     def takeable(self) -> bool:
         return bool(self.items) and (self.policy is Lane.NEWEST or self.outstanding < OUTSTANDING)
@@ -128,7 +133,7 @@ class FrameQueue(Generic[T]):
         """
         with self._changed:
             lane = self._lanes[frame.lane]
-            if lane.policy in _HOLDS and not self._changed.wait_for(
+            if lane.policy in _NEVER_LOSES and not self._changed.wait_for(
                 lambda: self._closed or not lane.full_for(frame), timeout_s if lane.policy is Lane.WAIT else 0.0
             ):
                 return False
@@ -183,6 +188,11 @@ class FrameQueue(Generic[T]):
             state.outstanding -= 1
             if state.items and state.policy is not Lane.NEWEST:
                 self._changed.notify_all()
+
+    def drop(self, frame: T, cause: str) -> None:
+        """Say that a taken frame is not looked at."""
+        self.release(frame.lane)
+        self._lost(frame, cause)
 
     def wake(self) -> None:
         """Let a waiting `take` return at once: something else is ready."""

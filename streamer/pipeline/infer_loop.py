@@ -49,8 +49,8 @@ class InferPlan(Generic[T, Output]):
     count: Callable[[str, str, int], None]  # (camera, cause or counter, how many)
     counter: str  # how what has been looked at is counted
     measured: Callable[[int], None]  # ns from submit to collect of each batch
-    max_age_ns: Callable[[str], int | None]
-    over: Callable[[T], bool]  # whether nobody waits for the answer any more
+    max_age_ns: Callable[[T], int | None]  # of something that a live camera gave; older, it is not looked at
+    over: Callable[[T], bool]  # whether it was to show an item that has its verdict already
     swapper: Swapper | None
 
 
@@ -107,15 +107,14 @@ class Inference(Generic[T, Output]):
                 self._plan.marked(mark)
 
     def _fresh(self, frame: T) -> bool:
-        """Whether the frame may still be looked at: an old answer is worse than none where `max_age` says so."""
+        """Whether the frame is still to be looked at: an old answer is worse than none where `max_age` says so."""
         info = frame.info
-        max_age_ns = self._plan.max_age_ns(info.camera)
+        max_age_ns = self._plan.max_age_ns(frame)
         old = max_age_ns is not None and info.live and self._clock.monotonic_ns() - info.captured_ns > max_age_ns
-        if not old and not self._plan.over(frame):
-            return True
-        self._plan.count(info.camera, "too_old", 1)
-        self._plan.frames.release(frame.lane)
-        return False
+        over = not old and self._plan.over(frame)
+        if old or over:
+            self._plan.frames.drop(frame, "too_old" if old else "decided")
+        return not old and not over
 
     def _collect_ready(self, model: Network[Output]) -> None:
         while self._pending and (model.ready(self._pending[0].ticket) or self._overdue(self._pending[0])):

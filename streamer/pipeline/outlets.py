@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from streamer.core.look import Look, look_lane
-from streamer.pixels.crop import cropped, zone_part
+from streamer.pixels.crop import cropped, detached, zone_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,7 +106,8 @@ class LooksOutlet:
         """Hand a frame's part over."""
         plan, info, picture = self._plan, frame.info, frame.picture
         if plan.zone is not None:
-            picture = cropped(picture, zone_part(plan.zone, (info.height, info.width)))
+            # A copy of the part: what waits is bounded by its own bytes, so it must not hold the whole frame.
+            picture = detached(cropped(picture, zone_part(plan.zone, (info.height, info.width))))
         return plan.looks.offer(Look(info=info, name=plan.name, picture=picture))
 
     def end(self, connection: int | None) -> None:

@@ -465,6 +465,8 @@ def test_with_the_camera_the_labels_are_lost() -> None:
     line = Line(plan(each_frame=False, crossings=True, judge=BOTH))
     unlabelled(line)
     line.items.camera_lost()
+    assert line.decided() == []  # labels of what was seen are on their way
+    line.items.objects_lost()
 
     assert line.decided() == [("1", "reject", "failed")]
     assert line.open() == 0

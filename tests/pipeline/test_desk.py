@@ -16,6 +16,7 @@ from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents
 from streamer.events.rules import default_rules
 from streamer.pipeline.desk import CameraDesk, DeskPlan
+from streamer.pipeline.frames import Lost
 from streamer.pipeline.messages import CameraChange, CameraState
 from streamer.pipeline.objects import Objects, ObjectsPlan
 from streamer.pipeline.outcome import Outcome
@@ -184,7 +185,7 @@ def test_where_every_frame_counts_a_loss_is_told_at_once_and_ends_events_behind_
     assert told.events == []
     assert json.loads(told.states["yard/status"])["state"] == "offline"
     assert it.result(seen(101.2), now_ns=102 * S).dropped is None
-    said = it.lost(0)
+    said = it.lost(Lost("yard", 0))
     assert [event.end_reason for event in said.events] == [EndReason.CAMERA_LOST]
     assert said.states["yard/objects/person"] == b"null"
     assert it.result(seen(110, connection=1), now_ns=110 * S).dropped is None

@@ -86,8 +86,8 @@ class Desk:
         self.steps.append(change.state.value)
         return Outcome()
 
-    def lost(self, connection: int) -> Outcome:
-        self.steps.append(f"lost {connection}")
+    def lost(self, mark: Lost) -> Outcome:
+        self.steps.append(f"lost {mark.connection}")
         return Outcome()
 
     def source_end(self) -> Outcome:

@@ -203,3 +203,27 @@ def test_a_reader_that_waits_comes_back_now_and_then_with_its_frame() -> None:
     assert seqs(queue.take(1, 0)) == [("f", 0)]
     assert queue.offer(frame("f", 2))
     assert seqs(queue.take(8, 0)) == [("f", 1), ("f", 2)]
+
+
+def test_a_recordings_objects_all_wait_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = Losses()
+    queue = FrameQueue({"o": Lane.HOLD}, losses)
+    assert all(queue.offer(frame("o", seq)) for seq in range(100))
+    monkeypatch.setattr("streamer.pipeline.frames._BUFFERED_BYTES", 100 * PIXELS.nbytes)
+    assert not queue.offer(frame("o", 100))
+    assert seqs(queue.take(200, 0)) == [("o", seq) for seq in range(OUTSTANDING)]
+    assert queue.offer(frame("o", 101))
+    assert losses.counts == {}
+
+
+def test_what_is_dropped_behind_the_queue_is_told_and_makes_room() -> None:
+    losses = Losses()
+    queue = FrameQueue({"b": Lane.BUFFER}, losses)
+    for seq in range(OUTSTANDING + 1):
+        queue.offer(frame("b", seq, at_s=0))
+    first, *_ = queue.take(100, 0)
+    assert queue.take(100, 0) == []
+    assert isinstance(first, Frame)
+    queue.drop(first, "too_old")
+    assert seqs(queue.take(100, 0)) == [("b", OUTSTANDING)]
+    assert losses.counts == {("b", "too_old"): 1}

@@ -150,7 +150,8 @@ def test_a_failing_backend_reaches_the_supervisor_and_the_model_is_closed() -> N
 
 def test_a_frame_older_than_max_age_is_not_inferred_and_is_counted() -> None:
     model = RecordingModel()
-    rig = Rig({"a": Lane.NEWEST, "b": Lane.NEWEST}, model, max_age_ns={"a": 1_000_000, "b": None}.__getitem__)
+    ages_ns = {"a": 1_000_000, "b": None}
+    rig = Rig({"a": Lane.NEWEST, "b": Lane.NEWEST}, model, max_age_ns=lambda frame: ages_ns[frame.info.camera])
     now_ns = rig.clock.monotonic_ns()
     rig.frames.offer(frame("a", 0, captured_ns=now_ns - 2_000_000))
     rig.frames.offer(frame("b", 0, captured_ns=now_ns - 2_000_000))
@@ -160,6 +161,23 @@ def test_a_frame_older_than_max_age_is_not_inferred_and_is_counted() -> None:
         rig.inference.loop()
     assert [item.info.camera for item in rig.results if isinstance(item, Result)] == ["b"]
     assert rig.counts["a", "too_old"] == 1
+
+
+def test_a_frame_whose_item_is_decided_is_passed_over_and_what_waits_behind_it_is_not() -> None:
+    rig = Rig({"a": Lane.WAIT}, RecordingModel(), over=lambda frame: frame.info.seq < 20)
+
+    def read() -> None:
+        for seq in range(22):
+            rig.frames.offer(frame("a", seq))
+        rig.frames.finish("a")
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with pytest.raises(ChannelClosed):
+        rig.inference.loop()
+    reader.join(2)
+    assert [item.info.seq for item in rig.results if isinstance(item, Result)] == [20, 21]
+    assert rig.counts == {("a", "decided"): 20, ("a", "inferred"): 2}
 
 
 def test_a_swap_happens_with_nothing_in_flight() -> None:
