@@ -34,11 +34,12 @@ def test_a_frame_is_given_once() -> None:
 
 
 def test_to_take_one_lets_go_of_the_older_ones_of_its_camera_alone() -> None:
-    frames, mine, others = KeptFrames(), [frame(n) for n in range(5)], [frame(n, camera="b") for n in range(5)]
+    frames, mine = KeptFrames(), [frame(n) for n in range(5)]
+    others = [frame(n, camera=camera) for camera in ("A", "b") for n in range(5)]
     for one in (*mine, *others):
         frames.keep(one)
     assert kept(frames, [mine[3], mine[0], mine[2], mine[4]]) == [True, False, False, True]
-    assert kept(frames, others) == [True] * 5
+    assert kept(frames, others) == [True] * 10
 
 
 def test_what_a_lost_connection_has_left_goes_with_the_next_ones_first_frame() -> None:
