@@ -39,6 +39,14 @@ def test_the_configurations_of_the_page_on_events_load(tmp_path: Path) -> None:
         assert list(load(path, {}).settings.cameras) == ["shop"]
 
 
+@pytest.mark.parametrize(("page", "camera"), [("classification.md", "porch"), ("factory.md", "boards")])
+def test_the_configuration_of_a_page_loads(page: str, camera: str, tmp_path: Path) -> None:
+    (text,) = blocks(ROOT / "docs" / page, "yaml")
+    path = tmp_path / "config.yaml"
+    path.write_text(text, "utf-8")
+    assert list(load(path, {}).settings.cameras) == [camera]
+
+
 def test_the_page_on_models_names_every_head() -> None:
     page = (ROOT / "docs" / "models.md").read_text("utf-8").partition("## Heads")[2]
     named = set(re.findall(r"`([a-z0-9-]+)`", page))
