@@ -14,6 +14,7 @@ from streamer.capture.scenes.outlines import KINDS, outline
 from streamer.capture.scenes.shapes import _paint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 WIDTH, HEIGHT, FPS = 640, 360, 15
@@ -32,6 +33,35 @@ def record_shapes(path: Path, *, seconds: float, seed: int = 5) -> Path:
         seconds: its length; from 2 s on all five are in view.
         seed: of the background.
     """
+
+    def centre(place: int, at_s: float) -> tuple[float, float] | None:
+        if at_s < place * _APART_S:
+            return None
+        x, y = _SPOTS[place]
+        return x * WIDTH + 6 * math.sin(at_s + place), y * HEIGHT + 4 * math.cos(at_s + place)
+
+    return _record(path, centre, seconds=seconds, seed=seed)
+
+
+def record_falling(path: Path, *, seed: int = 5) -> Path:
+    """Write a film of 9 s in which the shapes fall through the picture, one after the other, each in its own column.
+
+    They pass the middle 2, 3, 4, 5 and 6 s after the start.
+    """
+
+    def centre(place: int, at_s: float) -> tuple[float, float] | None:
+        since_s = at_s - place
+        if not 0 <= since_s <= 4:
+            return None
+        return (0.12 + 0.19 * place) * WIDTH, (0.14 + 0.18 * since_s) * HEIGHT
+
+    return _record(path, centre, seconds=9.0, seed=seed)
+
+
+def _record(
+    path: Path, centre: Callable[[int, float], tuple[float, float] | None], *, seconds: float, seed: int
+) -> Path:
+    """Write a film of the shapes; `centre` says where each is at a time, s, if it is there."""
     backdrop = Backdrop(seed, WIDTH, HEIGHT)
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=FPS)
@@ -41,18 +71,11 @@ def record_shapes(path: Path, *, seconds: float, seed: int = 5) -> Path:
         for number in range(round(seconds * FPS)):
             picture = backdrop.picture()
             for place, kind in enumerate(KINDS):
-                _draw(picture, kind, place, number / FPS)
+                at = centre(place, number / FPS)
+                if at is not None:
+                    corners = outline(kind, centre=at, radius=0.14 * HEIGHT, angle=0.0)
+                    _paint(picture, corners, np.array(at), _BGR[COLOUR_OF[kind]])
             backdrop.add_noise(picture, number)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         out.mux(stream.encode(None))
     return path
-
-
-def _draw(picture: np.ndarray, kind: str, place: int, at_s: float) -> None:
-    """Draw a shape, if it has come."""
-    if at_s < place * _APART_S:
-        return
-    x, y = _SPOTS[place]
-    centre = x * WIDTH + 6 * math.sin(at_s + place), y * HEIGHT + 4 * math.cos(at_s + place)
-    corners = outline(kind, centre=centre, radius=0.14 * HEIGHT, angle=0.0)
-    _paint(picture, corners, np.array(centre), _BGR[COLOUR_OF[kind]])

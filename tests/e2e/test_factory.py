@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from coloured_shapes import COLOUR_OF, record_shapes
+from coloured_shapes import COLOUR_OF, record_falling, record_shapes
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from servers.broker import Mosquitto, Subscriber, wait_until
@@ -191,6 +191,39 @@ cameras:
     assert {said["verdict"] for said in lamp} == {"accept"}
     assert {event["class"] for event in heard.events()} == {"circle", "square"}
     assert not [topic for topic, _, _ in heard.messages if topic.endswith("active/defect")]
+
+
+def test_what_falls_through_a_line_is_judged_by_what_a_classifier_calls_it(
+    tmp_path: Path, broker: Mosquitto, heard: Subscriber
+) -> None:
+    film = record_falling(tmp_path / "falling.mp4")
+    write_classifier(tmp_path / "hue.onnx", shape=("N", 3, 32, 32))
+    config = tmp_path / "config.yaml"
+    kinds = "[circle, square, triangle, star, cross]"
+    config.write_text(f"""\
+mqtt: {{url: "mqtt://127.0.0.1:{broker.port}", drain: 1s}}
+data_dir: data
+models:
+  shapes: {{model: shapes, precision: f32}}
+  hue: {{model: hue.onnx, task: classify, labels: [red, green, blue], look: ultralytics, precision: f32}}
+cameras:
+  belt:
+    source: {film}
+    detect: {{model: shapes}}
+    classify: [{{name: hue, model: hue, of: {{class: {kinds}}}}}]
+    lines: {{middle: {{from: [0.0, 0.5], to: [1.0, 0.5]}}}}
+    events:
+      - name: red
+        labels: {{hue: [red]}}
+        decide: {{deadline: 2s, sure: 0.36, trigger: {{line: middle, class: {kinds}, direction: in}}}}
+""")
+    ended(start(config), heard)
+
+    told = decisions(heard)
+    reasons = ["red" if COLOUR_OF[kind] == "red" else None for kind in COLOUR_OF]  # they come in this order
+    assert [(said["number"], said["reason"]) for said in told] == list(enumerate(reasons, start=1))
+    moments = [utc_ms(said["captured_at"]) / 1e3 for said in told]
+    assert [round(at - moments[0]) for at in moments] == [0, 1, 2, 3, 4]
 
 
 def trigger(client: Client, *items: str, camera: str = "belt") -> None:
