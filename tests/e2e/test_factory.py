@@ -1,34 +1,28 @@
-"""A factory line as its user runs it: the command, drawn and filmed items, a real detector, a real broker."""
+"""A factory line as its user runs it: the command, drawn items, a real detector, a real broker."""
 
 from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jsonschema
 import pytest
-from coloured_shapes import COLOUR_OF, record_falling, record_shapes
+from line_run import decisions, ended, kept, start, utc_ms
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from servers.broker import Mosquitto, Subscriber, wait_until
-from tiny_classifier import write_classifier
 
 from streamer.capture.scenes.shapes import Scene
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = json.loads((ROOT / "streamer" / "events" / "decision.schema.json").read_text())
 FPS = 20
 SLACK_MS = 100  # behind a deadline; tests/pipeline/test_decide_loop.py and tests/measure/decisions.py are stricter
 
@@ -46,8 +40,6 @@ cameras:
     events:
       - {{name: defect, class: [star, circle], decide: {{deadline: {deadline}{decide}}}}}
 """
-
-Said = dict[str, Any]
 
 
 class Witness:
@@ -80,20 +72,6 @@ def write(folder: Path, port: int, **changes: str) -> Path:
     return config
 
 
-def start(config: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "streamer", "run", str(config)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def ended(child: subprocess.Popen[str], heard: Subscriber) -> str:
-    """Wait for a run's end and what it said last; return its log."""
-    _, log = child.communicate(timeout=45)
-    assert child.returncode in {0, 4}, log
-    assert "Traceback" not in log
-    wait_until(lambda: heard.on("streamer/status")[-1:] == [b"offline"], 5, "the goodbye")
-    return log
-
-
 @contextmanager
 def stopped(config: Path, heard: Subscriber) -> Iterator[subprocess.Popen[str]]:
     """A run that is stopped by a signal at the end of the block."""
@@ -103,24 +81,6 @@ def stopped(config: Path, heard: Subscriber) -> Iterator[subprocess.Popen[str]]:
     finally:
         child.send_signal(signal.SIGTERM)
         ended(child, heard)
-
-
-def decisions(heard: Subscriber, camera: str = "belt") -> list[Said]:
-    found = [json.loads(payload) for payload in heard.on(f"streamer/{camera}/decision")]
-    for said in found:
-        jsonschema.validate(said, SCHEMA)
-    return found
-
-
-def kept(config: Path) -> list[Said]:
-    """Return the decisions in the store."""
-    command = [sys.executable, "-m", "streamer", "events", str(config), "--decisions", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def utc_ms(moment: str) -> float:
-    return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%f%z").timestamp() * 1e3
 
 
 def test_each_frame_of_a_live_camera_is_decided_once_in_order_and_in_time(
@@ -150,80 +110,6 @@ def test_each_frame_of_a_live_camera_is_decided_once_in_order_and_in_time(
         right[said["reason"] in certain if certain else said["verdict"] == "accept"] += 1
     assert right[True] > 50
     assert right[False] <= 0.02 * right.total()
-
-
-def test_a_recording_is_judged_whole_by_a_detector_or_by_a_classifier(
-    tmp_path: Path, broker: Mosquitto, heard: Subscriber
-) -> None:
-    film = record_shapes(tmp_path / "five.mp4", seconds=4)
-    write_classifier(tmp_path / "hue.onnx", shape=("N", 3, 32, 32))
-    config = tmp_path / "config.yaml"
-    config.write_text(f"""\
-mqtt: {{url: "mqtt://127.0.0.1:{broker.port}", drain: 1s}}
-data_dir: data
-models:
-  shapes: {{model: shapes, precision: f32}}
-  hue: {{model: hue.onnx, task: classify, labels: [red, green, blue], look: ultralytics, precision: f32}}
-cameras:
-  belt:
-    source: {film}
-    detect: {{model: shapes, classes: {{star: 0.5, circle: 0.5, square: 0.5}}}}
-    events:
-      - {{name: defect, class: star, decide: {{deadline: 1ms}}}}
-      - {{name: seen, class: [circle, square]}}
-  lamp:
-    source: {film}
-    zones: {{left: {{polygon: [[0.08, 0.18], [0.22, 0.18], [0.22, 0.42], [0.08, 0.42]]}}}}
-    classify: [{{name: hue, model: hue, of: {{zone: left}}}}]
-    events: [{{name: off, labels: {{hue: [green, blue]}}, decide: {{deadline: 1ms, sure: 0.36, otherwise: accept}}}}]
-""")
-    log = ended(start(config), heard)
-
-    for camera in ("belt", "lamp"):
-        told = decisions(heard, camera)
-        assert [said["number"] for said in told] == list(range(1, 61)), log
-        assert {(said["age_ms"], said["late"]) for said in told} == {(None, False)}
-    comes = 3 * 6  # the star is the fourth
-    belt, lamp = decisions(heard, "belt"), decisions(heard, "lamp")
-    assert {said["reason"] for said in belt[:comes]} == {None}
-    assert {said["reason"] for said in belt[comes + 1 :]} == {"star"}
-    assert COLOUR_OF["circle"] == "red"  # what the zone shows
-    assert {said["verdict"] for said in lamp} == {"accept"}
-    assert {event["class"] for event in heard.events()} == {"circle", "square"}
-    assert not [topic for topic, _, _ in heard.messages if topic.endswith("active/defect")]
-
-
-def test_what_falls_through_a_line_is_judged_by_what_a_classifier_calls_it(
-    tmp_path: Path, broker: Mosquitto, heard: Subscriber
-) -> None:
-    film = record_falling(tmp_path / "falling.mp4")
-    write_classifier(tmp_path / "hue.onnx", shape=("N", 3, 32, 32))
-    config = tmp_path / "config.yaml"
-    kinds = "[circle, square, triangle, star, cross]"
-    config.write_text(f"""\
-mqtt: {{url: "mqtt://127.0.0.1:{broker.port}", drain: 1s}}
-data_dir: data
-models:
-  shapes: {{model: shapes, precision: f32}}
-  hue: {{model: hue.onnx, task: classify, labels: [red, green, blue], look: ultralytics, precision: f32}}
-cameras:
-  belt:
-    source: {film}
-    detect: {{model: shapes}}
-    classify: [{{name: hue, model: hue, of: {{class: {kinds}}}}}]
-    lines: {{middle: {{from: [0.0, 0.5], to: [1.0, 0.5]}}}}
-    events:
-      - name: red
-        labels: {{hue: [red]}}
-        decide: {{deadline: 2s, sure: 0.36, trigger: {{line: middle, class: {kinds}, direction: in}}}}
-""")
-    ended(start(config), heard)
-
-    told = decisions(heard)
-    reasons = ["red" if COLOUR_OF[kind] == "red" else None for kind in COLOUR_OF]  # they come in this order
-    assert [(said["number"], said["reason"]) for said in told] == list(enumerate(reasons, start=1))
-    moments = [utc_ms(said["captured_at"]) / 1e3 for said in told]
-    assert [round(at - moments[0]) for at in moments] == [0, 1, 2, 3, 4]
 
 
 def trigger(client: Client, *items: str, camera: str = "belt") -> None:
