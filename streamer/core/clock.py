@@ -23,6 +23,23 @@ class Clock(Protocol):
         """Wait until `event` is set or `timeout_s` has passed; True if it was set."""
 
 
+_AT_ONCE_NS = NS_PER_MS // 20  # two clocks were read so soon one after the other: nothing came between
+
+
+def utc_offset_ns(clock: Clock) -> int:
+    """Return the wall clock less the monotonic one, ns; read again if the thread was held up between, twice at most."""
+    offset_ns, least_ns = 0, None
+    for _ in range(3):
+        before_ns = clock.monotonic_ns()
+        utc_ns = clock.utc_ns()
+        took_ns = clock.monotonic_ns() - before_ns
+        if least_ns is None or took_ns < least_ns:
+            offset_ns, least_ns = utc_ns - before_ns - took_ns // 2, took_ns
+        if took_ns <= _AT_ONCE_NS:
+            break
+    return offset_ns
+
+
 class SystemClock:
     """The machine's own clocks."""
 

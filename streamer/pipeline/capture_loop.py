@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
 from streamer.capture.base import Delivery, DropCause, Grab
-from streamer.core.clock import NS_PER_S
+from streamer.core.clock import NS_PER_S, utc_offset_ns
 from streamer.core.errors import BackendError, ChannelClosed, EndOfStream, LostReason, SourceError
 from streamer.core.frame import Frame, FrameInfo
 from streamer.core.redact import redact
@@ -131,7 +131,7 @@ class Capture:
         """
         plan = self._plan
         paced = not source.live and plan.spec.delivery is Delivery.NEWEST
-        utc_offset_ns = self._clock.utc_ns() - self._clock.monotonic_ns()
+        offset_ns = utc_offset_ns(self._clock)
         seq = shift_ns = 0  # `shift_ns`: from a recorded frame's own time to when it is shown
         while True:
             grab = source.read()
@@ -140,8 +140,8 @@ class Capture:
             if paced and self._ahead(grab.captured_ns + shift_ns):
                 raise EndOfStream
             if source.live:  # the wall clock may have been set; a file keeps the offset it began with
-                utc_offset_ns = self._clock.utc_ns() - self._clock.monotonic_ns()
-            frame = self._frame(grab, seq, utc_offset_ns, live=source.live)
+                offset_ns = utc_offset_ns(self._clock)
+            frame = self._frame(grab, seq, offset_ns, live=source.live)
             if seq == 0:
                 plan.backoff.reset()
                 self._online(frame)
@@ -159,14 +159,14 @@ class Capture:
         while not outlet.offer(frame):  # a model that still loads, or a slow one: no fault of the camera
             self._beat()
 
-    def _frame(self, grab: Grab, seq: int, utc_offset_ns: int, *, live: bool) -> Frame:
+    def _frame(self, grab: Grab, seq: int, offset_ns: int, *, live: bool) -> Frame:
         return Frame(
             info=FrameInfo(
                 camera=self._plan.spec.camera,
                 connection=self._connection,
                 seq=seq,
                 captured_ns=grab.captured_ns,
-                utc_ns=grab.captured_ns + utc_offset_ns,
+                utc_ns=grab.captured_ns + offset_ns,
                 width=grab.picture.width,
                 height=grab.picture.height,
                 live=live,
