@@ -40,3 +40,8 @@ class Classified:
 def look_lane(camera: str, name: str) -> str:
     """Return the lane of a camera's classification; neither name holds a slash."""
     return f"{camera}/{name}"
+
+
+def camera_of(lane: str) -> str:
+    """Return whose lane it is, of its frames or of a classification."""
+    return lane.partition("/")[0]

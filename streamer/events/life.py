@@ -32,9 +32,12 @@ _SLACK_NS = 5 * NS_PER_S
 _CROWD = 0  # the number of a crowd's stay
 
 
+_NO_LABELS: Labels = {}
+
+
 def no_labels(_track: int) -> Labels:
     """Return the labels of an object where no second model looks at any."""
-    return {}
+    return _NO_LABELS
 
 
 class CameraEvents:
@@ -119,7 +122,7 @@ class CameraEvents:
                 else:
                     happened.append(self._seen(rule, track.box, sighting, seen_ids))
         happened += [self._crowded(rule, crowd, info, model) for rule, crowd in self._crowds.items()]
-        known = self._stays.relabel(labels)
+        known = [] if labels is no_labels else self._stays.relabel(labels)
         return known + self._stays.end_gone(now_ns) + [event for event in happened if event is not None]
 
     def tick(self, now_ns: int) -> list[Event]:
@@ -165,7 +168,7 @@ class CameraEvents:
         stay = self._stays.get(key)
         if area(sighting.info, box) < (_GOES_ON_AT if stay and stay.sent else 1.0) * rule.min_area:
             return None
-        if stay and stay.sent and not rule.fits(self._stays.labels(key, sighting)):
+        if rule.labels and stay and stay.sent and not rule.fits(self._stays.labels(key, sighting)):
             self._stays.outside(key, sighting.info.captured_ns)
             return None
         return self._stays.note(key, rule, sighting)

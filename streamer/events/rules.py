@@ -49,8 +49,6 @@ class RuleSpec:
 
     def fits(self, labels: Labels) -> bool:
         """Whether an object with these labels is what the rule asks for; one that is not decided yet is not."""
-        if not self.labels:
-            return True
         return all(name in labels and labels[name][0] in classes for name, classes in self.labels.items())
 
 

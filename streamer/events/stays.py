@@ -123,7 +123,7 @@ class Stays:
                 last=sighting,
                 hits=stay.hits + 1,
                 top_score=max(stay.top_score, score),
-                labels=self.labels(key, sighting),
+                labels=self.labels(key, sighting) if stay.labels else sighting.labels,
                 outside=False,
             )
         return self._told(key, stay, sighting.info.captured_ns)
@@ -131,7 +131,7 @@ class Stays:
     def labels(self, key: Key, sighting: Sighting) -> Labels:
         """Return what an object is called at a sighting; under a new id as under its last, until that is known."""
         stay, labels = self._stays.get(key), sighting.labels
-        if stay is None or not stay.labels:
+        if stay is None:
             return labels
         same = stay.last.track == sighting.track
         former = {name: label for name, label in stay.labels.items() if not (same and name in stay.last.labels)}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from streamer.core.event import EndReason
 from streamer.events.classes import encode_class
+from streamer.events.life import no_labels
 from streamer.events.payload import rfc3339
 
 from .messages import CameraChange, CameraState
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from .frames import Lost
     from .objects import Objects
     from .tandem import Tandem
-
-_NO_LABELS: Mapping[str, tuple[str, float]] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,7 @@ class CameraDesk:
 
     def __init__(self, plan: DeskPlan) -> None:
         self._plan = plan
+        self._labels_of = no_labels if plan.tandem is None else plan.tandem.labels_of
         self._lost_connection = -1
         self._live = False  # of the last frame: a file's time is its own
         self._marks: Counter[int | None] = Counter()  # connection, or None for the source's end -> lanes at their end
@@ -178,9 +178,6 @@ class CameraDesk:
     def active(self) -> int:
         """Return how many events are open."""
         return 0 if self._plan.objects is None else self._plan.objects.active()
-
-    def _labels_of(self, track: int) -> Mapping[str, tuple[str, float]]:
-        return _NO_LABELS if self._plan.tandem is None else self._plan.tandem.labels_of(track)
 
     def _last_of(self, mark: int | None) -> bool:
         """Whether this was the last lane that had something on the way."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
 from streamer.core.errors import ChannelClosed
-from streamer.core.look import Classified, look_lane
+from streamer.core.look import Classified, camera_of, look_lane
 from streamer.core.results import Result
 
 from .frames import Lost, SourceEnd
 from .messages import CameraChange, Decided, Still
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from streamer.core.clock import Clock
     from streamer.core.event import Event
@@ -70,11 +70,7 @@ class Events:
         try:
             while True:
                 self._beat()
-                items = self._plan.inbox.take_all(_IDLE_S)
-                self._keep([item for item in items if isinstance(item, Decided)])
-                self._settle(
-                    [outcome for item in items if not isinstance(item, Decided) for outcome in self._deal(item)]
-                )
+                self._settle([done for item in self._plan.inbox.take_all(_IDLE_S) for done in self._deal(item)])
                 self._tick()
         except ChannelClosed:
             self._settle([self._step(item) for behind in self._behind.values() for item in behind])
@@ -82,25 +78,24 @@ class Events:
             self._settle([desk.stop(utc_ns) for desk in self._plan.desks.values()])
             raise
 
-    def _keep(self, decisions: list[Decided]) -> None:
-        """Keep the verdicts that were given: they have been told already."""
-        if decisions:
-            self._plan.store.decided([(item.decision, item.payload) for item in decisions])
-
-    def _deal(self, item: Taken) -> Iterator[Outcome]:
+    def _deal(self, item: Item) -> list[Outcome]:
         """Take the next step of a camera, and those that it had to wait for.
 
         While a recording's desk waits for a classifier, all but its answers stand behind: at most what is outstanding
         in the camera's lane.
         """
+        if isinstance(item, Decided):  # it has been told already
+            self._plan.store.decided([(item.decision, item.payload)])
+            return []
         camera = _camera_of(item)
         desk, behind = self._plan.desks[camera], self._behind[camera]
-        if (behind or desk.waiting()) and not isinstance(item, Classified):
+        if not isinstance(item, Classified) and (behind or desk.waiting()):
             behind.append(item)
-        else:
-            yield self._step(item)
+            return []
+        outcomes = [self._step(item)]
         while behind and not desk.waiting():
-            yield self._step(behind.popleft())
+            outcomes.append(self._step(behind.popleft()))
+        return outcomes
 
     def _step(self, item: Taken) -> Outcome:
         plan, desk = self._plan, self._plan.desks[_camera_of(item)]
@@ -162,6 +157,6 @@ class Events:
 
 
 def _camera_of(item: Taken) -> str:
-    if isinstance(item, (SourceEnd, Lost)):
-        return item.lane.partition("/")[0]  # the lane of a classification is `<camera>/<name>`
-    return item.camera if isinstance(item, CameraChange) else item.info.camera
+    if isinstance(item, (Result, Classified, Still)):
+        return item.info.camera
+    return item.camera if isinstance(item, CameraChange) else camera_of(item.lane)
