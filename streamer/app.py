@@ -15,7 +15,7 @@ from streamer.capture.address import is_finite
 from streamer.capture.open import open_source
 from streamer.core.clock import NS_PER_S, SystemClock
 from streamer.core.errors import ChannelClosed, LostReason
-from streamer.core.look import Classified
+from streamer.core.look import Classified, look_lane
 from streamer.events.ids import EventIds
 from streamer.events.payload import encode_event, encode_interrupted
 from streamer.ops.health import Beats, Notifier, Watchdog
@@ -27,7 +27,7 @@ from streamer.pipeline.channel import Channel
 from streamer.pipeline.deliver import Delivery as Deliverer
 from streamer.pipeline.desk import CameraDesk, disabled_status
 from streamer.pipeline.events_loop import Events, EventsPlan, Item
-from streamer.pipeline.frames import Lane, Mark
+from streamer.pipeline.frames import Mark
 from streamer.pipeline.kept import KeptFrames
 from streamer.pipeline.messages import CameraState, Decided, Still
 from streamer.pipeline.orders import Orders
@@ -48,7 +48,7 @@ from .factory import Factory
 from .figures import Figures
 from .first_states import first_states
 from .model_threads import ModelsPlan, ModelThreads
-from .queues import Queues, lane_of
+from .queues import Queues
 from .report import Report
 
 if TYPE_CHECKING:
@@ -186,7 +186,6 @@ class Run:
             look_lost=self._look_lost,
         )
         self._kept = KeptFrames()
-        self._bounded = {name for name, camera in self._cameras.items() if lane_of(camera) is not Lane.NEWEST}
         writers = len(self._cameras) + len(specs) + bool(self._factory.items)
         self._inbox: Channel[Item] = Channel(_RESULTS, writers=writers, lost=self._overflowed)
         self._models = ModelThreads(
@@ -409,8 +408,8 @@ class Run:
             self._inbox.put(item.lane, item, keep=True)
         else:
             camera = item.info.camera
-            of_object = isinstance(item, Classified) and item.track is not None
-            self._inbox.put(camera, item, keep=camera in self._bounded or of_object)
+            lane = look_lane(camera, item.name) if isinstance(item, Classified) else camera
+            self._inbox.put(camera, item, keep=lane in self._queues.bounded)
 
     def _still(self, still: Still) -> None:
         self._inbox.put(still.info.camera, still)

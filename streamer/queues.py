@@ -36,11 +36,20 @@ class Queues:
             frame_lost: told (frame, cause) of each that no detector looks at.
             look_lost: told (look, cause) of each that no classifier looks at.
         """
+        frame_lanes = {model: _frame_lanes(cameras, model) for model in detectors}
+        look_lanes = {model: _look_lanes(cameras, model) for model in classifiers}
         self.frames: dict[str, FrameQueue[Frame]] = {
-            model: FrameQueue(_frame_lanes(cameras, model), frame_lost) for model in detectors
+            model: FrameQueue(lanes, frame_lost) for model, lanes in frame_lanes.items()
         }
         self.looks: dict[str, FrameQueue[Look]] = {
-            model: FrameQueue(_look_lanes(cameras, model), look_lost) for model in classifiers
+            model: FrameQueue(lanes, look_lost) for model, lanes in look_lanes.items()
+        }
+        # Lanes of which no answer may be lost: so many are on their way at most.
+        self.bounded = {
+            lane
+            for lanes in (*frame_lanes.values(), *look_lanes.values())
+            for lane, policy in lanes.items()
+            if policy is not Lane.NEWEST
         }
         self._objects = {name: objects_lanes(name, camera) for name, camera in cameras.items()}
         self._of_lane: dict[str, FrameQueue[Any]] = {}
@@ -75,11 +84,26 @@ class Queues:
             looks.close()
 
 
-def lane_of(camera: Camera) -> Lane:
-    """Return what happens to a camera's frames when a model is behind; none that shows an item is skipped."""
-    if camera.delivery == "newest" and not camera.decides:
+def lane_of(camera: Camera, name: str | None = None) -> Lane:
+    """Return what happens to a camera's frames when a model is behind; none that shows an item is skipped.
+
+    Args:
+        camera: its settings.
+        name: of the classification of frames or of a zone that the model makes; None: it detects.
+    """
+    if camera.delivery == "newest" and not _judges(camera, name):
         return Lane.NEWEST
     return Lane.BUFFER if camera.source.live else Lane.WAIT
+
+
+def _judges(camera: Camera, name: str | None) -> bool:
+    """Whether a camera's items need what its detector, or a classification, says."""
+    rule = camera.decides
+    if rule is None or rule.decide is None:
+        return False
+    if name is None:
+        return bool(rule.class_names) or rule.decide.trigger.kind == "line"
+    return name in (rule.labels or {})
 
 
 def _lane_of_objects(camera: Camera) -> Lane:
@@ -98,7 +122,7 @@ def _frame_lanes(cameras: Mapping[str, Camera], model: str) -> dict[str, Lane]:
 
 def _look_lanes(cameras: Mapping[str, Camera], model: str) -> dict[str, Lane]:
     return {
-        look_lane(name, item.name): _lane_of_objects(camera) if item.of.objects else lane_of(camera)
+        look_lane(name, item.name): _lane_of_objects(camera) if item.of.objects else lane_of(camera, item.name)
         for name, camera in cameras.items()
         for item in camera.classify
         if item.model == model

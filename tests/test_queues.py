@@ -12,6 +12,12 @@ from streamer.queues import Queues, lane_of, objects_lanes
 
 DETECT = "detect: {model: net, classes: {car: 0.5}}"
 BAD = "events: [{name: bad, class: car, decide: {deadline: 200ms}}]"
+VIEW = "classify: [{name: view, model: kind}, {name: weather, model: flaws}]"
+BAD_VIEW = "events: [{name: bad, labels: {view: box}, decide: {deadline: 200ms}}]"
+CROSSED = (
+    "lines: {gate: {from: [0, 0], to: [1, 1]}}, classify: [{name: parcel, model: kind, of: {class: car}}], events:"
+    " [{name: bad, labels: {parcel: box}, decide: {deadline: 1s, trigger: {line: gate, class: car}}}]"
+)
 CLIP = "source: clip.mp4"
 LIVE = "source: 'rtsp://192.0.2.1/x'"
 
@@ -27,6 +33,8 @@ def look(camera: str, name: str, seq: int = 0, track: int | None = None) -> Look
         ("rtsp://192.0.2.1/x", DETECT, Lane.NEWEST),
         ("rtsp://192.0.2.1/x", f"{DETECT}, frames: every", Lane.BUFFER),
         ("rtsp://192.0.2.1/x", f"{DETECT}, {BAD}", Lane.BUFFER),  # an item's frame is never superseded
+        ("rtsp://192.0.2.1/x", f"{DETECT}, {VIEW}, {BAD_VIEW}", Lane.NEWEST),  # its items need no detector
+        ("rtsp://192.0.2.1/x", f"{DETECT}, {CROSSED}", Lane.BUFFER),  # its items are what is detected
         ("clip.mp4", DETECT, Lane.WAIT),
         ("clip.mp4", f"{DETECT}, frames: newest", Lane.NEWEST),
         ("clip.mp4", f"{DETECT}, frames: newest, {BAD}", Lane.WAIT),
@@ -34,6 +42,19 @@ def look(camera: str, name: str, seq: int = 0, track: int | None = None) -> Look
 )
 def test_what_happens_to_a_frame_when_the_model_is_behind(source: str, keys: str, lane: Lane) -> None:
     assert lane_of(made_camera(keys, source=source)) is lane
+
+
+def test_only_looks_that_judge_items_are_kept_in_order_by_a_camera_whose_newest_frame_counts() -> None:
+    camera = made_camera(f"{DETECT}, {VIEW}, {BAD_VIEW}")
+    assert [lane_of(camera, name) for name in ("view", "weather")] == [Lane.BUFFER, Lane.NEWEST]
+    it = Queues(
+        {"cam": camera},
+        detectors=["net"],
+        classifiers=["kind", "flaws"],
+        frame_lost=lambda *_: None,
+        look_lost=lambda *_: None,
+    )
+    assert it.bounded == {"cam/view"}
 
 
 def queues(lost: list[tuple[str, str]]) -> Queues:
