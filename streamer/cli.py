@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -19,11 +18,11 @@ from streamer import __version__
 from streamer.core.errors import BackendError, ConfigError, StoreError, StreamerError
 from streamer.core.redact import redact
 from streamer.ops import log
+from streamer.signals import Signals
 from streamer.stdout import leave_unwritten, open_streams, say, why_unwritten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
+    from collections.abc import Iterator
 
 
 class Exit(IntEnum):
@@ -131,7 +130,7 @@ def run(
 ) -> None:
     """Watch the cameras until stopped, or until every source, being a finite file, has ended."""
     _set_up_log(log_format, verbose=verbose)
-    signals = _Signals()
+    signals = Signals(_leave_at_once)
     from streamer.app import open_run  # noqa: PLC0415  the other commands need not wait for the runtimes
 
     with open_run(config, table=log_format is LogFormat.TEXT) as streamer:
@@ -150,7 +149,7 @@ def demo(
 ) -> None:
     """See it work with nothing to set up: a drawn scene, a small network, a broker inside the process."""
     _set_up_log(log_format, verbose=verbose)
-    signals = _Signals()
+    signals = Signals(_leave_at_once)
     from streamer.demo import open_demo  # noqa: PLC0415
 
     with open_demo(seconds=seconds, seed=seed, out=sys.stdout) as streamer:
@@ -447,33 +446,8 @@ def _set_up_log(log_format: LogFormat, *, verbose: bool) -> None:
     log.setup(as_json=log_format is LogFormat.JSON, level=logging.DEBUG if verbose else logging.INFO)
 
 
-class _Signals:
-    """The first SIGINT or SIGTERM asks for an orderly end, also one that comes before there is anything to end."""
-
-    def __init__(self) -> None:
-        self._requested = False
-        self._request_stop: Callable[[], None] | None = None
-        self._listen(self._first)
-
-    def tell(self, request_stop: Callable[[], None]) -> None:
-        """Name what ends the run."""
-        self._request_stop = request_stop
-        if self._requested:
-            request_stop()
-
-    @staticmethod
-    def _listen(heard: Callable[[int, FrameType | None], None]) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, heard)
-
-    def _first(self, _number: int, _frame: FrameType | None) -> None:
-        self._listen(self._second)
-        self._requested = True
-        if self._request_stop is not None:
-            self._request_stop()
-
-    def _second(self, _number: int, _frame: FrameType | None) -> None:
-        os._exit(Exit.SECOND_SIGNAL)
+def _leave_at_once() -> None:
+    os._exit(Exit.SECOND_SIGNAL)
 
 
 @contextmanager
