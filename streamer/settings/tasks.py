@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 Found = tuple[KeyPath, str]
 
 _NEEDS_DETECT = ("publish_detections", "lines")
+_OF_FRAMES = ("last", "for")  # keys that mean nothing for objects, and the other way round
+_OF_OBJECTS = ("margin", "square", "again")
+_NO_EVENT = ("line", "count", "after", "end_after")  # keys that mean nothing for a verdict
+_OF_DEFECTS = ("zone", "min_area")
 
 
 def looked_at(camera: Raw, path: KeyPath) -> Iterator[Found]:
@@ -30,8 +34,12 @@ def looked_at(camera: Raw, path: KeyPath) -> Iterator[Found]:
         agree, last = as_number(at(item, "agree")), as_number(at(item, "last"))
         if last is not None and last < (agree or 1):
             yield (*here, "last"), "must be at least `agree`: so many of the last answers agree"
-        if texts(at(at(item, "of"), "class")) and not detects:
+        objects = bool(texts(at(at(item, "of"), "class")))
+        if objects and not detects:
             yield (*here, "of", "class"), "needs `detect`: what is not detected can't be looked at"
+        for key in _OF_FRAMES if objects else _OF_OBJECTS:
+            if at(item, key) is not None:
+                yield (*here, key), f"means nothing for {'objects' if objects else 'a frame or a zone'}; leave it out"
     for i, rule in items(at(camera, "events")):
         yield from _labelled(camera, rule, (*path, "events", i))
 
@@ -85,7 +93,10 @@ def _verdict(rule: Raw, decide: Raw, here: KeyPath, *, detects: bool) -> Iterato
         yield here, "needs `class`, the defects that are detected, or `labels`, those of a classification"
     if at(rule, "class") is not None and not detects:
         yield (*here, "class"), "needs `detect`; a verdict on a classification alone has `labels` in place of `class`"
-    for key in ("line", "count"):
+    for key in _OF_DEFECTS:
+        if at(rule, key) is not None and at(rule, "class") is None:
+            yield (*here, key), "needs `class`: it says which detected defects count"
+    for key in _NO_EVENT:
         if at(rule, key) is not None:
             instead = (
                 "; what begins an item is `decide: {trigger: {line: NAME, class: [NAME]}}`" if key == "line" else ""

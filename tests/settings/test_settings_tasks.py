@@ -163,6 +163,26 @@ def test_what_begins_an_item(trigger: str, kind: str) -> None:
             f"{EVENT}.decide.output.delay",
             "0s, or at least `deadline`",
         ),
+        (
+            DETECT + f"events: [{{name: a, class: car, after: 2s, {DECIDE}}}]",
+            f"{EVENT}.after",
+            "can't stand beside `decide`",
+        ),
+        (
+            VIEW + f"events: [{{name: a, labels: {{view: [box]}}, min_area: 0.1, {DECIDE}}}]",
+            f"{EVENT}.min_area",
+            "needs `class`",
+        ),
+        (
+            "classify: [{name: a, model: kind, again: 5s}]",
+            f"{CLASSIFY}.again",
+            "means nothing for a frame or a zone; leave it out",
+        ),
+        (
+            DETECT + "classify: [{name: a, model: kind, of: {class: car}, for: 2s}]",
+            f"{CLASSIFY}.for",
+            "means nothing for objects",
+        ),
         (DETECT + "events: [{name: a, class: car, decide: {otherwise: reject}}]", f"{EVENT}.decide.deadline", ""),
         (DETECT + "events: [{name: a, class: car, decide: {deadline: 0s}}]", f"{EVENT}.decide.deadline", "longer"),
     ],
