@@ -39,6 +39,7 @@ def items_plan(name: str, camera: Camera, rule: Rule, decide: Decide, specs: Map
         each_frame=decide.trigger.kind == "frame",
         crossings=decide.trigger.kind == "line",
         live=camera.source.live,
+        after_s=decide.picture_after_s,
         dark=decide.dark,
         blurred=decide.blurred,
         frozen_s=decide.frozen_s,

@@ -80,3 +80,8 @@ def test_what_begins_an_item(trigger: str, each_frame: bool, crossings: bool) ->
 
 def test_a_recording_has_no_deadline() -> None:
     assert not plan(f"{DETECT}, events: [{{name: bad, class: car, decide: {{deadline: 1s}}}}]", source="a.mp4").live
+
+
+def test_a_sensor_may_stand_before_the_camera() -> None:
+    rule = "events: [{name: bad, class: scratch, decide: {deadline: 1s, trigger: command, picture_after: 150ms}}]"
+    assert plan(f"{DETECT}, {rule}").after_s == 0.15

@@ -79,6 +79,13 @@ class Decide(Section):
     trigger: Annotated[Trigger, BeforeValidator(_trigger)] = Field(
         default="frame", validate_default=True, description=f"What begins an item: {TRIGGERS}. Left out: each frame."
     )
+    picture_after_s: values.Seconds = Field(
+        default="0s",
+        validate_default=True,
+        alias="picture_after",
+        description="An item's picture is the first that is captured so long after its trigger: the way from the sensor"
+        " to the camera.",
+    )
     sure: values.Share = Field(
         default=0.5, description="Least score of a classification that decides; below it there is doubt."
     )

@@ -102,17 +102,31 @@ def _verdict(rule: Raw, decide: Raw, here: KeyPath, *, detects: bool) -> Iterato
                 "; what begins an item is `decide: {trigger: {line: NAME, class: [NAME]}}`" if key == "line" else ""
             )
             yield (*here, key), f"can't stand beside `decide`{instead}"
-    delay, deadline = as_seconds(at(at(decide, "output"), "delay")), as_seconds(at(decide, "deadline"))
-    if delay and deadline and delay < deadline:
-        said = "must be 0s, or at least `deadline`: a verdict may come as late as that"
-        yield (*here, "decide", "output", "delay"), said
+    yield from _times(decide, here)
     if _by_line(rule) and not detects:
         yield (*here, "decide", "trigger"), "needs `detect`: items are objects that cross the line"
+
+
+def _times(decide: Raw, here: KeyPath) -> Iterator[Found]:
+    deadline = as_seconds(at(decide, "deadline")) or 0.0
+    delay, later = as_seconds(at(at(decide, "output"), "delay")), as_seconds(at(decide, "picture_after"))
+    if delay and delay < deadline:
+        said = "must be 0s, or at least `deadline`: a verdict may come as late as that"
+        yield (*here, "decide", "output", "delay"), said
+    if later and 0 < deadline <= later:
+        yield (*here, "decide", "picture_after"), "must be shorter than `deadline`, which runs from the trigger"
+    if later and not _by_trigger(decide):
+        yield (*here, "decide", "picture_after"), "needs `trigger: command` or `trigger: {gpio: ...}`"
 
 
 def _told_apart(rule: Raw) -> list[str]:
     """Return the classes of the objects whose labels a rule asks for: its own, or those of the items on a line."""
     return texts(at(at(at(rule, "decide"), "trigger"), "class") if _by_line(rule) else at(rule, "class"))
+
+
+def _by_trigger(decide: Raw) -> bool:
+    trigger = at(decide, "trigger")
+    return trigger == "command" or at(trigger, "gpio") is not None
 
 
 def _by_line(rule: Raw) -> bool:

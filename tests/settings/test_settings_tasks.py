@@ -183,6 +183,16 @@ def test_what_begins_an_item(trigger: str, kind: str) -> None:
             f"{CLASSIFY}.for",
             "means nothing for objects",
         ),
+        (
+            DETECT + "events: [{name: a, class: car, decide: {deadline: 1s, trigger: command, picture_after: 1s}}]",
+            f"{EVENT}.decide.picture_after",
+            "must be shorter than `deadline`",
+        ),
+        (
+            DETECT + "events: [{name: a, class: car, decide: {deadline: 1s, picture_after: 100ms}}]",
+            f"{EVENT}.decide.picture_after",
+            "needs `trigger: command`",
+        ),
         (DETECT + "events: [{name: a, class: car, decide: {otherwise: reject}}]", f"{EVENT}.decide.deadline", ""),
         (DETECT + "events: [{name: a, class: car, decide: {deadline: 0s}}]", f"{EVENT}.decide.deadline", "longer"),
     ],
@@ -203,6 +213,7 @@ def test_what_does_not_fit_is_told(camera: str, key: str, words: str) -> None:
         DETECT + KIND + GATE + "events: [{name: a, class: scratch, labels: {kind: [box]},"
         " decide: {deadline: 1s, trigger: {line: gate, class: car}}}]",
         DETECT + "events: [{name: a, class: car, decide: {deadline: 1s, output: {chip: c, line: 1, delay: 1s}}}]",
+        DETECT + "events: [{name: a, class: car, decide: {deadline: 1s, trigger: command, picture_after: 150ms}}]",
         "classify: [{name: a, model: kind, agree: 3, last: 5, for: 2s}]",
     ],
 )
