@@ -47,6 +47,7 @@ from .check import examine, mqtt_options, source_spec
 from .factory import Factory
 from .figures import Figures
 from .first_states import first_states
+from .late_items import LateItems
 from .model_threads import ModelsPlan, ModelThreads
 from .queues import Queues
 from .report import Report
@@ -202,7 +203,7 @@ class Run:
                 passed=self._passed,
                 keep=self._kept.keep,
                 left=self._inbox.leave,
-                decided=self._factory.decided,
+                due_ns=self._factory.due_ns,
             )
         )
         self.models = self._models.opened
@@ -220,6 +221,7 @@ class Run:
         self._listeners: list[Callable[[Event], None]] = []
         self._table = stack.enter_context(LiveStatus()) if parts.table and LiveStatus.possible() else None
         self._looks = 0
+        self._late_items = LateItems(self._cameras, self.figures, clock=clock)
         self._shown_ns = clock.monotonic_ns()
         self._supervisor = Supervisor(
             self._stages(stack),
@@ -459,6 +461,7 @@ class Run:
     def _look(self) -> None:
         """Once a second, in the main thread."""
         self._watchdog.check()
+        self._late_items.look()
         snapshot = self._show()
         if self._looks % _STATISTICS_EVERY == 0:
             self._notifier.status(one_line(snapshot))

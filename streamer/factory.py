@@ -110,14 +110,19 @@ class Factory:
         judge = self._judges.get(info.camera)
         if judge is None or not (judge.class_ids if name is None else name in judge.labels):
             return  # its verdict needs no such look
+        if cause == "late":
+            return  # it will be, at its deadline
         self.items[info.camera].lost(info, Doubt.OVERRUN if cause == "overrun" else Doubt.FAILED)
 
-    def decided(self, info: FrameInfo) -> bool:
-        """Whether a frame is only there to show an item, and that has its verdict already. Any thread.
+    def due_ns(self, info: FrameInfo) -> int | None:
+        """Return when the verdict on a frame comes at the latest, if that is all that it is for. Any thread.
 
-        So what has waited while a model hung does not keep the next item waiting.
+        So what has waited while a model hung, or is too slow, does not keep the next item waiting.
+
+        Returns:
+            Monotonic; 0: it has come; None: the frame is worth a look in any case.
         """
-        return info.camera in self._frames_are_items and not self.items[info.camera].wants(info)
+        return self.items[info.camera].due_ns(info) if info.camera in self._frames_are_items else None
 
     def end(self, camera: str) -> None:
         """Decide what is open of a camera whose source is over."""

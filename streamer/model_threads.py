@@ -52,7 +52,7 @@ class ModelsPlan:
     passed: Callable[[Result | Classified | Mark], None]  # takes each answer, and each mark behind the last of them
     keep: Callable[[Frame], None]  # takes each frame that a second stage may look into, before `passed` its answer
     left: Callable[[], None]  # called by each inference thread at its end
-    decided: Callable[[FrameInfo], bool]  # whether a frame was to show an item, and that has its verdict already
+    due_ns: Callable[[FrameInfo], int | None]  # when the verdict on a frame comes that only waits for one, as `Factory`
 
 
 class ModelThreads:
@@ -114,17 +114,30 @@ class ModelThreads:
         )
 
     def _alone(self, name: str) -> bool:
-        """Whether one live camera's newest picture is all that a model sees at a time: no two wait for it at once."""
+        """Whether one live camera's newest picture, or one line's items, is all that a model sees at a time.
+
+        No two wait for it at once then, and each is wanted as soon as can be.
+        """
         lanes = [
-            (camera.delivery, bool(item and item.of.objects))
+            (camera.delivery == "newest" or (camera.decides is not None and camera.source.live), of_objects)
             for camera in self._plan.cameras.values()
-            for model, item in [
-                (camera.detect.model if camera.detect else None, None),
-                *((item.model, item) for item in camera.classify),
+            for model, of_objects in [
+                (camera.detect.model if camera.detect else None, False),
+                *((item.model, bool(item.of.objects)) for item in camera.classify),
             ]
             if model == name
         ]
-        return lanes == [("newest", False)]
+        return lanes == [(True, False)]
+
+    def _within_ns(self, name: str) -> int | None:
+        """Return the shortest time in which a live camera's verdict is due that may wait for a model."""
+        due_s = [
+            camera.decides.decide.deadline_s
+            for camera in self._plan.cameras.values()
+            if camera.decides is not None and camera.decides.decide is not None and camera.source.live
+            if name in {camera.detect.model if camera.detect else None, *(item.model for item in camera.classify)}
+        ]
+        return round(min(due_s) * NS_PER_S) if due_s else None
 
     def _workers(self, name: str) -> tuple[Worker, list[Worker]]:
         """Return a model's inference thread, and the one that builds and proves a better way, if there may be one."""
@@ -166,7 +179,8 @@ class ModelThreads:
             counter="inferred",
             measured=self._plan.figures.measured(name),
             max_age_ns=lambda frame: ages_ns[frame.info.camera],
-            over=lambda frame: self._plan.decided(frame.info),
+            due_ns=lambda frame: self._plan.due_ns(frame.info),
+            within_ns=self._within_ns(name),
             swapper=upgrade,
         )
 
@@ -194,7 +208,8 @@ class ModelThreads:
             measured=self._plan.figures.measured(name),
             # A late answer is still true of its object.
             max_age_ns=lambda look: ages_ns[look.info.camera] if look.track is None else None,
-            over=lambda look: look.track is None and self._plan.decided(look.info),
+            due_ns=lambda look: None if look.track is not None else self._plan.due_ns(look.info),
+            within_ns=self._within_ns(name),
             swapper=upgrade,
         )
 

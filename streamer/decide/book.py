@@ -132,6 +132,12 @@ class ItemBook:
         self._changed()
         return True
 
+    def due_ns(self, number: int) -> int | None:
+        """Return when an item is decided at the latest: monotonic; 0 if it is; None if it has all the time it needs."""
+        with self._lock:
+            entry = self._open.get(number)
+            return 0 if entry is None or entry.judgement is not None else entry.deadline_ns
+
     def take_decided(self, now_ns: int) -> list[Decision]:
         """Take the decisions that are due, in order: up to the first item that is neither judged nor out of time."""
         decisions: list[Decision] = []

@@ -217,9 +217,14 @@ class Items:
         """Let no item begin any more, and decide what is open. Any thread."""
         self._book.end(Doubt.FAILED, now_ns=self._clock.monotonic_ns())
 
-    def wants(self, info: FrameInfo) -> bool:
-        """Whether a frame shows an item whose judgement still waits for something. Any thread."""
-        return self._evidence.number_of(info) is not None
+    def due_ns(self, info: FrameInfo) -> int | None:
+        """Return when the item that a frame shows is decided at the latest. Any thread.
+
+        Returns:
+            Monotonic; 0: it waits for nothing any more, or there is none; None: it has all the time it needs.
+        """
+        number = self._evidence.number_of(info)
+        return 0 if number is None else self._book.due_ns(number)
 
     def take_decided(self, now_ns: int) -> list[Decision]:
         """Take the decisions that are due, in the order of their items. Decide thread."""

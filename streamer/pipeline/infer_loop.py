@@ -11,6 +11,7 @@ from streamer.core.errors import ChannelClosed
 from streamer.core.results import Timing
 
 from .frames import Mark, T
+from .pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,8 @@ class InferPlan(Generic[T, Output]):
     counter: str  # how what has been looked at is counted
     measured: Callable[[int], None]  # ns from submit to collect of each batch
     max_age_ns: Callable[[T], int | None]  # of something that a live camera gave; older, it is not looked at
-    over: Callable[[T], bool]  # whether it was to show an item that has its verdict already
+    due_ns: Callable[[T], int | None]  # monotonic, when the verdict on it comes; 0: it has; None: it has time
+    within_ns: int | None  # the shortest time in which a verdict is due that waits for this model; None: none does
     swapper: Swapper | None
 
 
@@ -69,6 +71,7 @@ class Inference(Generic[T, Output]):
         self._clock = clock
         self._beat = beat
         self._pending: deque[_InFlight[T]] = deque()
+        self._pace = Pace(plan.within_ns, clock=clock)
 
     def loop(self) -> None:
         """Take the newest frames, run the model, pass the results on.
@@ -85,7 +88,7 @@ class Inference(Generic[T, Output]):
                 # Room first, then a frame: one taken earlier would only grow old while it waits for its place.
                 self._collect(model, leave=model.depth - 1)
                 try:
-                    items = self._plan.frames.take(model.spec.input.max_batch, timeout_s=_IDLE_S)
+                    items = self._plan.frames.take(self._pace.most(model.spec.input.max_batch), timeout_s=_IDLE_S)
                 except ChannelClosed:
                     self._collect(model, leave=0)
                     raise
@@ -99,6 +102,7 @@ class Inference(Generic[T, Output]):
         if frames:
             taken_ns = self._clock.monotonic_ns()
             ticket = model.submit([frame.picture for frame in frames])
+            self._pace.begun()
             self._pending.append(_InFlight(ticket=ticket, frames=frames, taken_ns=taken_ns))
         marks = [item for item in items if isinstance(item, Mark)]
         if marks:  # an end or a loss is passed on behind the last result
@@ -111,10 +115,10 @@ class Inference(Generic[T, Output]):
         info = frame.info
         max_age_ns = self._plan.max_age_ns(frame)
         old = max_age_ns is not None and info.live and self._clock.monotonic_ns() - info.captured_ns > max_age_ns
-        over = not old and self._plan.over(frame)
-        if old or over:
-            self._plan.frames.drop(frame, "too_old" if old else "decided")
-        return not old and not over
+        missed = "too_old" if old else self._pace.missed(self._plan.due_ns(frame))
+        if missed is not None:
+            self._plan.frames.drop(frame, missed)
+        return missed is None
 
     def _collect_ready(self, model: Network[Output]) -> None:
         while self._pending and (model.ready(self._pending[0].ticket) or self._overdue(self._pending[0])):
@@ -131,6 +135,7 @@ class Inference(Generic[T, Output]):
             outputs = model.collect(batch.ticket)
             inferred_ns = self._clock.monotonic_ns()
             self._plan.measured(inferred_ns - batch.taken_ns)
+            self._pace.took(inferred_ns - batch.taken_ns, len(batch.frames))
             for frame, output in zip(batch.frames, outputs, strict=True):
                 info = frame.info
                 self._plan.count(info.camera, self._plan.counter, 1)

@@ -92,7 +92,7 @@ def test_without_an_answer_the_deadline_decides_and_a_later_answer_changes_nothi
     line.items.result(line.info(0, 0), found())
     assert line.decided() == []
     assert line.open() == 0
-    assert not line.items.wants(line.info(0, 0))
+    assert line.items.due_ns(line.info(0, 0)) == 0
 
 
 def test_the_deadline_runs_from_the_capture_and_not_from_the_decoding() -> None:
@@ -137,7 +137,7 @@ def test_an_unfit_picture_is_decided_at_once_and_not_inferred() -> None:
     dark = gray(np.zeros((48, 64), np.uint8))
 
     assert not line.capture(0, 0, dark)
-    assert not line.items.wants(line.info(0, 0))
+    assert line.items.due_ns(line.info(0, 0)) == 0
     line.items.result(line.info(0, 0), found((SHORT, 0.9)))
     assert line.decided() == [("1", "accept", "dark")]
     assert line.open() == 0
@@ -232,7 +232,7 @@ def test_answers_about_objects_and_other_classifications_do_not_judge_a_frame() 
     line.classify(0, BENT, track=7)
 
     assert line.decided() == []
-    assert line.items.wants(line.info(0, 0))
+    assert line.items.due_ns(line.info(0, 0))
 
 
 def test_a_lost_frame_decides_its_item() -> None:

@@ -179,7 +179,7 @@ class DrilledLine:
         """Let the model take the next frame that somebody still wants."""
         while not self._busy and self._waiting:
             about = self._waiting.popleft()
-            if not self.items.wants(about):
+            if self.items.due_ns(about) == 0:
                 self.fates["passed over"] += 1
                 continue
             self._busy = True
@@ -267,7 +267,7 @@ class Hanging:
     def loop(self) -> None:
         asked = 0
         while (about := self._frames.get()) is not None:
-            if not self._items.wants(about):
+            if self._items.due_ns(about) == 0:
                 continue
             asked += 1
             self._never.wait(1.5 if asked % 50 == 0 else self._random.uniform(0.005, 0.04))

@@ -81,7 +81,8 @@ class Rig:
             "count": lambda camera, name, n: self.counts.update({(camera, name): n}),
             "measured": lambda _ns: None,
             "max_age_ns": lambda _camera: None,
-            "over": lambda _frame: False,
+            "due_ns": lambda _frame: None,
+            "within_ns": None,
             "swapper": None,
         }
         self.inference = Inference(
@@ -164,7 +165,7 @@ def test_a_frame_older_than_max_age_is_not_inferred_and_is_counted() -> None:
 
 
 def test_a_frame_whose_item_is_decided_is_passed_over_and_what_waits_behind_it_is_not() -> None:
-    rig = Rig({"a": Lane.WAIT}, RecordingModel(), over=lambda frame: frame.info.seq < 20)
+    rig = Rig({"a": Lane.WAIT}, RecordingModel(), due_ns=lambda frame: 0 if frame.info.seq < 20 else None)
 
     def read() -> None:
         for seq in range(22):
