@@ -20,7 +20,7 @@ Found = tuple[KeyPath, str]
 _NEEDS_DETECT = ("publish_detections", "lines")
 _OF_FRAMES = ("last", "for")  # keys that mean nothing for objects, and the other way round
 _OF_OBJECTS = ("margin", "square", "again")
-_NO_EVENT = ("line", "count", "after", "end_after")  # keys that mean nothing for a verdict
+_NO_EVENT = ("line", "count")  # keys that mean nothing for a verdict
 _OF_DEFECTS = ("zone", "min_area")
 
 

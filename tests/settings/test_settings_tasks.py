@@ -164,11 +164,6 @@ def test_what_begins_an_item(trigger: str, kind: str) -> None:
             "0s, or at least `deadline`",
         ),
         (
-            DETECT + f"events: [{{name: a, class: car, after: 2s, {DECIDE}}}]",
-            f"{EVENT}.after",
-            "can't stand beside `decide`",
-        ),
-        (
             VIEW + f"events: [{{name: a, labels: {{view: [box]}}, min_area: 0.1, {DECIDE}}}]",
             f"{EVENT}.min_area",
             "needs `class`",
@@ -214,6 +209,8 @@ def test_what_does_not_fit_is_told(camera: str, key: str, words: str) -> None:
         " decide: {deadline: 1s, trigger: {line: gate, class: car}}}]",
         DETECT + "events: [{name: a, class: car, decide: {deadline: 1s, output: {chip: c, line: 1, delay: 1s}}}]",
         DETECT + "events: [{name: a, class: car, decide: {deadline: 1s, trigger: command, picture_after: 150ms}}]",
+        # The keys of every rule may stand in one that decides as well.
+        DETECT + f"events: [{{name: a, class: car, after: 0s, end_after: 1s, min_area: 0.01, {DECIDE}}}]",
         "classify: [{name: a, model: kind, agree: 3, last: 5, for: 2s}]",
     ],
 )
