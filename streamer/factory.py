@@ -110,8 +110,8 @@ class Factory:
         judge = self._judges.get(info.camera)
         if judge is None or not (judge.class_ids if name is None else name in judge.labels):
             return  # its verdict needs no such look
-        if cause == "late":
-            return  # it will be, at its deadline
+        if cause == "no_time":
+            return  # its verdict comes at its deadline, as that of one that is late
         self.items[info.camera].lost(info, Doubt.OVERRUN if cause == "overrun" else Doubt.FAILED)
 
     def due_ns(self, info: FrameInfo) -> int | None:

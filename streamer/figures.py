@@ -28,6 +28,7 @@ DROP_CAUSES = (
     "overrun",  # `every` on a live camera: more than 2 s were waiting
     "too_old",  # older than max_age
     "decided",  # the item that it shows had its verdict already
+    "no_time",  # it could not have been in time for the verdict on the item that it shows
     "overflow",  # the events thread lagged
     "camera_lost",  # its result came after the camera had been lost
     "stopped",  # still waiting when the run ended
@@ -39,6 +40,8 @@ LOOK_DROP_CAUSES = (
     "overrun",
     "refused",  # the classifier had too much to do: the object is looked at later
     "too_old",
+    "decided",
+    "no_time",
     "camera_lost",
     "stopped",
 )

@@ -115,7 +115,9 @@ class Inference(Generic[T, Output]):
         info = frame.info
         max_age_ns = self._plan.max_age_ns(frame)
         old = max_age_ns is not None and info.live and self._clock.monotonic_ns() - info.captured_ns > max_age_ns
-        missed = "too_old" if old else self._pace.missed(self._plan.due_ns(frame))
+        missed = "too_old" if old else None
+        if not old and self._plan.within_ns is not None:
+            missed = self._pace.missed(self._plan.due_ns(frame))
         if missed is not None:
             self._plan.frames.drop(frame, missed)
         return missed is None

@@ -49,7 +49,7 @@ class Pace:
             due_ns: monotonic; the verdict on it comes then at the latest. 0: it has; None: it has time.
 
         Returns:
-            `decided`; `late`, which it would be; None: it is worth one.
+            `decided`; `no_time`: it would be late; None: it is worth one.
         """
         if due_ns is None:
             return None
@@ -58,7 +58,7 @@ class Pace:
             return "decided"
         lately_ns = statistics.median(self._took_ns) if self._took_ns else 0
         idle = self._begun_ns is None or now_ns - self._begun_ns >= _TRY_NS
-        return "late" if now_ns + lately_ns + lately_ns // _SHARE > due_ns and not idle else None
+        return "no_time" if now_ns + lately_ns + lately_ns // _SHARE > due_ns and not idle else None
 
     def begun(self) -> None:
         """Say that the model was given something."""

@@ -165,7 +165,9 @@ def test_a_frame_older_than_max_age_is_not_inferred_and_is_counted() -> None:
 
 
 def test_a_frame_whose_item_is_decided_is_passed_over_and_what_waits_behind_it_is_not() -> None:
-    rig = Rig({"a": Lane.WAIT}, RecordingModel(), due_ns=lambda frame: 0 if frame.info.seq < 20 else None)
+    rig = Rig(
+        {"a": Lane.WAIT}, RecordingModel(), within_ns=10**9, due_ns=lambda frame: 0 if frame.info.seq < 20 else None
+    )
 
     def read() -> None:
         for seq in range(22):

@@ -43,7 +43,7 @@ def test_that_what_is_decided_is_passed_over_and_what_would_be_late_too() -> Non
     now = clock.monotonic_ns()
     assert pace.missed(0) == "decided"
     assert pace.missed(now) == "decided"
-    assert pace.missed(now + 99 * NS_PER_MS) == "late"  # a quarter more than the model takes
+    assert pace.missed(now + 99 * NS_PER_MS) == "no_time"  # a quarter more than the model takes
     assert pace.missed(now + 100 * NS_PER_MS) is None
     assert pace.missed(None) is None
 
@@ -56,7 +56,7 @@ def test_that_a_hang_spoils_nothing_and_a_model_that_seems_too_slow_is_tried_aga
     pace.begun()
     assert pace.missed(clock.monotonic_ns() + 60 * NS_PER_MS) is None
     pace.took(3000 * NS_PER_MS, 1)
-    assert pace.missed(clock.monotonic_ns() + 290 * NS_PER_MS) == "late"
+    assert pace.missed(clock.monotonic_ns() + 290 * NS_PER_MS) == "no_time"
     clock.advance(0.25)
     assert pace.missed(clock.monotonic_ns() + 290 * NS_PER_MS) is None
 
