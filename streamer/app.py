@@ -410,6 +410,8 @@ class Run:
             self._inbox.put(item.lane, item, keep=True)
         else:
             camera = item.info.camera
+            if self._factory.items:
+                self._factory.learn(item)
             lane = look_lane(camera, item.name) if isinstance(item, Classified) else camera
             self._inbox.put(camera, item, keep=lane in self._queues.bounded)
 

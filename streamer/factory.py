@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from streamer.core.decision import Doubt
+from streamer.core.results import Result
 from streamer.decide.items import Items
 from streamer.events.verdicts import encode_decision
 from streamer.gpio.base import InputSpec, OutputSpec
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from streamer.core.clock import Clock
     from streamer.core.decision import Decision
     from streamer.core.frame import Frame, FrameInfo
+    from streamer.core.look import Classified
     from streamer.decide.judge import JudgeSpec
     from streamer.infer.spec import ModelSpec
     from streamer.ops.health import Beats
@@ -98,6 +100,19 @@ class Factory:
             return items.captured
         cadence = Cadence(camera.items_fps)
         return lambda frame: cadence.takes(frame.info.captured_ns) and items.captured(frame)
+
+    def learn(self, answer: Result | Classified) -> None:
+        """Have the item that a frame shows judged by what a model said of it. Inference threads.
+
+        At once, for the events thread may just wait for the disk; it begins the items that cross a line, no others.
+        """
+        items = self.items.get(answer.info.camera)
+        if items is None:
+            return
+        if isinstance(answer, Result):
+            items.result(answer.info, answer.output)
+        else:
+            items.classified(answer)
 
     def lost(self, info: FrameInfo, cause: str, *, name: str | None = None) -> None:
         """Take in that a frame will not be looked at. Any thread.

@@ -13,7 +13,8 @@ from made_cameras import SPECS, made_cameras, made_frame
 
 from streamer.core.clock import NS_PER_S, FakeClock, SystemClock
 from streamer.core.decision import Verdict
-from streamer.core.results import Detections
+from streamer.core.look import Classified
+from streamer.core.results import Classification, Detections, ModelRef, Result, Timing
 from streamer.factory import Factory
 from streamer.gpio.memory_lines import MemoryOutput
 from streamer.ops.health import Beats
@@ -135,17 +136,39 @@ def test_what_is_lost_fails_an_item_only_where_it_is_judged_by_that(
     assert [decision.reason for decision in decided] == ([] if reason is None else [reason])
 
 
+def test_a_frame_is_judged_by_what_the_models_say_of_it_at_once() -> None:
+    """In the thread of whoever tells it: the one that deals with events waits for the disk now and then."""
+    both = f"{DETECT}, {VIEW}, {rule('deadline: 1s', 'class: scratch, labels: {view: [paper bag]}')}"
+    only, clock = camera(both), FakeClock()
+    it = factory(only, clock)
+    asked = it.is_item("cam", only)
+    frames = [made_frame(seq, at_ns=clock.monotonic_ns() - (1 - seq) * NS_PER_S // 5) for seq in range(2)]
+    assert [asked(frame) for frame in frames] == [True, True]
+    timing = Timing(captured_ns=0, taken_ns=0, inferred_ns=0)
+    model = ModelRef(name="fake", digest="sha256:0", backend="fake", precision="f32")
+    for frame, best in zip(frames, (0, 1), strict=True):
+        it.learn(Result(info=frame.info, output=Detections.empty(), timing=timing, model=model))
+        output = Classification(class_ids=np.array([best, 1 - best], np.int32), scores=np.array([0.9, 0.1], np.float32))
+        for name in ("weather", "view"):
+            assert it.items["cam"].take_decided(clock.monotonic_ns()) == []
+            it.learn(Classified(info=frame.info, name=name, track=None, output=output, timing=timing, model=model))
+        (decision,) = it.items["cam"].take_decided(clock.monotonic_ns())
+        assert decision.reason == (None, "Paper bag")[best]
+    elsewhere = made_frame(0, camera="other").info
+    it.learn(Result(info=elsewhere, output=Detections.empty(), timing=timing, model=model))  # it gives no verdicts
+
+
 def test_what_has_its_verdict_need_not_be_looked_at_where_nothing_else_is_wanted() -> None:
     for keys, wanted in ((rule(), True), (f"{rule()}, publish_detections: true", False)):
         only, clock = camera(f"{DETECT}, {keys}"), FakeClock()
         it = factory(only, clock)
         frame = made_frame(0, at_ns=clock.monotonic_ns())
         assert it.is_item("cam", only)(frame)
-        assert not it.decided(frame.info)
+        assert it.due_ns(frame.info) == (frame.info.captured_ns + NS_PER_S if wanted else None)
         clock.advance(2)
         (late,) = it.items["cam"].take_decided(clock.monotonic_ns())
         assert late.reason == "late"
-        assert it.decided(frame.info) is wanted
+        assert it.due_ns(frame.info) == (0 if wanted else None)
 
 
 class Told:

@@ -187,11 +187,11 @@ class Items:
             self._judge_object(item, labels, last=last)
 
     def result(self, info: FrameInfo, detections: Detections) -> None:
-        """Take in what the detector said of a frame, an item's or not. Events thread."""
+        """Take in what the detector said of a frame, an item's or not. Inference thread."""
         self._judge_frame(self._evidence.learn(info, detections=detections))
 
     def classified(self, classified: Classified) -> None:
-        """Take in what a classifier said of a frame or a zone, an item's or not. Events thread."""
+        """Take in what a classifier said of a frame or a zone, an item's or not. Inference thread."""
         if classified.track is None and classified.name in self._plan.judge.labels:
             self._judge_frame(self._evidence.learn(classified.info, classes={classified.name: classified.output}))
 

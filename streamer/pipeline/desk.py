@@ -61,8 +61,6 @@ class CameraDesk:
         """Take in what the detector said of one frame."""
         plan, info, outcome = self._plan, result.info, Outcome()
         age_ns = now_ns - info.captured_ns if info.live else None
-        if plan.items is not None:  # first: an item that was seen is judged, whatever became of its camera since
-            plan.items.result(info, result.output)
         if info.connection <= self._lost_connection:
             outcome.dropped = "camera_lost"  # its events have ended with the connection already
             return outcome
@@ -82,8 +80,6 @@ class CameraDesk:
     def classified(self, classified: Classified, now_ns: int) -> Outcome:
         """Take in what a classifier said of a frame, a zone or an object."""
         plan, info, outcome = self._plan, classified.info, Outcome()
-        if plan.items is not None:
-            plan.items.classified(classified)
         if info.connection <= self._lost_connection:
             outcome.dropped = "look_camera_lost"
             return outcome

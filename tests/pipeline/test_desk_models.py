@@ -221,31 +221,6 @@ class TestLabels:
 
 
 class TestItems:
-    def test_a_frame_is_judged_by_its_detections_also_when_its_camera_was_lost_meanwhile(self) -> None:
-        clock = FakeClock()
-        judge = JudgeSpec(class_ids=frozenset({1}), least={1: 0.5}, names=NAMES)
-        book = items(clock, judge)
-        it = desk(objects=objects(), items=book)
-        frames = [made(clock, seq) for seq in range(2)]
-        for frame in frames:
-            assert book.captured(frame)
-        it.result(seen(frames[0].info, (1, 10, 10)), clock.monotonic_ns())
-        it.change(offline())
-        assert it.result(seen(frames[1].info), clock.monotonic_ns()).dropped == "camera_lost"
-        assert [d.reason for d in book.take_decided(clock.monotonic_ns())] == ["scratch", None]
-
-    def test_a_frame_is_judged_by_what_a_classifier_calls_it(self) -> None:
-        clock = FakeClock()
-        book = items(clock, JudgeSpec(labels={"view": LabelTest(names=("day", "night"), reject=frozenset({"night"}))}))
-        it = desk(classes=ClassStates([VIEW]), items=book)
-        frames = [made(clock, seq) for seq in range(2)]
-        for frame in frames:
-            assert book.captured(frame)
-        it.classified(said(frames[0].info, 1), clock.monotonic_ns())
-        it.change(offline())
-        it.classified(said(frames[1].info, 0), clock.monotonic_ns())
-        assert [d.reason for d in book.take_decided(clock.monotonic_ns())] == ["night", None]
-
     @pytest.mark.parametrize(("direction", "expected"), [(None, 1), ("in", 1), ("out", 0)])
     def test_an_object_that_crosses_the_line_is_an_item(self, direction: str | None, expected: int) -> None:
         clock, second = FakeClock(), Second()
