@@ -10,7 +10,7 @@ from streamer.core.names import canonical
 
 from .plain import at, items, mapping, named, numbers, texts
 from .problem import KeyPath, listed, nearest, shown
-from .tasks import decided, looked_at
+from .tasks import decided, looked_at, wired
 from .values import as_number
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | No
             yield from _twice(camera, path)
             yield from looked_at(camera, path)
             yield from decided(camera, path)
+    yield from wired(cameras)
 
 
 def _login(values: Raw, broker: BrokerAddress | None) -> Iterator[Found]:

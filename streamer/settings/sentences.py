@@ -37,27 +37,34 @@ def value_at(values: Raw, path: KeyPath) -> Raw:
 
 
 def _sentence(details: ErrorDetails, document: Document) -> tuple[KeyPath, str]:
-    path = tuple(str(part) for part in details["loc"] if part != "[key]")
+    section = tuple(str(part) for part in details["loc"] if part != "[key]")
+    path = _as_written(section)
     value = value_at(document.values, path)
     context = details.get("ctx", {})
     match details["type"]:
         case "extra_forbidden":
-            sentence = _unknown(path)
+            sentence = _unknown(section)
         case "missing":
-            sentence = f"is missing; {_meaning(path)}"
+            sentence = f"is missing; {_meaning(section)}"
         case "literal_error":
             allowed = re.findall(r"'([^']+)'", str(context["expected"]))
             near = nearest(value, allowed) if isinstance(value, str) else ""
             sentence = f"{_said(path, value)}must be one of {listed(allowed)}{near}"
         case "model_type" | "dict_type" | "mapping_type":
-            sentence = f"must be a mapping{_of_keys(path)}, not {kind_of(value)}"
+            sentence = f"must be a mapping{_of_keys(section)}, not {kind_of(value)}"
         case "tuple_type" | "list_type":
             sentence = f"must be a list, not {kind_of(value)}"
         case "refused":
             sentence = f"{_said(path, value)}{context['sentence']}"
         case _:
-            sentence = f"is not allowed here; {_meaning(path)}"
+            sentence = f"is not allowed here; {_meaning(section)}"
     return path, sentence
+
+
+def _as_written(section: KeyPath) -> KeyPath:
+    """Return where the file has what a section of ours holds: a crossing stands in the file as the trigger itself."""
+    trigger = [i for i, part in enumerate(section) if section[i - 2 : i + 1] == ("decide", "trigger", "crossing")]
+    return section[: trigger[0]] + section[trigger[0] + 1 :] if trigger else section
 
 
 def _said(path: KeyPath, value: Raw) -> str:

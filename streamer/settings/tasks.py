@@ -119,6 +119,25 @@ def _times(decide: Raw, here: KeyPath) -> Iterator[Found]:
         yield (*here, "decide", "picture_after"), "needs `trigger: command` or `trigger: {gpio: ...}`"
 
 
+def wired(cameras: Raw) -> Iterator[Found]:
+    """Yield each GPIO line that stands twice: a line is an input or an output, of one camera."""
+    first: dict[tuple[str, str], str] = {}
+    for name, camera in mapping(cameras).items():
+        for i, rule in items(at(camera, "events")):
+            decide = at(rule, "decide")
+            for below, line in (
+                (("output",), at(decide, "output")),
+                (("trigger", "gpio"), at(at(decide, "trigger"), "gpio")),
+            ):
+                chip, number = at(line, "chip"), at(line, "line")
+                if not isinstance(chip, str) or not isinstance(number, str):
+                    continue
+                place = (*("cameras", name, "events", i, "decide"), *below, "line")
+                taken = first.setdefault((chip.removeprefix("/dev/"), number), ".".join(place))
+                if taken != ".".join(place):
+                    yield place, f"is taken: {taken} is the same line"
+
+
 def _told_apart(rule: Raw) -> list[str]:
     """Return the classes of the objects whose labels a rule asks for: its own, or those of the items on a line."""
     return texts(at(at(at(rule, "decide"), "trigger"), "class") if _by_line(rule) else at(rule, "class"))

@@ -135,7 +135,7 @@ def whole(value: object, least: int, most: int) -> int:
 def _name(value: object) -> str:
     text = text_of(value)
     if not re.fullmatch(_NAME, text) or len(text) > 64:
-        refuse("names are made of a-z, 0-9, _ and -, begin with a letter or a figure and have 64 characters at most")
+        refuse("must be made of a-z, 0-9, _ and -, begin with a letter or a figure and have 64 characters at most")
     return text
 
 

@@ -233,3 +233,27 @@ def test_labels_are_classes_of_the_classifier_and_not_of_the_detector() -> None:
     problems = check_classes(loaded, {"coco": ("person", "car", "scratch"), "kind": ("box", "bag")})
     assert [problem.key for problem in problems] == [f"{EVENT}.labels.kind"] * 2
     assert "'bx' is no class of the model; nearest: 'box'" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("trigger", "key", "said"),
+    [
+        ("line: gate", "class", "is missing; needed: The classes of the items"),
+        ("line: gate, class: car, direction: left", "direction", "must be one of in, out"),
+        ("line: gate, class: car, gpio: {}", "gpio", "unknown key; allowed: line, class, direction"),
+    ],
+)
+def test_that_a_crossing_is_told_of_where_the_file_has_it(trigger: str, key: str, said: str) -> None:
+    rule = f"events: [{{name: bad, class: scratch, decide: {{deadline: 200ms, trigger: {{{trigger}}}}}}}]"
+    ((place, sentence),) = found(DETECT + GATE + rule)
+    assert place == f"{EVENT}.decide.trigger.{key}"
+    assert sentence.endswith(said)
+
+
+def test_that_a_gpio_line_stands_once() -> None:
+    pins = "trigger: {gpio: {chip: gpiochip0, line: 4}}, output: {chip: /dev/gpiochip0, line: %s}"
+    rule = f"events: [{{name: bad, class: scratch, decide: {{deadline: 200ms, {pins}}}}}]"
+    assert found(DETECT + rule % 5) == []
+    ((place, sentence),) = found(DETECT + rule % 4)
+    assert place == f"{EVENT}.decide.trigger.gpio.line"
+    assert sentence == f"is taken: {EVENT}.decide.output.line is the same line"
