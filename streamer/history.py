@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -113,15 +114,16 @@ def _event_table(rows: list[EventRow], out: TextIO) -> None:
     if not rows:
         out.write("no events in that time\n")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("began", "camera", "event", "class"):
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # narrow: a terminal has 80 columns
+    for title in ("began", "camera", "event"):
         table.add_column(title, no_wrap=True)
-    for title in ("top score", "lasted"):
+    table.add_column("class", overflow="fold")
+    for title in ("score", "lasted"):
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("ended", no_wrap=True)
     for row in sorted(rows, key=lambda row: row.started_utc_ns):
         table.add_row(
-            _local(row.started_utc_ns), row.camera, row.rule, row.class_name, f"{row.top_score:.2f}", _lasted(row),
+            _local(row.started_utc_ns), row.camera, row.rule, _what(row), f"{row.top_score:.2f}", _lasted(row),
             row.end_reason or "going on",
         )  # fmt: skip
     _print(table, out)
@@ -162,9 +164,16 @@ def _line(row: EventRow | DecisionRow) -> str:
         why = f" ({row.reason})" if row.reason else ""
         when = _local(row.decided_utc_ns, timespec="milliseconds")
         return f"{when}  {row.camera}  item {row.item}  {row.verdict}{why}{', late' if row.late else ''}"
-    what = f"ended ({row.end_reason})" if row.ended_utc_ns is not None else "began" if row.seq == 0 else "goes on"
+    state = f"ended ({row.end_reason})" if row.ended_utc_ns is not None else "began" if row.seq == 0 else "goes on"
     when_ns = row.last_seen_utc_ns if row.seq else row.started_utc_ns
-    return f"{_local(when_ns)}  {row.camera}  {row.rule}  {row.class_name} {row.top_score:.2f}  {what}, {_lasted(row)}"
+    return f"{_local(when_ns)}  {row.camera}  {row.rule}  {_what(row)} {row.top_score:.2f}  {state}, {_lasted(row)}"
+
+
+def _what(row: EventRow) -> Text:
+    """Return an event's class, with what a classifier calls the object: `suitcase (box)`."""
+    labels = json.loads(row.payload).get("labels", {})
+    said = ", ".join(label["class"] for label in labels.values())
+    return Text(f"{row.class_name} ({said})" if said else row.class_name)  # from outside: no markup
 
 
 def _lasted(row: EventRow) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streamer.core.decision import Decision
+    from streamer.core.event import Event
     from streamer.store.store import EventStore
 
 CONFIG = """\
@@ -51,6 +52,25 @@ def test_a_pipe_gets_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "a-camera-with-a-long-name-too" in out.getvalue()
     assert "going on" in out.getvalue()
     assert "…" not in out.getvalue()
+
+
+def test_what_a_classifier_calls_the_object_stands_beside_its_class(tmp_path: Path) -> None:
+    def labelled(event: Event, _age_ms: float | None) -> bytes:
+        labels = {"role": {"class": "[b]staff", "score": 0.9}, "hat": {"class": "none", "score": 0.7}}
+        return json.dumps({"id": event.id, "labels": labels}).encode()
+
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    store = open_store(tmp_path / "data", encode=labelled, clock=FakeClock())
+    store.append([make_event("a")])
+    store.close()
+    for follow in (False, True):
+        out = io.StringIO()
+        if follow:
+            out.flush = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[method-assign]
+        with suppress(KeyboardInterrupt):
+            show_events(config, follow=follow, camera=None, since=None, as_json=False, out=out)
+        assert "person ([b]staff, none)" in out.getvalue()
 
 
 NOW_NS = FakeClock().monotonic_ns()

@@ -81,11 +81,11 @@ class Snapshot:
 
 def render(snapshot: Snapshot) -> Group:
     """Return the table and the lines below it, ready for a console. Pure."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # narrow: a terminal has 80 columns
     table.add_column("camera", no_wrap=True)
-    table.add_column("state", no_wrap=True)
+    table.add_column("state")  # where there is no room, the reason goes to a second line
     gated = any(row.still is not None for row in snapshot.cameras)
-    for title in ("size", "fps in", "inferred/s", *(["still"] if gated else []), "dropped", "age p50", "open events"):
+    for title in ("size", "fps in", "inferred/s", *(["still"] if gated else []), "dropped", "age p50", "events"):
         table.add_column(title, justify="right", no_wrap=True)
     for row in snapshot.cameras:
         table.add_row(*_cells(row, gated=gated))

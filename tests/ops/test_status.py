@@ -43,12 +43,18 @@ def drawn(snapshot: Snapshot, width: int = 110) -> list[list[str]]:
 
 def test_every_number_is_in_its_row() -> None:
     title, porch, yard, attic, broker, model = drawn(SNAPSHOT)
-    assert " ".join(title) == "camera state size fps in inferred/s dropped age p50 open events"
+    assert " ".join(title) == "camera state size fps in inferred/s dropped age p50 events"
     assert " ".join(porch) == "porch online 1280x720 25.0 5.0 12,345 84 ms 2"
     assert yard == ["yard[1]", "offline:", "login", "–", "–", "–", "0", "–", "0"]  # noqa: RUF001  the table's dash
     assert attic[:2] == ["attic", "disabled"]
     assert " ".join(broker) == "broker localhost:1883 not connected 1,234 waiting in the outbox 1 refused"
     assert " ".join(model) == "model yolox-nano openvino f32 7.0 ms"
+
+
+def test_that_eighty_columns_are_enough() -> None:
+    cameras = tuple(replace(row, camera=f"{row.camera:<9}".replace(" ", "x")) for row in SNAPSHOT.cameras)
+    rows = drawn(replace(SNAPSHOT, cameras=cameras), width=80)
+    assert not [word for row in rows for word in row if "…" in word]
 
 
 def test_what_is_built_beside_a_model_stands_in_its_row() -> None:
@@ -66,7 +72,7 @@ def test_a_model_that_is_built_before_it_is_opened_is_shown() -> None:
 def test_frames_saved_stand_apart_from_those_lost_and_only_where_there_are_any() -> None:
     porch, yard, _ = SNAPSHOT.cameras
     title, first, second, *_ = drawn(replace(SNAPSHOT, cameras=(replace(porch, still=67_890), yard)))
-    assert " ".join(title) == "camera state size fps in inferred/s still dropped age p50 open events"
+    assert " ".join(title) == "camera state size fps in inferred/s still dropped age p50 events"
     assert " ".join(first) == "porch online 1280x720 25.0 5.0 67,890 12,345 84 ms 2"
     assert second[4:] == ["–", "–", "–", "0", "–", "0"]  # noqa: RUF001  the table's dash
 
