@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
+from streamer.core.decision import Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from .figures import Figures
 
 _EVERY_NS = 60 * NS_PER_S
+_LATE = f"otherwise_{Doubt.LATE.value}"  # as `ItemBook.counts` has it
 _FIRST_NS = 5 * NS_PER_S  # from the first late item on: what becomes of one is no picture of a line
 
 _log = logging.getLogger(__name__)
@@ -50,15 +52,17 @@ class LateItems:
         """Warn of each camera with late items, once a minute at most."""
         now_ns = self._clock.monotonic_ns()
         for name in self._deadline_s:
-            counts = self._figures.items(name)
+            counts = self._figures.items(name) or {}
             items, late = self._told[name]
-            if counts is None or counts["late"] == late:
+            # Not `late`, which counts those that got no picture as well: that is no fault of a model.
+            late_now = counts.get(_LATE, 0)
+            if late_now == late:
                 continue
             if now_ns < self._next_ns.setdefault(name, now_ns + _FIRST_NS):
                 continue
             self._next_ns[name] = now_ns + _EVERY_NS
-            self._told[name] = (counts["items"], counts["late"])
-            self._warn(name, counts["items"] - items, counts["late"] - late)
+            self._told[name] = (counts["items"], late_now)
+            self._warn(name, counts["items"] - items, late_now - late)
 
     def _warn(self, name: str, items: int, late: int) -> None:
         taken = ((model, self._figures.infer_ms(model)) for model in self._models[name])
