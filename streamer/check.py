@@ -62,7 +62,8 @@ def examine(loaded: Loaded) -> Examined:
                 said = f"its file has {found.specs[name].digest.removeprefix('sha256:')}; it is not what was meant"
                 found.problems.append(loaded.problem(("models", name, "sha256"), said))
         except ConfigError as exc:
-            found.problems.append(loaded.problem(("models", name, "model"), str(exc)))
+            said = str(exc).removeprefix("model: ")  # the place says so
+            found.problems.append(loaded.problem(("models", name, "model"), said))
         except BackendError as exc:
             found.unusable[name] = exc
             if known := _catalogue_classes(model.model):

@@ -68,6 +68,13 @@ def test_an_unusable_model_is_three_and_told_with_its_line(tmp_path: Path, model
     assert line.startswith("4: models.net.model: ")
 
 
+def test_a_model_that_is_not_there_is_told_once(tmp_path: Path, model: Path) -> None:
+    model.unlink()
+    code, (line,) = said_of(tmp_path)
+    assert code == 2
+    assert line.startswith("4: models.net.model: there is no file ")
+
+
 def test_a_wrong_configuration_is_two_whatever_its_models_are(tmp_path: Path, model: Path) -> None:
     model.write_bytes(b"")
     code, lines = said_of(tmp_path, more="sha256: abc")

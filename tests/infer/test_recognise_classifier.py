@@ -176,6 +176,7 @@ def test_the_background_of_tensorflow_has_no_name(path: Path) -> None:
 @pytest.mark.parametrize(
     ("classes", "said", "message"),
     [
+        (1, {}, "gives 3 class names, its output scores .1, 1. has 1; allowed are one name, or two"),
         (5, {}, "gives 3 class names, its output scores .1, 5. has 5$"),
         (4, {}, "gives 3 class names, its output scores .1, 4. has 4; if its first is the background, write `ids: 1`"),
         (4, {"ids": 2}, "ids: 2 is not allowed with 3 class names and 4 scores"),

@@ -165,6 +165,8 @@ def _names(
     hint = ""
     if columns == len(labels) + 1 and not counts_background(labels):
         hint = "; if its first is the background, write `ids: 1` in a sidecar"
+    elif columns == 1:
+        hint = "; allowed are one name, or two: what it is if not, and if so"
     raise layer.fault(
         f"{facts.path}: {layer.where} gives {len(labels)} class names, its output {output} has {columns}{hint}"
     )
