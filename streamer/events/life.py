@@ -133,14 +133,20 @@ class CameraEvents:
         """
         return self._stays.end_gone(now_ns - _SLACK_NS - 2 * self._interval_ns)
 
-    def end_all(self, reason: EndReason) -> list[Event]:
-        """End every open event for a reason that is not its own, and forget the objects."""
+    def end_all(self, reason: EndReason, labels: Callable[[int], Labels] = no_labels) -> list[Event]:
+        """End every open event for a reason that is not its own, and forget the objects.
+
+        Args:
+            reason: of the ends.
+            labels: what second models say of a track by now: more, perhaps, than when the last frame came.
+        """
+        known = [] if labels is no_labels else self._stays.relabel(labels, noted=True)
         self._frame_ns = None
         self._zones.forget()
         self._lines.forget()
         for crowd in self._crowds.values():
             crowd.clear()
-        return self._stays.end_all(reason)
+        return known + self._stays.end_all(reason)
 
     def active(self) -> Mapping[str, int]:
         """Return how many events of each rule are open."""

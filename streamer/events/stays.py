@@ -137,15 +137,19 @@ class Stays:
         former = {name: label for name, label in stay.labels.items() if not (same and name in stay.last.labels)}
         return {**former, **labels}
 
-    def relabel(self, labels_of: Callable[[int], Labels]) -> list[Event]:
+    def relabel(self, labels_of: Callable[[int], Labels], *, noted: bool = False) -> list[Event]:
         """Take in what has become known of objects since they were noted; return the messages that are due.
 
         An object may be out of sight when its label is decided, and a crossing is over. Their last sightings stay.
+
+        Args:
+            labels_of: what is known of a track by now.
+            noted: also of those that the last frame shows, as no other comes.
         """
         told = []
         for key, stay in list(self._stays.items()):
             track, sent = stay.last.track, stay.sent
-            if self._frame is None or stay.last.info is self._frame or track is None:
+            if self._frame is None or track is None or (stay.last.info is self._frame and not noted):
                 continue
             seen = replace(stay.last, labels=labels_of(track))
             labels = self.labels(key, seen)

@@ -194,7 +194,7 @@ class CameraDesk:
         if plan.crossing is not None:
             plan.crossing.end()
         if plan.objects is not None:
-            plan.objects.end(outcome, reason)
+            plan.objects.end(outcome, reason, self._labels_of)
         if plan.tandem is not None:
             plan.tandem.reset()
         if plan.classes is not None:

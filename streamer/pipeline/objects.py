@@ -104,9 +104,9 @@ class Objects:
         self._say_counts(outcome, self._plan.counts.tick(now_ns))
         self._say_active(outcome)
 
-    def end(self, outcome: Outcome, reason: EndReason) -> None:
+    def end(self, outcome: Outcome, reason: EndReason, labels_of: LabelsOf) -> None:
         """End every open event, and forget the objects."""
-        outcome.events += self._plan.events.end_all(reason)
+        outcome.events += self._plan.events.end_all(reason, labels_of)
         self._plan.tracker.reset()
         self._shown = None
         self._say_counts(outcome, self._plan.counts.offline())

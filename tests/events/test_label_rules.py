@@ -80,6 +80,20 @@ class TestJoining:
         assert said(happened) == [(START, 600, {"role": "staff"}), (END, 4000, {"role": "staff"})]
         assert happened[0].labels == {"role": ("staff", 0.9)}
 
+    def test_what_is_decided_behind_the_last_frame_still_counts(self) -> None:
+        """A recording waits for the answers to the looks of its last frame, too."""
+        events = camera(PERSON, STAFF)
+        happened = show(events, 2, lambda _: None)
+        happened += events.end_all(EndReason.SOURCE_ENDED, lambda _: {"role": ("staff", 0.9)})
+        assert [(e.rule, e.type, {n: c for n, (c, _) in e.labels.items()}) for e in happened] == [
+            (PERSON.name, START, {}),
+            (PERSON.name, UPDATE, {"role": "staff"}),
+            ("staff", START, {"role": "staff"}),
+            (PERSON.name, END, {"role": "staff"}),
+            ("staff", END, {"role": "staff"}),
+        ]
+        assert events.active() == {PERSON.name: 0, "staff": 0}
+
     def test_a_late_decision_is_an_update(self) -> None:
         assert said(show(camera_events(), 4, lambda t: "staff" if t >= 2 else None)) == [
             (START, 600, {}),

@@ -12,7 +12,7 @@ from streamer.core.frame import FrameInfo
 from streamer.core.results import Detections, ModelRef, Result, Timing
 from streamer.events.counts import ObjectCounts
 from streamer.events.ids import EventIds
-from streamer.events.life import CameraEvents
+from streamer.events.life import CameraEvents, no_labels
 from streamer.events.rules import RuleSpec
 from streamer.pipeline.objects import Objects, ObjectsPlan
 from streamer.pipeline.outcome import Outcome
@@ -130,7 +130,7 @@ def test_the_end_ends_everything_and_forgets_the_objects() -> None:
     assert yard.objects.active() == 1
     assert list(yard.objects.open_events().values()) == [round((yard.at_s - 0.2) * S)]
     outcome = Outcome()
-    yard.objects.end(outcome, EndReason.CAMERA_LOST)
+    yard.objects.end(outcome, EndReason.CAMERA_LOST, no_labels)
     assert [event.end_reason for event in outcome.events] == [EndReason.CAMERA_LOST]
     assert outcome.states == {"yard/objects/car": b"null", "yard/active/car": b"0"}
     assert (yard.objects.active(), yard.objects.settled_ns()) == (0, -1)
