@@ -62,13 +62,14 @@ class Pace:
 
     def begun(self) -> None:
         """Say that the model was given something."""
-        self._begun_ns = self._clock.monotonic_ns()
+        if self._within_ns is not None:
+            self._begun_ns = self._clock.monotonic_ns()
 
     def took(self, took_ns: int, pictures: int) -> None:
         """Say how long a batch took, from when it was given to the model to its answers."""
-        self._took_ns.append(took_ns)
         if self._within_ns is None:
             return
+        self._took_ns.append(took_ns)
         if took_ns * _SHARE > self._within_ns:
             self._few = max(1, pictures // 2)
         elif pictures >= self._few:
