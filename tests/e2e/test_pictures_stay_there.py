@@ -84,7 +84,8 @@ def inferred(model: Model, feeds: dict[str, Iterator[AnyPicture]], *, there: boo
         counter="inferred",
         measured=lambda _: None,
         max_age_ns=lambda _: None,
-        over=lambda _: False,
+        due_ns=lambda _: None,
+        within_ns=None,
         swapper=None,
     )
     with pytest.raises(ChannelClosed):
