@@ -38,7 +38,8 @@ class Rig:
     def __init__(self, data_dir: Path) -> None:
         self.clock, self.sink, self.metrics = FakeClock(), MemorySink(), Metrics()
         self.store = open_store(data_dir, encode=encode, clock=self.clock)
-        self.delivery = Delivery(self.store.outbox(), self.sink, StateBoard(), clock=self.clock)
+        self.outbox = self.store.outbox()
+        self.delivery = Delivery(self.outbox, self.sink, StateBoard(), clock=self.clock)
         self.figures = Figures(["belt", "yard"], self.metrics, self.clock)
         self.figures.count_items("belt", lambda: COUNTS)
         self.report = Report(
@@ -60,6 +61,7 @@ class Rig:
 def rig(tmp_path: Path) -> Iterator[Rig]:
     made = Rig(tmp_path)
     yield made
+    made.outbox.close()
     made.store.close()
 
 
