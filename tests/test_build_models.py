@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from streamer.infer.engine.stored import StoredEngine
 
+pytestmark = pytest.mark.slow  # each build is a process of its own
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["building"]
 
+pytestmark = pytest.mark.slow  # each build is a process of its own
+
 HERE = Path(__file__).resolve().parent
 
 
