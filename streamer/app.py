@@ -34,13 +34,12 @@ from streamer.pipeline.orders import Orders
 from streamer.pipeline.supervisor import Stages, Supervisor
 from streamer.pipeline.worker import Worker
 from streamer.pixels.convert import use_one_thread
-from streamer.publish.embedded import EmbeddedBroker
 from streamer.publish.mqtt import open_mqtt
 from streamer.publish.states import StateBoard
-from streamer.publish.url import BrokerAddress
 from streamer.settings import SettingsError, load
 from streamer.store.store import open_store
 
+from .broker import broker_address
 from .camera_looks import outlets_of, tandem_of
 from .camera_parts import desk_of, gate_of
 from .check import examine, mqtt_options, source_spec
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
     from streamer.pipeline.outlets import Outlet
     from streamer.publish.base import Message
     from streamer.settings import Camera, Loaded, Settings
+    from streamer.store.store import EventStore
 
 _log = logging.getLogger(__name__)
 
@@ -156,21 +156,8 @@ class Run:
         self._watchdog = Watchdog(self._notifier, self._beats, clock)
         self._board = StateBoard()
         self._event_ids = EventIds()
-        self._store = open_store(
-            settings.data_dir,
-            encode=encode_event,
-            clock=clock,
-            max_bytes=settings.outbox.max_size,
-            max_age_s=settings.outbox.max_age_s,
-            qos=settings.mqtt.qos,
-        )
-        stack.callback(self._close_store)
-        left_open = self._store.interrupted(
-            lambda last, seen_utc_ns: encode_interrupted(last, seen_utc_ns, now_utc_ns=clock.utc_ns())
-        )
-        if left_open:
-            _log.info("%d events that the last run left open are ended as interrupted", left_open)
-        self.broker = _broker_address(settings, stack)
+        self._store = self._open_store(stack)
+        self.broker = broker_address(settings, stack)
         self._factory = Factory(self._cameras, specs, clock=clock, beats=self._beats)
         orders = Orders(self._factory.triggers(), self._answer, self.figures.count_command)
         self._answers: Callable[[Message], object] = lambda _: None  # until there is somebody who sends
@@ -179,45 +166,14 @@ class Run:
         self._delivery = Deliverer(self._store.outbox(), self._sink, self._board, clock=clock)
         self._answers = self._delivery.feed
         self._retained = self._left_at_broker()
-        self._queues = Queues(
-            self._cameras,
-            detectors=[name for name, spec in specs.items() if spec.scoring is None],
-            classifiers=[name for name, spec in specs.items() if spec.scoring is not None],
-            frame_lost=self._frame_lost,
-            look_lost=self._look_lost,
-        )
+        self._queues = self._make_queues()
         self._kept = KeptFrames()
         writers = len(self._cameras) + len(specs) + bool(self._factory.items)
         self._inbox: Channel[Item] = Channel(_RESULTS, writers=writers, lost=self._overflowed)
-        self._models = ModelThreads(
-            ModelsPlan(
-                settings=settings,
-                specs=specs,
-                cameras=self._cameras,
-                queues=self._queues,
-                figures=self.figures,
-                beats=self._beats,
-                clock=clock,
-                prove=parts.prove,
-                stop=self._stop,
-                passed=self._passed,
-                keep=self._kept.keep,
-                left=self._inbox.leave,
-                due_ns=self._factory.due_ns,
-            )
-        )
+        self._models = self._make_models()
         self.models = self._models.opened
         self._desks = {name: self._desk(name, camera) for name, camera in self._cameras.items()}
-        self.report = Report(
-            self.figures,
-            self._delivery,
-            self._store,
-            self._sink,
-            names=specs,
-            models=self.models,
-            doing=self._models.doing,
-            address=str(self.broker),
-        )
+        self.report = self._make_report()
         self._listeners: list[Callable[[Event], None]] = []
         self._table = stack.enter_context(LiveStatus()) if parts.table and LiveStatus.possible() else None
         self._looks = 0
@@ -229,6 +185,62 @@ class Run:
             drain_s=settings.mqtt.drain_s,
             look=self._look,
             ending=self._notifier.stopping,
+        )
+
+    def _open_store(self, stack: ExitStack) -> EventStore:
+        """Take the data directory, and end what a crash has left open."""
+        settings, clock = self._settings, self._clock
+        store = open_store(
+            settings.data_dir,
+            encode=encode_event,
+            clock=clock,
+            max_bytes=settings.outbox.max_size,
+            max_age_s=settings.outbox.max_age_s,
+            qos=settings.mqtt.qos,
+        )
+        stack.callback(self._close_store)
+        store.interrupted(lambda last, seen_utc_ns: encode_interrupted(last, seen_utc_ns, now_utc_ns=clock.utc_ns()))
+        return store
+
+    def _make_queues(self) -> Queues:
+        specs = self._specs.items()
+        return Queues(
+            self._cameras,
+            detectors=[name for name, spec in specs if spec.scoring is None],
+            classifiers=[name for name, spec in specs if spec.scoring is not None],
+            frame_lost=self._frame_lost,
+            look_lost=self._look_lost,
+        )
+
+    def _make_models(self) -> ModelThreads:
+        return ModelThreads(
+            ModelsPlan(
+                settings=self._settings,
+                specs=self._specs,
+                cameras=self._cameras,
+                queues=self._queues,
+                figures=self.figures,
+                beats=self._beats,
+                clock=self._clock,
+                prove=self._parts.prove,
+                stop=self._stop,
+                passed=self._passed,
+                keep=self._kept.keep,
+                left=self._inbox.leave,
+                due_ns=self._factory.due_ns,
+            )
+        )
+
+    def _make_report(self) -> Report:
+        return Report(
+            self.figures,
+            self._delivery,
+            self._store,
+            self._sink,
+            names=self._specs,
+            models=self.models,
+            doing=self._models.doing,
+            address=str(self.broker),
         )
 
     def request_stop(self) -> None:
@@ -475,14 +487,3 @@ class Run:
         if self._table is not None:
             self._table.update(snapshot)
         return snapshot
-
-
-def _broker_address(settings: Settings, stack: ExitStack) -> BrokerAddress:
-    """Return where the broker is, after starting it if it is to be inside this process."""
-    url = settings.mqtt.url
-    if not url.embedded:
-        return BrokerAddress(host=url.host, port=url.port, tls=url.tls)
-    broker = EmbeddedBroker(url.port)
-    address = broker.start()
-    stack.callback(broker.stop)
-    return address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
@@ -61,7 +62,7 @@ def open_watch(name: str) -> Watch:
     return _Bars(name, console) if console.is_terminal and not console.is_dumb_terminal else _Lines(name)
 
 
-class _Told:
+class _Told(ABC):
     """What a bar and lines have in common."""
 
     def __init__(self, name: str) -> None:
@@ -80,8 +81,9 @@ class _Told:
             self.at(Progress(phase="prove", share=number / len(canvases)))
             yield canvas
 
+    @abstractmethod
     def _show(self, told: Progress) -> None:
-        raise NotImplementedError
+        """Show how it goes on."""
 
 
 class _Bars(_Told):

@@ -210,8 +210,8 @@ class TestPayload:
             (ClassSpec(name="door", labels=LABELS, least=0.5), {}),
             (TAGS, {2: 0.3}),
         ):
-            for state in ClassStates([spec]).observe(classified(0, scores, name=spec.name)).values():
-                schema.validate(json.loads(encode_class(state)))
+            (state,) = ClassStates([spec]).observe(classified(0, scores, name=spec.name)).values()
+            schema.validate(json.loads(encode_class(state)))
         schema.validate(json.loads(encode_class(None)))
 
     def test_all_that_is_there_is_told(self) -> None:

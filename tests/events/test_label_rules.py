@@ -144,8 +144,11 @@ class TestJoining:
 
     def test_messages_with_labels_fit_the_schema(self) -> None:
         schema = Draft202012Validator(json.loads((Path(streamer.events.__path__[0]) / "event.schema.json").read_text()))
-        for event in show(camera_events(), 4, lambda t: "staff" if t >= 2 else None):
+        happened = show(camera_events(), 4, lambda t: "staff" if t >= 2 else None)
+        for event in happened:
             schema.validate(json.loads(encode_event(event, 84.2)))
+        assert any(event.labels for event in happened)
+        assert not all(event.labels for event in happened)
 
 
 class TestAskedFor:

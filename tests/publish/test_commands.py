@@ -172,6 +172,7 @@ def test_after_the_broker_came_back_commands_are_heard_again(broker: Mosquitto, 
             with sender(at(broker.port)) as other:
                 other.publish("streamer/line/set/trigger", b"1", qos=1)
                 wait_until(lambda number=number: len(commands) == number, 5.0, "a command")  # type: ignore[misc]
+    assert [command.payload for command in commands] == [b"1"] * 3
 
 
 @pytest.mark.broker
