@@ -1,0 +1,103 @@
+"""Which picture shows an event best."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from streamer.core.clock import NS_PER_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamer.core.results import Box
+
+_BETTER = 1.1  # the contract's: by a tenth
+_EVERY_NS = NS_PER_S  # and at most so often
+_LARGE = 0.15  # of the frame: an object of that area, or a larger one, is large enough
+_BLURRED = 0.25  # however blurred a view is, it counts no less: the measure is of little worth down there
+_CUT_OFF = 0.75  # for each edge of the frame that the box touches: what is beyond it is not seen
+_EDGE = 0.005  # of the frame's side: as near to the edge as that is at it
+
+
+class _View(NamedTuple):
+    """The best view of an event so far."""
+
+    score: float
+    shown: float  # 0..1: how large the object is, and how much of it may be cut off
+    sharpness: float
+    sharpest: float  # of the event's views that were measured
+    at_ns: int
+
+
+class BestViews:
+    """Compares the views of each event of a camera. Pure; owned by one thread.
+
+    A view is worth its score times how much of the object is shown times how sharp it is. What is sharp can only be
+    said beside other views of the same object: the sharpest one so far counts as 1.
+    """
+
+    def __init__(self) -> None:
+        self._best: dict[str, _View] = {}  # by event
+
+    def consider(
+        self,
+        event_id: str,
+        *,
+        score: float,
+        box: Box | None,
+        frame_hw: tuple[int, int],
+        sharpness: Callable[[], float],
+        now_ns: int,
+    ) -> bool:
+        """Compare a view with the event's best one; return whether it is to take its place.
+
+        Args:
+            event_id: the event's.
+            score: the detector's, 0..1; of several objects their sum, so that more of them are better.
+            box: x1 y1 x2 y2, px; None: the event is about the whole picture.
+            frame_hw: of the picture, px.
+            sharpness: measures the view; called only if it could be the better one.
+            now_ns: the picture's capture time.
+
+        Returns:
+            True for the first view, and for one that is a tenth better, at least a second later.
+        """
+        best, shown = self._best.get(event_id), 1.0 if box is None else _shown(box, frame_hw)
+        if best is None:
+            sharp = sharpness()
+            self._best[event_id] = _View(score, shown, sharp, sharp, now_ns)
+            return True
+        worth = best.score * best.shown * _clarity(best.sharpness, best.sharpest)
+        if now_ns - best.at_ns < _EVERY_NS or score * shown < _BETTER * worth:  # the sharpest view would not be enough
+            return False
+        sharp = sharpness()
+        sharpest = max(best.sharpest, sharp)
+        worth = best.score * best.shown * _clarity(best.sharpness, sharpest)
+        better = score * shown * _clarity(sharp, sharpest) >= _BETTER * worth
+        if better:
+            self._best[event_id] = _View(score, shown, sharp, sharpest, now_ns)
+        else:
+            self._best[event_id] = best._replace(sharpest=sharpest)
+        return better
+
+    def has(self, event_id: str) -> bool:
+        """Whether an event has a view."""
+        return event_id in self._best
+
+    def forget(self, event_id: str) -> None:
+        """Take in that an event is over."""
+        self._best.pop(event_id, None)
+
+
+def _shown(box: Box, frame_hw: tuple[int, int]) -> float:
+    """Return how much of an object a view shows: its size in the frame, less for each edge that may cut it off."""
+    (x1, y1, x2, y2), (height, width) = box, frame_hw
+    area = max(1.0, (x2 - x1) * (y2 - y1)) / (height * width)
+    edges = (x1 <= _EDGE * width, y1 <= _EDGE * height, x2 >= (1 - _EDGE) * width, y2 >= (1 - _EDGE) * height)
+    return math.sqrt(min(1.0, area / _LARGE)) * _CUT_OFF ** sum(edges)
+
+
+def _clarity(sharpness: float, sharpest: float) -> float:
+    """Return how sharp a view is beside the sharpest one, 0.25..1; both are variances."""
+    return 1.0 if sharpest <= 0 else max(_BLURRED, math.sqrt(sharpness / sharpest))

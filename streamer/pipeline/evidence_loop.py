@@ -1,0 +1,219 @@
+"""The thread that writes pictures and clips, and keeps them within their bounds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from streamer.core.clock import NS_PER_S
+from streamer.evidence.files import BOXED, CLEAN, SNAPSHOTS, THUMB
+from streamer.evidence.stills import Shot, StillError, drawn, encoded, pixels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streamer.core.clock import Clock
+    from streamer.core.frame import AnyPicture
+    from streamer.evidence.files import EvidenceFolder
+    from streamer.evidence.retention import Retention
+    from streamer.evidence.stills import Stills
+
+_log = logging.getLogger(__name__)
+
+_TICK_NS = NS_PER_S // 4  # how often clips are written on
+_SWEEP_NS = 60 * NS_PER_S
+_AT_END_NS = NS_PER_S  # what waits then is written for so long
+_BYTES = 64 << 20  # of pictures that wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snap:
+    """A picture that somebody has asked for."""
+
+    camera: str
+    picture: AnyPicture
+
+
+Job: TypeAlias = Shot | Snap
+
+
+class Clips(Protocol):
+    """What writes clips. For the evidence thread."""
+
+    def step(self, now_ns: int) -> None:
+        """Write what has come since."""
+
+    def close(self) -> None:
+        """End what is being written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidencePlan:
+    """What the evidence thread needs."""
+
+    folder: EvidenceFolder
+    retention: Retention
+    saved: Callable[[Shot, Stills], None]  # an event's pictures were made, whether or not the disk had room for them
+    snapped: Callable[[str, bytes], None]  # (camera, JPEG): the picture that was asked for
+    count: Callable[[str, str, int], None]  # (camera, cause, how many); any thread
+    clips: Clips | None = None
+
+
+class Evidence:
+    """Makes the pictures of events. `loop` is the evidence thread; `offer` and `stop` may be called from any."""
+
+    def __init__(self, plan: EvidencePlan, *, clock: Clock, beat: Callable[[], None], max_bytes: int = _BYTES) -> None:
+        """Store the parts.
+
+        Args:
+            plan: the parts.
+            clock: of ticks and of ages.
+            beat: called at each round.
+            max_bytes: of the pictures that may wait; then the oldest go, counted as `snapshot_dropped`.
+        """
+        self._plan = plan
+        self._clock = clock
+        self._beat = beat
+        self._waiting = _Waiting(max_bytes)
+        self._wake = threading.Event()
+        self._stopping = False
+        self._failing = False  # whether the last picture could not be made
+        self._ticked_ns = self._swept_ns = clock.monotonic_ns()
+
+    def offer(self, job: Job) -> None:
+        """Have a picture made; never waits. A newer one of the same event takes an older one's place. Any thread."""
+        for dropped in self._waiting.put(job):
+            self._plan.count(dropped.camera, "snapshot_dropped", 1)
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Write what waits, and end the loop. Any thread."""
+        self._stopping = True
+        self._wake.set()
+
+    def loop(self) -> None:
+        """Make pictures as they are asked for, write clips on, and remove what is over its age or size.
+
+        Thread: evidence.  Ends: `stop`; what waits is written for 1 s more, and clips are ended.
+        Blocks on: its wake event (a job, stop; at most until the next tick, 0.25 s), the disk.
+        """
+        while not self._stopping:
+            self._beat()
+            self._wake.clear()  # before the look: a job that comes during it wakes again
+            job = self._waiting.take()
+            if job is not None:
+                self._do(job)
+            self._tick()
+            if job is None:
+                self._clock.wait(self._wake, self._pause_s())
+        self._finish()
+
+    def _finish(self) -> None:
+        until_ns = self._clock.monotonic_ns() + _AT_END_NS
+        while self._clock.monotonic_ns() < until_ns and (job := self._waiting.take()) is not None:
+            self._beat()
+            self._do(job)
+        for dropped in self._waiting.close():
+            self._plan.count(dropped.camera, "snapshot_dropped", 1)
+        if self._plan.clips is not None:
+            self._plan.clips.close()
+
+    def _tick(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._ticked_ns < _TICK_NS:
+            return
+        self._ticked_ns = now_ns
+        if self._plan.clips is not None:
+            self._plan.clips.step(now_ns)
+        if self._plan.retention.busy or now_ns - self._swept_ns >= _SWEEP_NS:
+            self._swept_ns = now_ns
+            removed = self._plan.retention.sweep(self._clock.utc_ns() / NS_PER_S)
+            if removed.count:
+                _log.debug("%d pictures and clips removed, %d bytes", *removed)
+
+    def _pause_s(self) -> float:
+        """Return how long nothing is due."""
+        return max(0.0, (self._ticked_ns + _TICK_NS - self._clock.monotonic_ns()) / NS_PER_S)
+
+    def _do(self, job: Job) -> None:
+        try:
+            if isinstance(job, Snap):
+                self._plan.snapped(job.camera, encoded(pixels_of(job.picture)))
+            else:
+                self._save(job, drawn(job))
+        except StillError as exc:
+            self._plan.count(job.camera, "snapshot_failed", 1)
+            if not self._failing:
+                _log.warning("no picture: %s", exc, extra={"camera": job.camera})
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _save(self, shot: Shot, stills: Stills) -> None:
+        """Write an event's pictures, and tell of them: a full disk keeps nobody from being shown."""
+        key = f"{shot.camera}/{shot.event_id}"
+        for end, jpeg in ((BOXED, stills.boxed), (CLEAN, stills.clean), (THUMB, stills.thumb)):
+            if not self._plan.folder.write(SNAPSHOTS, key + end, jpeg):
+                self._plan.count(shot.camera, "snapshot_unsaved", 1)
+                break
+        self._plan.saved(shot, stills)
+
+
+class _Waiting:
+    """Jobs in order of arrival, one for each event, bounded in bytes of their pictures. Thread-safe."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()  # guards all below
+        self._jobs: dict[tuple[str, str | None], Job] = {}
+        self._held: Counter[int] = Counter()  # how many jobs share a picture, by its identity
+        self._nbytes = 0
+        self._closed = False
+
+    def put(self, job: Job) -> list[Job]:
+        """Append a job; return those that are dropped for it, or itself if nobody will take it."""
+        key = (job.camera, job.event_id if isinstance(job, Shot) else None)
+        with self._lock:
+            if self._closed:
+                return [job]
+            before = self._jobs.get(key)
+            self._jobs[key] = job  # in its place: it has waited as long
+            self._hold_locked(job)
+            if before is not None:
+                self._release_locked(before)
+            dropped: list[Job] = []
+            while self._nbytes > self._max_bytes and len(self._jobs) > 1:
+                dropped.append(self._first_locked())
+            return dropped
+
+    def take(self) -> Job | None:
+        """Return the oldest job, if there is one."""
+        with self._lock:
+            return self._first_locked() if self._jobs else None
+
+    def close(self) -> list[Job]:
+        """Take no more jobs; return those that waited."""
+        with self._lock:
+            self._closed = True
+            left, self._jobs, self._nbytes = list(self._jobs.values()), {}, 0
+            self._held.clear()
+            return left
+
+    def _first_locked(self) -> Job:
+        job = self._jobs.pop(next(iter(self._jobs)))
+        self._release_locked(job)
+        return job
+
+    def _hold_locked(self, job: Job) -> None:
+        if not self._held[id(job.picture)]:
+            self._nbytes += job.picture.nbytes
+        self._held[id(job.picture)] += 1
+
+    def _release_locked(self, job: Job) -> None:
+        self._held[id(job.picture)] -= 1
+        if not self._held[id(job.picture)]:
+            self._nbytes -= job.picture.nbytes
+            del self._held[id(job.picture)]
