@@ -17,6 +17,7 @@ from .base import Delivery, DropCause, Grab
 from .capture_clock import CaptureClock, FileClock
 from .container import open_container
 from .decode import Decoder, Outcome
+from .idle import Due, Idling
 from .losses import GapCounter, KeyGate
 from .nvdec import open_nvdec
 from .rtsp_dialogue import NotUnderstoodError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .packets import Coded, PacketReader
 
 _log = logging.getLogger(__name__)
+_NOT_CODED = {"rawvideo", "wrapped_avframe"}  # nothing is saved by not decoding these
 _KEY_TIMEOUT_S = 12.0  # cameras that save bandwidth send a key frame every 10 s
 
 
@@ -156,16 +158,31 @@ class LiveSource:
         self._fruitless_since_ns: int | None = None  # packets come, no picture does
         self._left_since_ns: int | None = None  # arrival of the first packet that waits for a key frame in vain
         self._started = False  # a key frame has come
+        self._due: deque[Due] = deque()  # to be decoded now
+        self._idling: Idling | None = None
+        if spec.idle is not None and spec.delivery is Delivery.NEWEST and packets.codec.name not in _NOT_CODED:
+            self._idling = Idling(
+                spec.idle,
+                camera=spec.camera,
+                captured_ns=lambda coded: self._clock.captured_ns(coded.pts_ns, arrived_ns=coded.arrived_ns),
+                left=lambda packets: dropped(DropCause.IDLE, packets),
+            )
 
     def read(self) -> Grab:
         """Return the next picture; raises SourceError when the stream is lost."""
         while not self._ready:
-            self._take(self._packets.next())
+            if self._due:
+                self._decode(self._due.popleft())
+            else:
+                self._take(self._packets.next())
         return self._ready.popleft()
 
     def close(self) -> None:
         """Close the connection."""
         self._ready.clear()
+        self._due.clear()
+        if self._idling is not None:
+            self._idling.end()
         self._packets.close()
 
     def _take(self, coded: Coded) -> None:
@@ -173,16 +190,32 @@ class LiveSource:
         if coded.damaged:
             self._judge(Outcome(corrupt=1), coded.arrived_ns)
             return
-        if not self._gate.takes(key=coded.key, lag_ns=lag_ns, waited=coded.waited):
+        idling = self._idling
+        waited = coded.waited or (idling is not None and idling.excuses(coded))
+        if not self._gate.takes(key=coded.key, lag_ns=lag_ns, waited=waited):
             self._leave(coded)
             return
         self._started = True
         self._left_since_ns = None
+        self._due.extend((Due(coded=coded),) if idling is None else idling.take(coded))
+
+    def _decode(self, due: Due) -> None:
+        """Decode a packet, and make its picture ready: at once, or behind those that it recalls."""
+        coded = due.coded
+        if not self._gate.takes(key=coded.key, lag_ns=0, waited=True):  # one before it was damaged
+            self._dropped(self._gate.cause, 1)
+            return
         outcome = self._decoder.decode(coded)
         self._judge(outcome, coded.arrived_ns)
+        before = () if self._idling is None else self._idling.decoded(due, outcome)
+        self._due.extendleft(reversed(before))
+        if before or not due.shown:
+            return
         for decoded in outcome.pictures:
-            captured_ns = self._clock.captured_ns(decoded.pts_ns, arrived_ns=coded.arrived_ns)
-            self._ready.append(Grab(picture=decoded.picture, captured_ns=captured_ns))
+            captured_ns = due.captured_ns
+            if captured_ns is None:
+                captured_ns = self._clock.captured_ns(decoded.pts_ns, arrived_ns=coded.arrived_ns)
+            self._ready.append(Grab(picture=decoded.picture, captured_ns=captured_ns, recalled=due.recalled))
 
     def _judge(self, outcome: Outcome, arrived_ns: int) -> None:
         """Count damage; end a stream whose packets have given no picture for the whole time limit."""

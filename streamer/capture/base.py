@@ -25,6 +25,7 @@ class DropCause(str, Enum):
     LATE = "late"  # the socket lagged: packets up to the next key frame were left undecoded
     CORRUPT = "corrupt"  # the decoder refused it
     MISSING = "missing"  # a gap in the time stamps: lost on the way
+    IDLE = "idle"  # nothing moved, and it was no key frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class SourceSpec:
     transport: str = "auto"  # RTSP: auto (TCP, then UDP) | tcp | udp
     epoch_ns: int | None = None  # monotonic: when a recording's first picture counts as captured; None: at its opening
     decode: str = "auto"  # auto: on `hardware` if it can | cpu | gpu: on a GPU, or the source fails
+    idle: Callable[[], bool] | None = None  # asked with each packet: True while nothing moves; None: decode them all
     hardware: int | None = None  # index of the GPU that looks at the pictures, which may stay there; None: no GPU does
 
     def __repr__(self) -> str:
@@ -51,6 +53,7 @@ class Grab:
 
     picture: AnyPicture
     captured_ns: int  # monotonic
+    recalled: bool = False  # decoded after the fact, from packets kept while nothing moved
 
 
 class Source(Protocol):
@@ -63,7 +66,7 @@ class Source(Protocol):
     def read(self) -> Grab:
         """Return the next picture.
 
-        Blocks at most about `read_timeout_s`.
+        Blocks at most about `read_timeout_s`; of an idle camera up to its next key frame, 12 s.
 
         Raises:
             SourceError: the stream is lost; `reason` says why. The source can only be closed now.

@@ -38,12 +38,14 @@ T = TypeVar("T", bound=Waits)
 OUTSTANDING = 8  # frames of one waiting lane between `take` and `release`: what lies in its result lane at most
 _BUFFERED_NS = 2 * NS_PER_S  # the contract: `every` on a live source buffers at most 2 s
 _BUFFERED_BYTES = 512 << 20  # and never more pixels than this, whatever the size of a frame
+_RECALLED = 16  # frames that came after the fact wait beside the newest one, so that the beginning is seen too:
+_RECALLED_BYTES = 64 << 20  # some three seconds of them at five a second, and never more pixels than this
 
 
 class Lane(Enum):
     """What happens to a frame when its camera's lane is full."""
 
-    NEWEST = "newest"  # one slot: the newer frame takes it
+    NEWEST = "newest"  # one slot: the newer frame takes it; what was recalled waits beside it
     WAIT = "wait"  # the reader waits: a file, none skipped
     BUFFER = "buffer"  # up to 2 s are kept in order, then the new frame is lost: a live camera, every frame
     REFUSE = "refuse"  # up to `OUTSTANDING` in order, then the new one is refused: it will be asked again
@@ -97,6 +99,22 @@ class _LaneState(Generic[T]):
         span_ns = frame.info.captured_ns - oldest.info.captured_ns
         return span_ns > _BUFFERED_NS or too_large
 
+    def make_room(self, frame: T) -> list[T]:
+        """Take out what a newer frame supersedes: the newest one, and of what was recalled what is too much."""
+        frames = [item for item in self.items if not isinstance(item, Mark)]
+        lost = [item for item in frames if not item.info.recalled]
+        if frame.info.recalled:
+            recalled = deque(item for item in frames if item.info.recalled)
+            nbytes = frame.picture.nbytes + sum(item.picture.nbytes for item in recalled)
+            while recalled and (len(recalled) >= _RECALLED or nbytes > _RECALLED_BYTES):
+                oldest = recalled.popleft()
+                nbytes -= oldest.picture.nbytes
+                lost.append(oldest)
+        for item in lost:
+            self.items.remove(item)
+            self.nbytes -= item.picture.nbytes
+        return lost
+
     def takeable(self) -> bool:
         return bool(self.items) and (self.policy is Lane.NEWEST or self.outstanding < OUTSTANDING)
 
@@ -138,9 +156,9 @@ class FrameQueue(Generic[T]):
             ):
                 return False
             closed = self._closed
-            lost, cause = (frame, "stopped") if closed else self._put_locked(lane, frame)
-        if lost is not None:
-            self._lost(lost, cause)
+            lost, cause = ([frame], "stopped") if closed else self._put_locked(lane, frame)
+        for one in lost:
+            self._lost(one, cause)
         if closed:
             raise ChannelClosed
         return True
@@ -213,15 +231,11 @@ class FrameQueue(Generic[T]):
             if not isinstance(item, Mark):
                 self._lost(item, "stopped")
 
-    def _put_locked(self, lane: _LaneState[T], frame: T) -> tuple[T | None, str]:
-        """Put a frame into its lane; return the one that is lost by that, if one is, and why."""
-        superseded: T | None = None
-        if lane.policy is Lane.NEWEST and lane.items:
-            superseded = next((item for item in lane.items if not isinstance(item, Mark)), None)
-            lane.items.clear()
-            lane.nbytes = 0
+    def _put_locked(self, lane: _LaneState[T], frame: T) -> tuple[list[T], str]:
+        """Put a frame into its lane; return those that are lost by that, and why."""
         if lane.policy is Lane.BUFFER and lane.full_for(frame):
-            return frame, "overrun"
+            return [frame], "overrun"
+        superseded = lane.make_room(frame) if lane.policy is Lane.NEWEST else []
         lane.items.append(frame)
         lane.nbytes += frame.picture.nbytes
         self._changed.notify_all()
