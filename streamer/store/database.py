@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE_NAME = "events.db"
-_VERSION = 2  # PRAGMA user_version
+_VERSION = 3  # PRAGMA user_version
 _BUSY_S = 5.0  # the limit of every wait for another connection's transaction
 _CHECKED_BYTES = 64 << 20  # a file up to this size is checked at each start (0.1 s), a larger one after a crash only
 _JOURNAL_BYTES = 16 << 20  # what the journal keeps of the disk between checkpoints
@@ -33,9 +33,15 @@ CREATE TABLE {table} (
     refusals INTEGER NOT NULL DEFAULT 0,
     reason TEXT,                           -- of the last refusal
     parked INTEGER NOT NULL DEFAULT 0
-);
+, {sink});
 CREATE INDEX {table}_event ON {table} (event);
-CREATE INDEX {table}_parked ON {table} (id) WHERE parked;
+{by_sink}
+"""
+_SINK = "sink TEXT NOT NULL DEFAULT ''"  # who it is for, '' the broker; it stands where ALTER TABLE puts it
+# Each sink's rows are found and counted without a look at those of another, of which there may be a great many.
+_BY_SINK = """
+CREATE INDEX {table}_sink ON {table} (sink);
+CREATE INDEX {table}_parked ON {table} (sink) WHERE parked;
 """
 OUTBOX_TABLES = ("outbox", "updates")
 _DECISIONS = """
@@ -72,8 +78,8 @@ CREATE TABLE events (
 CREATE INDEX events_changed ON events (changed);
 CREATE INDEX events_started ON events (started);
 CREATE INDEX events_open ON events (id) WHERE ended IS NULL;
-{_OUTBOX.format(table="outbox")}
-{_OUTBOX.format(table="updates")}
+{_OUTBOX.format(table="outbox", sink=_SINK, by_sink=_BY_SINK.format(table="outbox"))}
+{_OUTBOX.format(table="updates", sink=_SINK, by_sink=_BY_SINK.format(table="updates"))}
 {_DECISIONS}
 CREATE TABLE retained (topic TEXT PRIMARY KEY);   -- every topic with a retained message of ours at the broker
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -81,9 +87,13 @@ PRAGMA user_version = {_VERSION};
 COMMIT;
 """
 # Version -> what makes the next one of it. Each is one transaction: a power cut leaves the old one or the new one.
-_MIGRATIONS = {1: f"BEGIN IMMEDIATE; {_DECISIONS} PRAGMA user_version = 2; COMMIT;"}
+_ADD_SINK = f"ALTER TABLE {{table}} ADD COLUMN {_SINK}; DROP INDEX {{table}}_parked; {_BY_SINK}"
+_MIGRATIONS = {
+    1: f"BEGIN IMMEDIATE; {_DECISIONS} PRAGMA user_version = 2; COMMIT;",
+    2: f"BEGIN IMMEDIATE; {''.join(_ADD_SINK.format(table=t) for t in OUTBOX_TABLES)} PRAGMA user_version = 3; COMMIT;",
+}
 
-INSERT_ROW = "INSERT OR IGNORE INTO {table} (id, event, topic, payload, qos) VALUES (?, ?, ?, ?, ?)"
+INSERT_ROW = "INSERT OR IGNORE INTO {table} (id, event, topic, payload, qos, sink) VALUES (?, ?, ?, ?, ?, ?)"
 UPSERT_EVENT = """
 INSERT INTO events (id, camera, rule, class, started, ended, end_reason, seq, top_score, last_seen, payload, changed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -93,8 +103,8 @@ ON CONFLICT (id) DO UPDATE SET ended = excluded.ended, end_reason = excluded.end
 WHERE excluded.seq > seq
 """
 _SALVAGED = {
-    "outbox": ("id", "event", "topic", "payload", "qos", "refusals", "reason", "parked"),
-    "updates": ("id", "event", "topic", "payload", "qos", "refusals", "reason", "parked"),
+    "outbox": ("id", "event", "topic", "payload", "qos", "refusals", "reason", "parked", "sink"),
+    "updates": ("id", "event", "topic", "payload", "qos", "refusals", "reason", "parked", "sink"),
     "events": (
         *("id", "camera", "rule", "class", "started", "ended"),
         *("end_reason", "seq", "top_score", "last_seen", "payload", "changed"),
@@ -231,21 +241,23 @@ def _salvage(aside: Path, connection: sqlite3.Connection) -> None:
     """Carry over every row that can still be read, from both ends of each table."""
     carried = dict.fromkeys(_SALVAGED, 0)
     connection.execute("BEGIN IMMEDIATE")
-    for table, columns in _SALVAGED.items():
-        insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  own names
+    for table in _SALVAGED:
         for direction in ("ASC", "DESC"):
-            select = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED ORDER BY rowid {direction}"  # noqa: S608  own names
-            carried[table] += _carry(aside, connection, table=table, select=select, insert=insert)
+            carried[table] += _carry(aside, connection, table=table, direction=direction)
     connection.execute("COMMIT")
     log.warning("carried over from the damaged store: %s", ", ".join(f"{n} {table}" for table, n in carried.items()))
 
 
-def _carry(aside: Path, connection: sqlite3.Connection, *, table: str, select: str, insert: str) -> int:
+def _carry(aside: Path, connection: sqlite3.Connection, *, table: str, direction: str) -> int:
     carried = 0
     source = sqlite3.connect(aside, isolation_level=None)
     try:
-        if not source.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
-            return 0  # an older Streamer's file has no such table
+        there = {name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")}
+        columns = [name for name in _SALVAGED[table] if name in there]
+        if not columns:
+            return 0  # an older Streamer's file has no such table, or fewer columns
+        insert = f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608  own names
+        select = f"SELECT {', '.join(columns)} FROM {table} NOT INDEXED ORDER BY rowid {direction}"  # noqa: S608  own names
         for row in source.execute(select):
             carried += connection.execute(insert, row).rowcount
     except sqlite3.DatabaseError as exc:

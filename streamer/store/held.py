@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING
+
+from .rows import Drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,51 +17,49 @@ _OVERHEAD_BYTES = 2_000  # of a record in Python, beside its payload; a round fi
 
 
 class HeldRecords:
-    """Records in order of their ids, between the thread that stores and the one that sends."""
+    """Records in order of their ids, between the thread that stores and those that send."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()  # guards all below
         self._records: dict[int, Record] = {}
         self._sent: set[int] = set()  # delivered, and kept for the history only
-        self._taken: set[int] = set()  # the broker has them, but perhaps not for good
+        self._taken: set[int] = set()  # the receiver has them, but perhaps not for good
         self._nbytes = 0
 
-    def add(self, records: Iterable[Record]) -> tuple[int, int]:
-        """Append records; when memory is full the oldest updates go, then the oldest events.
+    def add(self, records: Iterable[Record]) -> Counter[Drop]:
+        """Append records; when memory is full those of the sink with most go: its oldest updates, then its oldest.
 
         Returns:
-            How many undelivered updates and how many other undelivered messages were dropped.
+            The undelivered messages that were dropped: `update_memory` and `event_memory`.
         """
-        updates = others = 0
+        dropped: Counter[Drop] = Counter()
         with self._lock:
             for record in records:
                 self._records[record.row_id] = record
                 self._nbytes += _size(record)
             while self._nbytes > self._max_bytes and self._records:
                 victim = self._victim_locked()
-                delivered = victim in self._sent
-                update = self._records[victim].is_update
-                self._remove_locked(victim)
-                updates += int(update and not delivered)
-                others += int(not update and not delivered)
-        return updates, others
+                if victim.row_id not in self._sent:
+                    dropped[Drop("update_memory" if victim.is_update else "event_memory", victim.sink)] += 1
+                self._remove_locked(victim.row_id)
+        return dropped
 
-    def after(self, row_id: int, limit: int) -> list[Record]:
-        """Return the first undelivered records behind `row_id`."""
+    def after(self, row_id: int, limit: int, sink: str) -> list[Record]:
+        """Return a sink's first undelivered records behind `row_id`."""
         with self._lock:
             if not self._records:
                 return []
-            found = [r for i, r in self._records.items() if i > row_id and i not in self._sent]
+            found = [r for i, r in self._records.items() if i > row_id and r.sink == sink and i not in self._sent]
         return found[:limit]
 
-    def waiting(self) -> int:
-        """Return how many records are not delivered."""
+    def waiting(self, sink: str) -> int:
+        """Return how many records of a sink are not delivered."""
         with self._lock:
-            return len(self._records) - len(self._sent)
+            return sum(1 for i, record in self._records.items() if record.sink == sink and i not in self._sent)
 
     def taken(self, row_ids: Iterable[int]) -> None:
-        """Note that the broker has these, but that the next run repeats them if the disk takes them before."""
+        """Note that the receiver has these, but that the next run repeats them if the disk takes them before."""
         with self._lock:
             self._taken.update(i for i in row_ids if i in self._records)
 
@@ -84,13 +85,12 @@ class HeldRecords:
                 if row_id in self._records:
                     self._remove_locked(row_id)
 
-    def _victim_locked(self) -> int:
+    def _victim_locked(self) -> Record:
         if self._sent:
-            return min(self._sent)
-        for row_id, record in self._records.items():
-            if record.is_update:
-                return row_id
-        return next(iter(self._records))
+            return self._records[min(self._sent)]
+        ((fullest, _),) = Counter(record.sink for record in self._records.values()).most_common(1)
+        its = [record for record in self._records.values() if record.sink == fullest]
+        return next((record for record in its if record.is_update), its[0])
 
     def _remove_locked(self, row_id: int) -> None:
         self._nbytes -= _size(self._records.pop(row_id))

@@ -1,4 +1,4 @@
-"""What must still be sent: the side of the store that the publish thread uses."""
+"""What must still be sent: the side of the store that a sink's thread uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from .database import OUTBOX_TABLES, connect, is_damage, is_full
-from .rows import OutboxRow, ParkedRow
+from .rows import BROKER, OutboxRow, ParkedRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,27 +17,31 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_REFUSALS = 5  # the contract: a row that the broker refuses five times is parked
+MOST_REFUSALS = 5  # the contract: a row that its receiver refuses five times is parked
 
-_PENDING = "SELECT id, topic, payload, qos FROM {table} WHERE id > ? AND NOT parked ORDER BY id LIMIT ?"
-# Not `NOT parked`, which would read every payload: all of a table are counted in an index, the parked have their own.
-_WAITING = "SELECT (SELECT count(*) FROM {table}) - (SELECT count(*) FROM {table} WHERE parked)"
+_PENDING = "SELECT id, topic, payload, qos FROM {table} WHERE sink = ? AND id > ? AND NOT parked ORDER BY id LIMIT ?"
+# Not `NOT parked`, which would read every payload: all of a sink are counted in an index, the parked have their own.
+_WAITING = (
+    "SELECT (SELECT count(*) FROM {table} WHERE sink = ?1) - (SELECT count(*) FROM {table} WHERE parked AND sink = ?1)"
+)
 _DELETE = "DELETE FROM {table} WHERE id = ?"
 _REFUSE = "UPDATE {table} SET refusals = ?, reason = ?, parked = ? WHERE id = ?"
 
 
 class Outbox:
-    """A connection of its own to the store, for one thread. Rows come in the order in which they were stored."""
+    """One sink's rows, over a connection of its own to the store, for one thread. In the order of storing."""
 
-    def __init__(self, path: Path, held: HeldRecords) -> None:
+    def __init__(self, path: Path, held: HeldRecords, *, sink: str = BROKER) -> None:
         """Store the parts; the connection opens at the first use.
 
         Args:
             path: the database file, which exists.
             held: the messages that are in memory since the disk would not take them.
+            sink: whose rows.
         """
         self._path = path
         self._held = held
+        self._sink = sink
         self._db: sqlite3.Connection | None = None
         self._unconfirmed: set[int] = set()  # delivered, but the disk would not take the deletion yet
         self._refusals: dict[int, int] = {}  # of this run; those on disk are added at the first refusal
@@ -51,8 +55,8 @@ class Outbox:
         `unread` says so.
         """
         # Memory before disk: a record that moves to the disk between the two is seen twice, never not at all.
-        rows = {r.row_id: (r.row_id, r.topic, r.payload, r.qos) for r in self._held.after(after_id, limit)}
-        stored = self._rows(_PENDING, (after_id, limit + len(self._unconfirmed)))
+        rows = {r.row_id: (r.row_id, r.topic, r.payload, r.qos) for r in self._held.after(after_id, limit, self._sink)}
+        stored = self._rows(_PENDING, (self._sink, after_id, limit + len(self._unconfirmed)))
         self.unread = stored is None
         rows.update((row[0], row) for row in stored or () if row[0] not in self._unconfirmed)
         return [
@@ -92,23 +96,25 @@ class Outbox:
             self._held.delivered([row_id])
             named = self._rows("SELECT event, topic FROM {table} WHERE id = ?", (row_id,))
             event, topic = named[0] if named else ("?", "?")
-            log.error("event %s parked: %s was refused %d times (%s)", event, topic, count, reason)
+            whose = "" if self._sink == BROKER else f"sink {self._sink}: "
+            log.error("%sevent %s parked: %s was refused %d times (%s)", whose, event, topic, count, reason)
         return parked
 
     def undelivered(self) -> int | None:
         """Return how many rows wait for their delivery; parked ones do not count. None: the disk can't be read now."""
-        waiting = self._rows(_WAITING)
+        waiting = self._rows(_WAITING, (self._sink,))
         if waiting is None:
             return None
         count = sum(int(number) for (number,) in waiting)
         if self._unconfirmed:
             in_memory = {record.row_id for record in self._held.all()[0]}
             count -= len(self._unconfirmed - in_memory)
-        return count + self._held.waiting()
+        return count + self._held.waiting(self._sink)
 
     def parked(self) -> list[ParkedRow]:
         """Return the rows that were refused too often."""
-        rows = self._rows("SELECT id, event, topic, refusals, reason FROM {table} WHERE parked")
+        query = "SELECT id, event, topic, refusals, reason FROM {table} WHERE parked AND sink = ?"
+        rows = self._rows(query, (self._sink,))
         return [ParkedRow(id=i, event=e, topic=t, refusals=n, reason=r) for i, e, t, n, r in sorted(rows or ())]
 
     def retained(self) -> set[str]:

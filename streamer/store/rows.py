@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from streamer.core.event import EventType
 
 if TYPE_CHECKING:
     from streamer.core.event import Event
+
+BROKER = ""  # the sink of the rows that go to the broker; others have a name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +25,20 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedRow:
-    """A message that the broker has refused too often."""
+    """A message that its receiver has refused too often."""
 
     id: int
     event: str
     topic: str
     refusals: int
     reason: str
+
+
+class Drop(NamedTuple):
+    """What undelivered messages, or old history, are counted under when they go."""
+
+    cause: str  # see trim.py and held.py
+    sink: str = BROKER  # whose messages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +75,10 @@ class DecisionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A message on its way into the store: its outbox row, and what it says of its event."""
+    """A message on its way into the store: its outbox row for one receiver, and what it says of its event."""
 
     row_id: int
+    sink: str  # who it is for: BROKER, or a sink's name
     topic: str
     qos: int
     payload: bytes
@@ -81,7 +91,7 @@ class Record:
 
     def row_values(self) -> tuple[object, ...]:
         """Return the values of `INSERT_ROW`."""
-        return (self.row_id, self.event.id, self.topic, self.payload, self.qos)
+        return (self.row_id, self.event.id, self.topic, self.payload, self.qos, self.sink)
 
     def event_values(self) -> tuple[object, ...]:
         """Return the values of `UPSERT_EVENT`."""

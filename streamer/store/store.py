@@ -19,8 +19,9 @@ from .held import HeldRecords
 from .interrupted import end_open
 from .lock import lock_data_dir
 from .outbox import Outbox
-from .rows import Record
+from .rows import BROKER, Drop
 from .trim import HISTORY_CAUSES, Bounds, trim_age, trim_size, used_bytes
+from .wanted import Receivers, tell_of_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from streamer.core.event import Event
 
     from .lock import DataDirLock
+    from .rows import Record
+    from .wanted import SinkFilter
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ MAX_AGE_S = 30 * 86_400.0
 
 
 class EventStore:
-    """The writing side, for the events thread alone. `outbox` gives the side of the publish thread."""
+    """The writing side, for the events thread alone. `outbox` gives the side of a thread that sends."""
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class EventStore:
         encode: Callable[[Event, float | None], bytes],
         clock: Clock,
         bounds: Bounds,
-        qos: int,
+        receivers: Receivers,
         ballast: Ballast,
     ) -> None:
         self._db = db
@@ -69,7 +72,7 @@ class EventStore:
         self._encode = encode
         self._clock = clock
         self._bounds = bounds
-        self._qos = qos
+        self._receivers = receivers
         self._held = HeldRecords(_HELD_BYTES)
         self._decisions = NotedDecisions()
         self._ballast = ballast
@@ -81,15 +84,16 @@ class EventStore:
         self.not_durable = 0  # messages that were not on the disk when they were sent
         # Undelivered messages and old history, by cause: see trim.py; and what was too much for the memory.
         self.dropped: Counter[str] = Counter()
+        self.sink_dropped = {sink.name: Counter[str]() for sink in receivers.sinks}  # likewise, of each one's messages
 
     @property
     def refusal(self) -> str | None:
         """Why events are kept in memory now, not on the disk; None while all is well."""
         return self._refusal
 
-    def outbox(self) -> Outbox:
-        """Return the sending side, with a connection of its own."""
-        return Outbox(self._path, self._held)
+    def outbox(self, sink: str = BROKER) -> Outbox:
+        """Return a sink's sending side, with a connection of its own."""
+        return Outbox(self._path, self._held, sink=sink)
 
     def begin(self) -> None:
         """Note that a run is on, and put ballast by. A disk that is full already is no reason not to start."""
@@ -97,6 +101,7 @@ class EventStore:
             mark_clean(self._db, clean=False)
         except sqlite3.Error as exc:
             log.warning("the event store takes nothing yet: %s", exc)
+        tell_of_others(self._db, self._receivers)
         self._ballast.make()
 
     def append(self, events: Sequence[Event]) -> None:
@@ -204,26 +209,24 @@ class EventStore:
 
     def _end_open(self, end: Callable[[bytes, int], bytes]) -> int:
         with self._transaction():
-            return end_open(self._db, end, take_id=self._take_id, qos=self._qos)
+            return end_open(self._db, end, take_id=self._take_id, receivers=self._receivers)
 
     def _store(self, events: Sequence[Event]) -> None:
         with self._transaction():
             measured_ns = self._clock.monotonic_ns()
-            records = [self._record(event, commit_ms=self._commit_ms) for event in events]
+            records = [record for event in events for record in self._records(event, commit_ms=self._commit_ms)]
             self._insert(records, delivered=set())
             self._store_noted_in_transaction()
         self._forget_noted()
         took_ms = (self._clock.monotonic_ns() - measured_ns) / NS_PER_MS
         self._commit_ms += 0.2 * (took_ms - self._commit_ms)
 
-    def _record(self, event: Event, *, commit_ms: float) -> Record:
+    def _records(self, event: Event, *, commit_ms: float) -> list[Record]:
         age_ms = None
         if event.captured_ns is not None:
             age_ms = (self._clock.monotonic_ns() - event.captured_ns) / NS_PER_MS + commit_ms
         payload = self._encode(event, age_ms)
-        return Record(
-            row_id=self._take_id(), topic=f"{event.camera}/event", qos=self._qos, payload=payload, event=event
-        )
+        return self._receivers.records(event, payload, self._take_id)
 
     def _take_id(self) -> int:
         # Never given twice, not even after a failed commit: the disk may have kept what it reported as failed.
@@ -236,7 +239,9 @@ class EventStore:
         for table, updates in (("outbox", False), ("updates", True)):
             values = [r.row_values() for r in waiting if r.is_update is updates]
             self._db.executemany(INSERT_ROW.format(table=table), values)
-        self._db.executemany(UPSERT_EVENT, [r.event_values() for r in records])
+        # Once for each message, under the least id of its rows. Memory may have let go of some of these.
+        messages = {(r.event.id, r.event.seq): r for r in reversed(records)}
+        self._db.executemany(UPSERT_EVENT, [r.event_values() for r in reversed(messages.values())])
 
     def _try_again(self, events: Sequence[Event]) -> bool:
         try:
@@ -246,10 +251,8 @@ class EventStore:
         return True
 
     def _hold(self, events: Sequence[Event]) -> None:
-        records = [self._record(event, commit_ms=0.0) for event in events]
-        self.not_durable += len(records)
-        updates, others = self._held.add(records)
-        self._drop(Counter({"update_memory": updates, "event_memory": others}))
+        self.not_durable += len(events)
+        self._drop(self._held.add(record for event in events for record in self._records(event, commit_ms=0.0)))
 
     def _refuse(self, error: sqlite3.Error) -> None:
         self._next_try_ns = self._clock.monotonic_ns() + _RETRY_NS
@@ -304,13 +307,15 @@ class EventStore:
                 dropped = trim_size(self._db, self._bounds)
             self._drop(dropped)
 
-    def _drop(self, dropped: Counter[str]) -> None:
-        dropped = +dropped
-        if dropped:
-            self.dropped.update(dropped)
-            text = ", ".join(f"{count} {cause}" for cause, count in dropped.items())
-            level = logging.INFO if set(dropped) <= HISTORY_CAUSES else logging.WARNING
-            log.log(level, "the event store is at its bound, dropped: %s", text)
+    def _drop(self, dropped: Counter[Drop]) -> None:
+        if not dropped:
+            return
+        for (cause, sink), count in dropped.items():
+            by_cause = self.dropped if sink == BROKER else self.sink_dropped.setdefault(sink, Counter())
+            by_cause[cause] += count
+        text = ", ".join(f"{n} {cause}{sink and f' of sink {sink}'}" for (cause, sink), n in dropped.items())
+        level = logging.INFO if {drop.cause for drop in dropped} <= HISTORY_CAUSES else logging.WARNING
+        log.log(level, "the event store is at its bound, dropped: %s", text)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -332,6 +337,7 @@ def open_store(
     max_bytes: int = MAX_BYTES,
     max_age_s: float = MAX_AGE_S,
     qos: int = 1,
+    sinks: Sequence[SinkFilter] = (),
 ) -> EventStore:
     """Take a data directory and open its store.
 
@@ -342,6 +348,7 @@ def open_store(
         max_bytes: what the store may grow to.
         max_age_s: how long events are kept, also undelivered ones.
         qos: of the messages.
+        sinks: who wants events beside the broker.
 
     Raises:
         StoreError: another run has the directory, or the store can't be opened.
@@ -356,7 +363,14 @@ def open_store(
         raise
     bounds = Bounds(max_bytes=max_bytes, max_age_s=max_age_s)
     store = EventStore(
-        db, lock=lock, data_dir=data_dir, encode=encode, clock=clock, bounds=bounds, qos=qos, ballast=ballast
+        db,
+        lock=lock,
+        data_dir=data_dir,
+        encode=encode,
+        clock=clock,
+        bounds=bounds,
+        receivers=Receivers(qos=qos, sinks=tuple(sinks)),
+        ballast=ballast,
     )
     store.begin()
     return store

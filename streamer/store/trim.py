@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .database import OUTBOX_TABLES
+from .rows import BROKER, Drop
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Iterator
 
 _CHUNK = 200  # rows a step; a step is far below the 5 % between the bound and the target
 _LIMIT_S = 0.05  # of steps in one transaction, which hold the events thread up; the rest goes a second later
@@ -33,11 +35,21 @@ DELETE FROM events WHERE id IN (
         AND NOT EXISTS (SELECT 1 FROM updates WHERE event = e.id)
     ORDER BY changed LIMIT :limit)
 """
-_DELETE_UPDATES = "DELETE FROM updates WHERE id IN (SELECT id FROM updates ORDER BY id LIMIT :limit)"
-_OLDEST_WAITING = "SELECT DISTINCT event FROM (SELECT event FROM outbox ORDER BY id LIMIT ?)"
+# A sink that is away must not cost another its messages: they go from the one with most of them, oldest first.
+_FULLEST = "SELECT sink FROM {table} GROUP BY sink ORDER BY count(*) DESC"
+_DELETE_UPDATES = "DELETE FROM updates WHERE id IN (SELECT id FROM updates WHERE sink = ? ORDER BY id LIMIT ?)"
+_OLDEST_WAITING = """
+SELECT DISTINCT event, sink FROM (SELECT event, sink FROM outbox WHERE sink = ? ORDER BY id LIMIT ?)
+"""
 _AGED_WAITING = """
-SELECT DISTINCT event FROM (SELECT event FROM outbox UNION ALL SELECT event FROM updates)
+SELECT DISTINCT event, sink FROM (SELECT event, sink FROM outbox UNION ALL SELECT event, sink FROM updates)
 JOIN events ON events.id = event WHERE ended > ? AND ended < ?
+"""
+# An open event stays in the history: its end is still to come, and a crash must find it.
+_DELETE_UNWANTED = """
+DELETE FROM events WHERE id = ? AND ended IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM outbox WHERE event = events.id)
+    AND NOT EXISTS (SELECT 1 FROM updates WHERE event = events.id)
 """
 
 # Drops that nobody waits for: a line in the log, no warning.
@@ -60,7 +72,7 @@ def used_bytes(db: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def trim_age(db: sqlite3.Connection, bounds: Bounds, *, utc_ns: int) -> Counter[str]:
+def trim_age(db: sqlite3.Connection, bounds: Bounds, *, utc_ns: int) -> Counter[Drop]:
     """Drop what is too old. Runs within the caller's transaction.
 
     Returns:
@@ -68,33 +80,37 @@ def trim_age(db: sqlite3.Connection, bounds: Bounds, *, utc_ns: int) -> Counter[
         messages).
     """
     before_ns = utc_ns - round(bounds.max_age_s * 1e9)
-    dropped: Counter[str] = Counter()
-    dropped["event_age"] = _delete_events(db, db.execute(_AGED_WAITING, (_SANE_NS, before_ns)).fetchall())
-    dropped["history_age"] = db.execute(
+    dropped: Counter[Drop] = Counter()
+    for sink, count in _delete_events(db, db.execute(_AGED_WAITING, (_SANE_NS, before_ns)).fetchall()).items():
+        dropped[Drop("event_age", sink)] = count
+    dropped[Drop("history_age")] = db.execute(
         _DELETE_DELIVERED, {"after": _SANE_NS, "before": before_ns, "limit": -1}
     ).rowcount
-    dropped["decision_age"] = _drop_old_decisions(db, before_ns)
+    dropped[Drop("decision_age")] = _drop_old_decisions(db, before_ns)
     return +dropped
 
 
-def trim_size(db: sqlite3.Connection, bounds: Bounds) -> Counter[str]:
+def trim_size(db: sqlite3.Connection, bounds: Bounds) -> Counter[Drop]:
     """Drop what is too much. Runs within the caller's transaction.
 
     Returns:
         What was dropped, by cause: `decision_size`, `history_size` (events that were delivered), `update_size`
         (undelivered update messages), `event_size` (undelivered messages of whole events).
     """
-    dropped: Counter[str] = Counter()
-    for cause, step in _STEPS.items():
+    dropped: Counter[Drop] = Counter()
+    for cause, steps in _STEPS.items():
         until_s = time.monotonic() + _LIMIT_S  # anew for each: a long look for nothing must not be all that is done
-        count = _CHUNK
-        while count >= _CHUNK:  # fewer: that was the last of them, and to look through all events again takes long
-            if used_bytes(db) <= bounds.max_bytes * _TARGET:
+        left = steps(db)
+        while used_bytes(db) > bounds.max_bytes * _TARGET:
+            step = next(left, None)
+            if step is None:
+                break
+            for sink, count in step.items():
+                dropped[Drop(cause, sink)] += count
+            if step and time.monotonic() >= until_s:
                 return +dropped
-            count = step(db)
-            dropped[cause] += count
-            if count and time.monotonic() >= until_s:
-                return +dropped
+        else:
+            return +dropped
     return +dropped
 
 
@@ -109,24 +125,36 @@ def _drop_old_decisions(db: sqlite3.Connection, before_ns: int) -> int:
     return dropped
 
 
-def _drop_decisions(db: sqlite3.Connection) -> int:
-    return db.execute(_DELETE_DECISIONS, {"limit": _CHUNK}).rowcount
+def _drop_decisions(db: sqlite3.Connection) -> Iterator[Counter[str]]:
+    return _until_last(lambda: db.execute(_DELETE_DECISIONS, {"limit": _CHUNK}).rowcount)
 
 
-def _drop_history(db: sqlite3.Connection) -> int:
-    return db.execute(_DELETE_DELIVERED, {"after": -1, "before": _FOREVER_NS, "limit": _CHUNK}).rowcount
+def _drop_history(db: sqlite3.Connection) -> Iterator[Counter[str]]:
+    values = {"after": -1, "before": _FOREVER_NS, "limit": _CHUNK}
+    return _until_last(lambda: db.execute(_DELETE_DELIVERED, values).rowcount)
 
 
-def _drop_updates(db: sqlite3.Connection) -> int:
-    return db.execute(_DELETE_UPDATES, {"limit": _CHUNK}).rowcount
+def _drop_updates(db: sqlite3.Connection) -> Iterator[Counter[str]]:
+    for (sink,) in db.execute(_FULLEST.format(table="updates")).fetchall():
+        yield from _until_last(lambda sink=sink: db.execute(_DELETE_UPDATES, (sink, _CHUNK)).rowcount, sink)  # type: ignore[misc]
 
 
-def _drop_events(db: sqlite3.Connection) -> int:
-    return _delete_events(db, db.execute(_OLDEST_WAITING, (_CHUNK,)).fetchall())
+def _drop_events(db: sqlite3.Connection) -> Iterator[Counter[str]]:
+    for (sink,) in db.execute(_FULLEST.format(table="outbox")).fetchall():
+        while oldest := db.execute(_OLDEST_WAITING, (sink, _CHUNK)).fetchall():
+            yield _delete_events(db, oldest)
 
 
-# What goes, in this order: the next only when nothing of the one before is left.
-_STEPS = {
+def _until_last(drop: Callable[[], int], sink: str = BROKER) -> Iterator[Counter[str]]:
+    """Drop a chunk at a time; a chunk that is not full was the last, and to look through all again takes long."""
+    count = _CHUNK
+    while count >= _CHUNK:
+        count = drop()
+        yield Counter({sink: count} if count else {})
+
+
+# What goes, a step at a time, by whose it was. In this order: the next only when nothing of the one before is left.
+_STEPS: dict[str, Callable[[sqlite3.Connection], Iterator[Counter[str]]]] = {
     "decision_size": _drop_decisions,
     "history_size": _drop_history,
     "update_size": _drop_updates,
@@ -134,11 +162,12 @@ _STEPS = {
 }
 
 
-def _delete_events(db: sqlite3.Connection, ids: list[tuple[str]]) -> int:
-    deleted = 0
+def _delete_events(db: sqlite3.Connection, waiting: list[tuple[str, str]]) -> Counter[str]:
+    """Drop what sinks wait for of events, given as (event, sink); return how many messages of each sink's."""
+    deleted: Counter[str] = Counter()
     for table in OUTBOX_TABLES:
-        delete = f"DELETE FROM {table} WHERE event = ?"  # noqa: S608  own names
-        deleted += sum(db.execute(delete, row).rowcount for row in ids)
-    # An open event stays in the history: its end is still to come, and a crash must find it.
-    db.executemany("DELETE FROM events WHERE id = ? AND ended IS NOT NULL", ids)
+        delete = f"DELETE FROM {table} WHERE event = ? AND sink = ?"  # noqa: S608  own names
+        for event, sink in waiting:
+            deleted[sink] += db.execute(delete, (event, sink)).rowcount
+    db.executemany(_DELETE_UNWANTED, [(event,) for event, _ in waiting])
     return deleted

@@ -269,7 +269,7 @@ def test_a_store_of_the_first_version_is_read_before_and_carried_on(old: Path, c
         store.close()
     with closing(sqlite3.connect(old / "events.db")) as db:
         (version,) = db.execute("PRAGMA user_version").fetchone()
-    assert version == 2
+    assert version == 3
     open_store(old, encode=encode, clock=clock).close()
     assert numbers(old) == [1]
 
