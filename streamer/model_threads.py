@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from streamer.core.clock import NS_PER_S
 from streamer.core.look import Classified
 from streamer.core.results import Result
+from streamer.pipeline.closer_looks import pictures_of
 from streamer.pipeline.infer_loop import Inference, InferPlan
 from streamer.pipeline.worker import Worker
 
@@ -17,7 +18,7 @@ from .ways import ServingPlan
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from streamer.core.clock import Clock
     from streamer.core.frame import Frame, FrameInfo
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from streamer.infer.network import Network
     from streamer.infer.spec import ModelSpec
     from streamer.ops.health import Beats
+    from streamer.pipeline.closer_looks import CloserLooks
     from streamer.pipeline.frames import Mark
     from streamer.pipeline.upgrade import BackendUpgrade
     from streamer.settings import Camera, Settings
@@ -53,6 +55,7 @@ class ModelsPlan:
     keep: Callable[[Frame], None]  # takes each frame that a second stage may look into, before `passed` its answer
     left: Callable[[], None]  # called by each inference thread at its end
     due_ns: Callable[[FrameInfo], int | None]  # when the verdict on a frame comes that only waits for one, as `Factory`
+    closer: Mapping[str, CloserLooks] = field(default_factory=dict)  # of the cameras whose small regions are zoomed at
 
 
 class ModelThreads:
@@ -163,7 +166,13 @@ class ModelThreads:
 
     def _detecting(self, name: str, upgrade: BackendUpgrade | None) -> InferPlan[Frame, Detections]:
         keeping = {camera for camera, settings in self._plan.cameras.items() if settings.looks_at_objects}
-        ages_ns = self._max_ages_ns()
+        ages_ns, closer = self._max_ages_ns(), self._plan.closer
+
+        def joined(frame: Frame, answers: Sequence[Detections]) -> Detections:
+            if not frame.zoom:
+                return answers[0]
+            self._plan.figures.count(frame.info.camera, "zoomed", len(frame.zoom))
+            return closer[frame.info.camera].joined(frame, answers)
 
         def told(frame: Frame, output: Detections, timing: Timing, model: ModelRef) -> None:
             if frame.info.camera in keeping:
@@ -182,6 +191,8 @@ class ModelThreads:
             due_ns=lambda frame: self._plan.due_ns(frame.info),
             within_ns=self._within_ns(name),
             swapper=upgrade,
+            pictures=pictures_of,
+            joined=joined,
         )
 
     def _classifying(self, name: str, upgrade: BackendUpgrade | None) -> InferPlan[Look, Classification]:

@@ -39,14 +39,18 @@ _CLUTTER_S = 10.0  # time constant of their number
 _RESTLESS = 0.1  # share of the time: a cell that differs more often shows no small region: leaves
 _RESTLESS_S = 60.0  # time constant of that share
 
+_NOWHERE = np.zeros((0, 4), np.int32)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # eq=False: arrays have no single truth value
 class Look:
     """What one look at the scene has found."""
 
     moves: bool  # some region differs from the background
     everything: bool  # nearly all does: another light, or the camera was moved; the background was learned anew
     share: float  # of the cells that are looked at, 0..1: how much differs
+    regions: NDArray[np.int32]  # (N, 4) x1 y1 x2 y2, cells: those that move, the largest first; none of `everything`
+    undecided: bool  # nothing moves, but a small region differs, and it will move if it stays
 
 
 class Background:
@@ -83,7 +87,7 @@ class Background:
         step_s = min(max(passed_s, 0.0), _LONGEST_STEP_S)
         if not self._follow_light(level):
             self._relearn(level)
-            return Look(moves=True, everything=True, share=1.0)
+            return _all_changed(1.0)
         away = cv2.absdiff(level, self._mean)
         least = self._least()
         differs = cv2.bitwise_and(cv2.compare(away, least, cv2.CMP_GT), self._watched)
@@ -91,12 +95,13 @@ class Background:
         share = found / self._cells
         if share > _GLOBAL_SHARE:
             self._relearn(level)
-            return Look(moves=True, everything=True, share=share)
+            return _all_changed(share)
         alive = cv2.bitwise_and(differs, cv2.compare(self._unchanged_s, _REST_S, cv2.CMP_LE)) if found else differs
-        moves = self._region(alive, found, step_s)
+        regions, maybe = self._regions(alive, found, step_s)
         self._learn(level, away, differs, step_s)
         self._absorb(level, least, differs, step_s)
-        return Look(moves=moves, everything=False, share=share)
+        moves = len(regions) > 0
+        return Look(moves=moves, everything=False, share=share, regions=regions, undecided=maybe and not moves)
 
     def _relearn(self, level: NDArray[np.float32]) -> None:
         """Take the scene as it is now for the usual one."""
@@ -122,12 +127,17 @@ class Background:
         bounded: NDArray[np.float32] = np.clip(self._spread * np.float32(_OF_SPREAD * self._contrast), least, most)
         return bounded
 
-    def _region(self, differs: NDArray[np.uint8], found: int, step_s: float) -> bool:
-        """Whether some region is large, or small and there for some time."""
-        small = 0
+    def _regions(self, differs: NDArray[np.uint8], found: int, step_s: float) -> tuple[NDArray[np.int32], bool]:
+        """Return the regions that are large, or small and there for some time; and whether there is a small one at all.
+
+        Args:
+            differs: (H, W), 255 where a cell differs and has not come to rest.
+            found: how many cells differ, at rest or not.
+            step_s: since the last look.
+        """
+        small, regions, longest = 0, _NOWHERE, 0
         if found < _LEAST_CELLS:
             self._looks[:] = 0
-            moves = False
         else:
             _, labels, facts, _ = cv2.connectedComponentsWithStats(differs, connectivity=8)
             areas = facts[:, cv2.CC_STAT_AREA]
@@ -137,9 +147,13 @@ class Background:
             here = counts[labels] & (self._often < _RESTLESS)
             self._looks = (np.minimum(cv2.dilate(self._looks, None), _MOST_LOOKS_IN_A_ROW) + np.uint8(1)) * here
             needed = min(_LOOKS_IN_A_ROW + self._clutter / _REGIONS_PER_LOOK_MORE, _MOST_LOOKS_IN_A_ROW)
-            moves = bool(areas.max() >= _SURE_SHARE * self._cells or self._looks.max() >= needed)
+            believed = areas >= _SURE_SHARE * self._cells
+            longest = int(self._looks.max())
+            if longest >= needed:
+                believed[labels[self._looks >= needed]] = True
+            regions = _boxes(facts, believed)
         self._clutter += (1 - math.exp(-step_s / _CLUTTER_S)) * (small - self._clutter)
-        return moves
+        return regions, longest > 0
 
     def _learn(
         self, level: NDArray[np.float32], away: NDArray[np.float32], differs: NDArray[np.uint8], step_s: float
@@ -162,3 +176,18 @@ class Background:
         at_rest = self._unchanged_s > _ABSORB_S
         if at_rest.any():
             np.copyto(self._mean, level, where=at_rest)
+
+
+def _all_changed(share: float) -> Look:
+    return Look(moves=True, everything=True, share=share, regions=_NOWHERE, undecided=False)
+
+
+def _boxes(facts: NDArray[np.int32], wanted: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the corners, (N, 4) x1 y1 x2 y2, of the components that are wanted, the largest first."""
+    if not wanted.any():
+        return _NOWHERE
+    chosen = facts[wanted]
+    chosen = chosen[np.argsort(-chosen[:, cv2.CC_STAT_AREA], kind="stable")]
+    corners = chosen[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
+    spans = chosen[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    return np.hstack([corners, corners + spans]).astype(np.int32)

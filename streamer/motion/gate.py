@@ -27,6 +27,7 @@ _NEW_SCENE_NS = 5 * NS_PER_S  # what a camera shows first is looked at for so lo
 _GAP_NS = 30 * NS_PER_S  # a stream that stood still for longer, or whose time jumped back, shows a new scene
 
 Points = tuple[tuple[float, float], ...]
+Region = tuple[float, float, float, float]  # x1 y1 x2 y2, fractions of width and height
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +66,13 @@ class MotionGate:
         self._changed_ns = 0  # of the last one that was not as usual,
         self._passed_ns = 0  # and of the last one let through
         self._open_until_ns = 0
+        self._undecided = False  # the last look could not tell whether something moves
+        self._regions: NDArray[np.int32] = np.zeros((0, 4), np.int32)  # (N, 4) cells, where it did in the last look
 
     def reset(self) -> None:
         """Begin anew: the next picture may show anything."""
         self._background = None
+        self._regions = self._regions[:0]
 
     def watch(self, picture: AnyPicture, captured_ns: int) -> None:
         """Take in the next picture of the camera, let through or not.
@@ -86,6 +90,7 @@ class MotionGate:
             return
         look = self._background.look(small_luma(picture, self._cell_px), passed_ns / NS_PER_S)
         self._looked_ns = captured_ns
+        self._regions, self._undecided = look.regions, look.undecided
         if look.moves:
             self._changed_ns = captured_ns
         if look.moves and not look.everything:  # another light is looked at, but nothing goes on after it
@@ -98,11 +103,33 @@ class MotionGate:
             captured_ns: of the last picture watched.
             settled_ns: capture time of the last picture looked at, if all in it is certain; -1 if something is not.
         """
-        still = captured_ns >= self._open_until_ns and settled_ns >= self._changed_ns
-        if still and captured_ns - self._passed_ns < self._plan.heartbeat_s * NS_PER_S:
+        if self._is_still(settled_ns) and captured_ns - self._passed_ns < self._plan.heartbeat_s * NS_PER_S:
             return True
         self._passed_ns = captured_ns
         return False
+
+    def idle(self, settled_ns: int) -> bool:
+        """Whether nothing asks for more pictures than now and then: none moves, none has to be looked at again.
+
+        Less often than a small region may be missed, so one that is still to prove true asks for them too.
+
+        Args:
+            settled_ns: as `skips` takes it.
+        """
+        return self._background is not None and not self._undecided and self._is_still(settled_ns)
+
+    def regions(self) -> tuple[Region, ...]:
+        """Return where something moved in the last look, the largest first; of a change of everything: nowhere."""
+        w, h = self._size
+        across, down = self._cell_px / max(1, w), self._cell_px / max(1, h)
+        return tuple(
+            (x1 * across, y1 * down, min(1.0, x2 * across), min(1.0, y2 * down))
+            for x1, y1, x2, y2 in self._regions.tolist()
+        )
+
+    def _is_still(self, settled_ns: int) -> bool:
+        """Whether nothing moves, the hold is over, and someone has come to terms with the scene since."""
+        return self._seen_ns >= self._open_until_ns and settled_ns >= self._changed_ns
 
     def _begin(self, picture: AnyPicture, captured_ns: int) -> None:
         """Take the scene as it is for the usual one, and look at it for a while."""
@@ -114,6 +141,7 @@ class MotionGate:
             watched_cells(hw, self._plan.masks),
             contrast=4 ** (0.5 - self._plan.sensitivity),
         )
+        self._regions, self._undecided = self._regions[:0], False
         self._looked_ns = self._changed_ns = captured_ns
         self._open_until_ns = captured_ns + _NEW_SCENE_NS
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamer.core.frame import Frame
-    from streamer.motion.gate import MotionGate
+    from streamer.motion.gate import MotionGate, Region
 
 _TOLD_EVERY_NS = NS_PER_S // 2  # what is there counts as seen; counts look back 1 s
 
@@ -49,3 +49,11 @@ class Gated:
             self._told_ns = captured_ns
             self._plan.still(Still(info=frame.info))
         return True
+
+    def idle(self) -> bool:
+        """Whether it is enough to decode a picture now and then: nothing moves, and nothing is uncertain."""
+        return self._plan.gate.idle(self._plan.settled_ns())
+
+    def regions(self) -> tuple[Region, ...]:
+        """Return where something moved in the last look at the scene, the largest first."""
+        return self._plan.gate.regions()

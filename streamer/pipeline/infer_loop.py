@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from streamer.core.clock import NS_PER_S
-from streamer.core.errors import ChannelClosed
+from streamer.core.errors import BackendError, ChannelClosed
 from streamer.core.results import Timing
 
 from .frames import Mark, T
 from .pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from streamer.core.clock import Clock
+    from streamer.core.frame import AnyPicture
     from streamer.core.results import ModelRef
     from streamer.infer.network import ModelTicket, Network
 
@@ -54,12 +55,26 @@ class InferPlan(Generic[T, Output]):
     due_ns: Callable[[T], int | None]  # monotonic, when the verdict on it comes; 0: it has; None: it has time
     within_ns: int | None  # the shortest time in which a verdict is due that waits for this model; None: none does
     swapper: Swapper | None
+    # What the model is shown of something, and what its answers to that say of it all.
+    pictures: Callable[[T], Sequence[AnyPicture]] = lambda item: (item.picture,)
+    joined: Callable[[T, Sequence[Output]], Output] = lambda _, answers: answers[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _InFlight(Generic[T]):
+class _InFlight:
+    """A batch that the model computes."""
+
     ticket: ModelTicket
-    frames: list[T]
+    pictures: int
+    begun_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked(Generic[T]):
+    """Something whose pictures the model has been given, or is about to be."""
+
+    item: T
+    pictures: int
     taken_ns: int
 
 
@@ -70,7 +85,10 @@ class Inference(Generic[T, Output]):
         self._plan = plan
         self._clock = clock
         self._beat = beat
-        self._pending: deque[_InFlight[T]] = deque()
+        self._pending: deque[_InFlight] = deque()
+        # Answers come in the order of the pictures: they are those of the first that was asked, once it has them all.
+        self._asked: deque[_Asked[T]] = deque()
+        self._answers: list[Output] = []
         self._pace = Pace(plan.within_ns, clock=clock)
 
     def loop(self) -> None:
@@ -100,15 +118,30 @@ class Inference(Generic[T, Output]):
     def _handle(self, model: Network[Output], items: list[T | Mark]) -> None:
         frames = [item for item in items if not isinstance(item, Mark) and self._fresh(item)]
         if frames:
-            taken_ns = self._clock.monotonic_ns()
-            ticket = model.submit([frame.picture for frame in frames])
-            self._pace.begun()
-            self._pending.append(_InFlight(ticket=ticket, frames=frames, taken_ns=taken_ns))
+            self._submit(model, frames)
         marks = [item for item in items if isinstance(item, Mark)]
         if marks:  # an end or a loss is passed on behind the last result
             self._collect(model, leave=0)
             for mark in marks:
                 self._plan.marked(mark)
+
+    def _submit(self, model: Network[Output], frames: list[T]) -> None:
+        """Give the model all pictures of the frames, in as many batches as that takes."""
+        taken_ns = self._clock.monotonic_ns()
+        waiting: list[AnyPicture] = []
+        for frame in frames:
+            shown = self._plan.pictures(frame)
+            waiting += shown
+            self._asked.append(_Asked(item=frame, pictures=len(shown), taken_ns=taken_ns))
+        most = model.spec.input.max_batch
+        for begin in range(0, len(waiting), most):
+            if begin:  # room for one batch there is, or no frame would have been taken
+                self._collect(model, leave=model.depth - 1)
+            batch = waiting[begin : begin + most]
+            begun_ns = self._clock.monotonic_ns()
+            ticket = model.submit(batch)
+            self._pace.begun()
+            self._pending.append(_InFlight(ticket=ticket, pictures=len(batch), begun_ns=begun_ns))
 
     def _fresh(self, frame: T) -> bool:
         """Whether the frame is still to be looked at: an old answer is worse than none where `max_age` says so."""
@@ -126,23 +159,32 @@ class Inference(Generic[T, Output]):
         while self._pending and (model.ready(self._pending[0].ticket) or self._overdue(self._pending[0])):
             self._collect(model, leave=len(self._pending) - 1)
 
-    def _overdue(self, batch: _InFlight[T]) -> bool:
+    def _overdue(self, batch: _InFlight) -> bool:
         """Whether a batch takes so long that it is waited for: the runtime's own limit then ends a hang."""
-        return self._clock.monotonic_ns() - batch.taken_ns > _OVERDUE_NS
+        return self._clock.monotonic_ns() - batch.begun_ns > _OVERDUE_NS
 
     def _collect(self, model: Network[Output], *, leave: int) -> None:
         """Collect in order of submission until at most `leave` are in flight."""
         while len(self._pending) > leave:
             batch = self._pending.popleft()
-            outputs = model.collect(batch.ticket)
+            answers = model.collect(batch.ticket)
+            if len(answers) != batch.pictures:
+                raise BackendError(f"{model.ref.name}: {len(answers)} answers to {batch.pictures} pictures")
+            self._answers += answers
             inferred_ns = self._clock.monotonic_ns()
-            self._plan.measured(inferred_ns - batch.taken_ns)
-            self._pace.took(inferred_ns - batch.taken_ns, len(batch.frames))
-            for frame, output in zip(batch.frames, outputs, strict=True):
-                info = frame.info
-                self._plan.count(info.camera, self._plan.counter, 1)
-                timing = Timing(captured_ns=info.captured_ns, taken_ns=batch.taken_ns, inferred_ns=inferred_ns)
-                self._plan.told(frame, output, timing, model.ref)
+            self._plan.measured(inferred_ns - batch.begun_ns)
+            self._pace.took(inferred_ns - batch.begun_ns, batch.pictures)
+            self._tell(model.ref, inferred_ns)
+
+    def _tell(self, model: ModelRef, inferred_ns: int) -> None:
+        """Pass on what is said of everything whose answers have all come."""
+        while self._asked and len(self._answers) >= self._asked[0].pictures:
+            asked = self._asked.popleft()
+            answers, self._answers = self._answers[: asked.pictures], self._answers[asked.pictures :]
+            info = asked.item.info
+            self._plan.count(info.camera, self._plan.counter, 1)
+            timing = Timing(captured_ns=info.captured_ns, taken_ns=asked.taken_ns, inferred_ns=inferred_ns)
+            self._plan.told(asked.item, self._plan.joined(asked.item, answers), timing, model)
 
     def _swap_if_due(self, model: Network[Output]) -> None:
         swapper = self._plan.swapper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from streamer.core.look import Look, look_lane
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streamer.core.frame import Frame
 
     from .cadence import Cadence
+    from .closer_looks import CloserLooks
     from .frames import FrameQueue
     from .gated import Gated
 
@@ -48,6 +49,7 @@ class DetectorPlan:
     gate: Gated | None  # skips frames while nothing moves
     skipped: Callable[[], None]  # the gate has skipped one
     items: bool = False  # items are judged by what it finds
+    closer: CloserLooks | None = None  # where something small moves it is shown that part besides; needs the gate
 
 
 class DetectorOutlet:
@@ -72,8 +74,11 @@ class DetectorOutlet:
         return True
 
     def offer(self, frame: Frame) -> bool:
-        """Hand a frame over."""
-        return self._plan.frames.offer(frame)
+        """Hand a frame over, with the parts that are to be looked at more closely."""
+        plan = self._plan
+        if plan.closer is not None and plan.gate is not None:
+            frame = replace(frame, zoom=plan.closer.parts(frame.info, plan.gate.regions()))
+        return plan.frames.offer(frame)
 
     def end(self, connection: int | None) -> None:
         """Mark the end."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from streamer.core.frame import Frame, FrameInfo, Picture, PixelFormat
 from streamer.core.results import Detections, ModelRef, Result
 from streamer.pipeline.frames import FrameQueue, Lane, Lost, Mark, SourceEnd
 from streamer.pipeline.infer_loop import Inference, InferPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PIXELS = np.zeros((4, 4), np.uint8)
 
@@ -26,26 +29,38 @@ def frame(camera: str, seq: int, *, captured_ns: int = 0) -> Frame:
     return Frame(info=info, picture=picture)
 
 
-class RecordingModel:
-    """Answers in order, and notes how many were in flight; `fail_at` breaks one submission."""
+def detections(class_id: int) -> Detections:
+    return Detections(
+        boxes=np.array([[0, 0, 4, 4]], np.float32),
+        scores=np.array([0.9], np.float32),
+        class_ids=np.array([class_id], np.int32),
+    )
 
-    spec = SimpleNamespace(input=SimpleNamespace(max_batch=1))
+
+class RecordingModel:
+    """Answers in order, and notes how many were in flight; `fail_at` breaks one submission, `short` leaves one out."""
+
     depth = 2
     ref = ModelRef(name="fake", digest="sha256:0", backend="fake", precision="f32")
 
-    def __init__(self, *, fail_at: int | None = None) -> None:
-        self.in_flight: deque[int] = deque()
+    def __init__(self, *, fail_at: int | None = None, batch: int = 1, short: bool = False) -> None:
+        self.spec = SimpleNamespace(input=SimpleNamespace(max_batch=batch))
+        self.in_flight: deque[tuple[int, list[int]]] = deque()
+        self.batches: list[int] = []
+        self._short = short
         self.most = 0
         self.submitted = 0
         self.closed = False
         self._fail_at = fail_at
 
     def submit(self, pictures: list[Picture]) -> int:
-        assert len(pictures) == 1
+        assert 1 <= len(pictures) <= self.spec.input.max_batch
+        assert len(self.in_flight) < self.depth
+        self.batches.append(len(pictures))
         if self.submitted == self._fail_at:
             raise BackendError("the device is gone")
         self.submitted += 1
-        self.in_flight.append(self.submitted)
+        self.in_flight.append((self.submitted, [int(picture.planes[0][0, 0]) for picture in pictures]))
         self.most = max(self.most, len(self.in_flight))
         return self.submitted
 
@@ -53,8 +68,9 @@ class RecordingModel:
         return False
 
     def collect(self, ticket: int) -> list[Detections]:
-        assert self.in_flight.popleft() == ticket
-        return [Detections.empty()]
+        begun, levels = self.in_flight.popleft()
+        assert begun == ticket
+        return [detections(level) for level in levels[self._short :]]
 
     def close(self) -> None:
         assert not self.in_flight
@@ -85,9 +101,8 @@ class Rig:
             "within_ns": None,
             "swapper": None,
         }
-        self.inference = Inference(
-            cast("InferPlan[Frame, Detections]", SimpleNamespace(**plan | changes)), clock=self.clock, beat=lambda: None
-        )
+        wanted: InferPlan[Frame, Detections] = InferPlan(**plan | changes)
+        self.inference = Inference(wanted, clock=self.clock, beat=lambda: None)
 
     def _pass(self, item: Result | Mark) -> None:
         self.results.append(item)
@@ -217,3 +232,45 @@ def test_a_loss_is_passed_on_between_the_results_of_the_two_connections() -> Non
         rig.inference.loop()
     order = [item.info.seq if isinstance(item, Result) else item for item in rig.results]
     assert order == [0, 1, 2, Lost("a", 0), 3, 4, SourceEnd("a")]
+
+
+def pictures_of(item: Frame) -> list[Picture]:
+    """Frame 3 is three pictures and so on, each of a level of its own."""
+    return [
+        Picture(format=PixelFormat.GRAY, planes=(np.full((4, 4), 10 * item.info.seq + n, np.uint8),), width=4, height=4)
+        for n in range(max(1, item.info.seq))
+    ]
+
+
+@pytest.mark.parametrize(("batch", "depth"), [(1, 1), (1, 2), (2, 2), (3, 1), (4, 3), (32, 2)])
+def test_a_frame_of_many_pictures_may_span_batches_and_is_answered_as_one(batch: int, depth: int) -> None:
+    model = RecordingModel(batch=batch)
+    model.depth = depth
+    told: list[tuple[int, list[int]]] = []
+
+    def joined(item: Frame, answers: Sequence[Detections]) -> Detections:
+        told.append((item.info.seq, [int(answer.class_ids[0]) for answer in answers]))
+        return answers[-1]
+
+    rig = Rig({"a": Lane.BUFFER}, model, pictures=pictures_of, joined=joined)
+    for seq in range(7):
+        rig.frames.offer(frame("a", seq))
+    rig.frames.finish("a")
+    with pytest.raises(ChannelClosed):
+        rig.inference.loop()
+
+    assert told == [(seq, [10 * seq + n for n in range(max(1, seq))]) for seq in range(7)]
+    results = [item for item in rig.results if isinstance(item, Result)]
+    assert [int(result.output.class_ids[0]) for result in results] == [0, 10, 21, 32, 43, 54, 65]
+    assert rig.results[-1] == SourceEnd("a")
+    assert sum(model.batches) == 22
+    assert rig.counts["a", "inferred"] == 7
+
+
+def test_a_model_that_answers_fewer_pictures_than_it_was_shown_ends_the_run() -> None:
+    rig = Rig({"a": Lane.BUFFER}, RecordingModel(batch=4, short=True))
+    for seq in range(3):
+        rig.frames.offer(frame("a", seq))
+    rig.frames.finish("a")
+    with pytest.raises(BackendError, match="2 answers to 3 pictures"):
+        rig.inference.loop()
