@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from streamer.publish.base import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from streamer.publish.commands import Command
 
@@ -17,8 +18,9 @@ _log = logging.getLogger(__name__)
 
 TAKEN, REFUSED = "commands", "commands_refused"  # what is counted
 MOST_CHARACTERS = 128  # of an item's id
-_LATER = ("enabled", "snapshot")  # of the contract, and not built yet
+_COMMANDS = "enabled, snapshot, trigger"
 _SHOWN = 64  # characters of what came that an answer repeats
+_T = TypeVar("_T")
 
 
 class Orders:
@@ -29,49 +31,80 @@ class Orders:
         triggers: Mapping[str, Callable[[str, int], None]],
         answer: Callable[[Message], object],
         count: Callable[[str, int], None],
+        *,
+        switches: Mapping[str, Callable[[bool], None]] | None = None,
+        snapshots: Mapping[str, Callable[[], None]] | None = None,
+        disabled: Collection[str] = (),
     ) -> None:
-        """Store the parts.
+        """Store the parts. What a camera does on command raises ValueError where it can't, and must not wait.
 
         Args:
-            triggers: by camera, what begins an item: told its id and when it was triggered (monotonic, ns); raises
-                ValueError for an id that can't be taken. Must not wait.
+            triggers: by camera, what begins an item: told its id and when it was triggered (monotonic, ns).
             answer: sends a message, or drops it; must not wait.
             count: told a counter and how much to add.
+            switches: by camera, what switches it on (True) and off.
+            snapshots: by camera, what asks for a picture of it.
+            disabled: cameras that the configuration has switched off: no command reaches them.
         """
         self._triggers = triggers
         self._answer = answer
         self._count = count
+        self._switches = switches or {}
+        self._snapshots = snapshots or {}
+        self._disabled = frozenset(disabled)
 
     def take(self, command: Command) -> None:
         """Carry out a command and answer it."""
-        item: str | None = None
         try:
-            self._look(command)
-            item = item_id(command.payload)
-            self._triggers[command.camera](item, command.arrived_ns)
+            self._carry_out(command)
         except ValueError as exc:
             self._count(REFUSED, 1)
             _log.debug("mqtt: %s/set/%s refused: %s", _shown(command.camera), _shown(command.what), exc)
-            self._say(command, error=str(exc), item=item)
+            self._say(command, error=str(exc))
         else:
             self._count(TAKEN, 1)
-            self._say(command, error=None, item=item)
+            self._say(command, error=None)
 
-    def _look(self, command: Command) -> None:
-        if command.what in _LATER:
-            raise ValueError(f"{command.what} is not supported yet; allowed: trigger")
-        if command.what != "trigger":
-            raise ValueError(f"there is no command {_shown(command.what)}; allowed: trigger")
-        if command.camera not in self._triggers:
-            allowed = (
-                ", ".join(sorted(self._triggers)) or "none: no camera has a rule with `decide: {trigger: command}`"
+    def _carry_out(self, command: Command) -> None:
+        """Do what is asked for.
+
+        Raises:
+            ValueError: it can't be done; the message says what is allowed.
+        """
+        if command.what == "trigger":
+            why = "no camera has a rule with `decide: {trigger: command}`"
+            trigger = self._of(command, self._triggers, "that takes a trigger", none=why)
+            trigger(item_id(command.payload), command.arrived_ns)
+        elif command.what == "enabled":
+            turn = self._of(command, self._switches, "that can be switched", none="no camera is enabled")
+            turn(switched_on(command.payload))
+        elif command.what == "snapshot":
+            ask = self._of(command, self._snapshots, "that takes a snapshot", none="no camera is enabled")
+            ask()
+        else:
+            raise ValueError(f"there is no command {_shown(command.what)}; allowed: {_COMMANDS}")
+
+    def _of(self, command: Command, able: Mapping[str, _T], which: str, *, none: str) -> _T:
+        """Return what the camera of a command does.
+
+        Raises:
+            ValueError: it does no such thing.
+        """
+        if command.camera in self._disabled:
+            raise ValueError(
+                f"{command.camera} is disabled in the configuration, where no command reaches it; allowed there: "
+                "enabled: true, and a new start"
             )
-            raise ValueError(f"{_shown(command.camera)} is no camera that takes a trigger; allowed: {allowed}")
+        if command.camera not in able:
+            allowed = ", ".join(sorted(able)) or f"none: {none}"
+            raise ValueError(f"{_shown(command.camera)} is no camera {which}; allowed: {allowed}")
+        return able[command.camera]
 
-    def _say(self, command: Command, *, error: str | None, item: str | None) -> None:
+    def _say(self, command: Command, *, error: str | None) -> None:
         said: dict[str, object] = {"ok": error is None, "error": error}
-        if item is not None:
-            said["item"] = item
+        if command.what == "trigger" and command.camera in self._triggers:
+            with suppress(ValueError):
+                said["item"] = item_id(command.payload)
         payload = json.dumps(said, separators=(",", ":"), ensure_ascii=False).encode()
         topic = f"{command.camera}/set/{command.what}/result"
         if _repeatable(command.camera) and _repeatable(command.what):
@@ -100,6 +133,17 @@ def item_id(payload: bytes) -> str:
     if not text.isprintable() or not text.strip():
         raise ValueError(f"an item id holds a control character, or nothing but spaces; {allowed}")
     return text
+
+
+def switched_on(payload: bytes) -> bool:
+    """Return whether a payload says ON.
+
+    Raises:
+        ValueError: it says neither ON nor OFF.
+    """
+    if payload not in (b"ON", b"OFF"):
+        raise ValueError(f"{_shown(payload.decode(errors='replace'))} is no position of a switch; allowed: ON, OFF")
+    return payload == b"ON"
 
 
 def _repeatable(level: str) -> bool:

@@ -21,7 +21,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Bytes for a topic. `topic` is relative: the sink puts its prefix before it."""
+    """Bytes for a topic. `topic` is relative: the sink puts its prefix before it, unless it begins with a slash."""
 
     topic: str
     payload: bytes
@@ -32,6 +32,16 @@ class Message:
     at_ns: int | None = None  # monotonic: the moment that it tells of; a GPIO output counts its delay from there
     reply: Reply | None = None  # MQTT 5: goes to this topic in place of `topic`
     urgent: bool = False  # may take the places that a sink keeps free
+
+
+def whole_topic(topic: str, prefix: str) -> str:
+    """Return the topic as the broker knows it.
+
+    Args:
+        topic: relative to the prefix; one that begins with a slash is whole behind it.
+        prefix: of our topics, without a slash at its end.
+    """
+    return topic[1:] if topic.startswith("/") else f"{prefix}/{topic}"
 
 
 def places(message: Message, window: int) -> int:

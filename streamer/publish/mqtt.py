@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from streamer.core.errors import ConfigError
 
-from .base import Message
+from .base import Message, whole_topic
 from .client import make_client
-from .commands import Commands
+from .commands import hear_commands
 from .reasons import BrokerError, LostKind
 from .session import Session
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from .birth import Birth
     from .commands import Command
+    from .subscription import Subscription
     from .url import BrokerAddress
 
 log = logging.getLogger(__name__)
@@ -80,12 +82,15 @@ class MqttSink:
         tls: ssl.SSLContext | None,
         rng: random.Random,
         on_command: Callable[[Command], None] | None = None,
+        birth: Birth | None = None,
     ) -> None:
         self._options = options
         self._tls = tls
-        self._commands = None if on_command is None else Commands(options.topic_prefix, on_command)
+        self._birth = birth
+        self._subscriptions: list[Subscription] = [] if birth is None else birth.subscriptions()
+        if on_command is not None:
+            self._subscriptions.insert(0, hear_commands(options.topic_prefix, on_command))
         self._backoff = _Backoff(rng)
-        self._prefix = f"{options.topic_prefix}/"
         self._older = False  # the broker has said that it does not speak MQTT 5
         self._try_older = False  # it has said nothing: the next attempt, and only that, is with 3.1.1
         self._stopping = threading.Event()
@@ -104,8 +109,11 @@ class MqttSink:
     def send(self, message: Message, on_done: Callable[[str | None], None]) -> bool:
         """Write a message to the socket; False without a connection or with too many unanswered."""
         session = self._session
-        topic = self._prefix + message.topic if message.reply is None else message.reply.topic
-        return session is not None and session.publish(message, topic, on_done)
+        if session is None:
+            return False
+        reply = message.reply
+        topic = whole_topic(message.topic, self._options.topic_prefix) if reply is None else reply.topic
+        return session.publish(message, topic, on_done)
 
     def connection(self) -> int | None:
         """Return the number of the present connection, None while there is none."""
@@ -154,7 +162,7 @@ class MqttSink:
             client_id=options.client_id or f"streamer-{socket.gethostname()}",
             login=login,
             tls=self._tls,
-            will_topic=f"{self._prefix}status",
+            will_topic=self._status_topic(),
         )
         session = Session(client, options.address, window=WINDOW)
         try:
@@ -176,8 +184,8 @@ class MqttSink:
     def _serve(self, session: Session) -> None:
         if self._stopping.is_set():
             return
-        if self._commands is not None:
-            self._commands.subscribe(session, self._stopping)  # first: whoever waits for `online` is heard
+        for subscription in self._subscriptions:  # first: whoever waits for `online` is heard
+            subscription.subscribe(session, self._stopping)
         self._announce(session, b"online")
         self._session = session
         self._number = self._connections
@@ -186,8 +194,7 @@ class MqttSink:
         log.info("mqtt: connected to %s (MQTT %s)", self._options.address, "5" if session.is_v5 else "3.1.1")
         while not self._stopping.is_set():
             session.serve(1.0)
-            if self._commands is not None:
-                self._commands.tend(session)
+            self._tend(session)
         self._number = None
         self._session = None
         answered = threading.Event()
@@ -199,12 +206,22 @@ class MqttSink:
     def _announce(self, session: Session, state: bytes, answered: threading.Event | None = None) -> None:
         def on_done(refusal: str | None) -> None:
             if refusal is not None:
-                log.warning("mqtt: %s refuses %sstatus: %s", self._options.address, self._prefix, refusal)
+                log.warning("mqtt: %s refuses %s: %s", self._options.address, self._status_topic(), refusal)
             if answered is not None:
                 answered.set()
 
         message = Message(topic="status", payload=state, qos=1, retain=True)
-        session.publish(message, f"{self._prefix}status", on_done)
+        session.publish(message, self._status_topic(), on_done)
+
+    def _tend(self, session: Session) -> None:
+        """Do what is due, about once a second."""
+        for subscription in self._subscriptions:
+            subscription.tend(session)
+        if self._birth is not None:
+            self._birth.tend(time.monotonic_ns())
+
+    def _status_topic(self) -> str:
+        return whole_topic("status", self._options.topic_prefix)
 
     def _v5(self) -> bool:
         if self._options.version is not None:
@@ -228,7 +245,11 @@ class MqttSink:
 
 
 def open_mqtt(
-    options: MqttOptions, *, rng: random.Random | None = None, on_command: Callable[[Command], None] | None = None
+    options: MqttOptions,
+    *,
+    rng: random.Random | None = None,
+    on_command: Callable[[Command], None] | None = None,
+    birth: Birth | None = None,
 ) -> MqttSink:
     """Begin to connect to a broker; whether it is there is seen later.
 
@@ -236,12 +257,14 @@ def open_mqtt(
         options: which broker, and who we are there.
         rng: for the jitter.
         on_command: told each command, in the sink's thread, where it must not wait; None: commands are not heard.
+        birth: told when Home Assistant has started; None: nobody wants to know.
 
     Raises:
         ConfigError: `ca_file` can't be read.
     """
     tls = _tls(options.ca_file) if options.address.tls else None
-    sink = MqttSink(options, tls=tls, rng=rng or random.Random(), on_command=on_command)  # noqa: S311  jitter is no secret
+    rng = rng or random.Random()  # noqa: S311  jitter is no secret
+    sink = MqttSink(options, tls=tls, rng=rng, on_command=on_command, birth=birth)
     sink.start()
     return sink
 

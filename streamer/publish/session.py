@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, cast
 
+from paho.mqtt.client import topic_matches_sub
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
 from . import reasons
@@ -55,7 +56,7 @@ class Session:
         self._waiting: dict[int, Callable[[str | None], None]] = {}
         self._answered: list[tuple[int, str | None]] = []
         self._arrived: list[tuple[MQTTMessage, int]] = []
-        self._hear: Callable[[MQTTMessage, int], None] = _ignore
+        self._hears: dict[str, Callable[[MQTTMessage, int], None]] = {}  # topic filter -> who is told
         self._most_qos = 2
         self._most_bytes = 1 << 28
         self._next_misc_ns = 0
@@ -151,7 +152,7 @@ class Session:
             on_done: told the broker's answer: None or its refusal. Never if the connection breaks first.
         """
         with self._io:
-            self._hear = hear
+            self._hears[topic_filter] = hear
             self._client.on_message = self._on_message
             self._client.on_subscribe = self._on_subscribe
             if self.is_v5:
@@ -178,10 +179,10 @@ class Session:
                 self._client.loop_misc()
             calls = self._take_answers_locked()
             arrived, self._arrived = self._arrived, []
-            lost = self._lost
+            hears, lost = list(self._hears.items()), self._lost
         _call(calls)
         for message, arrived_ns in arrived:
-            self._hear(message, arrived_ns)
+            _tell(hears, message, arrived_ns)
         if lost is not None:
             raise lost
 
@@ -284,5 +285,12 @@ def _call(calls: list[tuple[Callable[[str | None], None], str | None]]) -> None:
         on_done(why)
 
 
-def _ignore(_message: MQTTMessage, _arrived_ns: int) -> None:
-    """Hear nothing: nothing was subscribed."""
+def _tell(hears: list[tuple[str, Callable[[MQTTMessage, int], None]]], message: MQTTMessage, arrived_ns: int) -> None:
+    """Hand a message to whoever has subscribed to its topic."""
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:
+        return  # no topic of ours, and none that MQTT allows
+    for topic_filter, hear in hears:
+        if topic_matches_sub(topic_filter, topic):
+            hear(message, arrived_ns)

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 class State(NamedTuple):
-    """The newest payload of a topic, and when it was set: versions rise over all topics."""
+    """The newest payload of a topic, and when it was set: versions rise over all topics.
+
+    A topic is relative to the sink's prefix, or whole behind a slash, as in `Message`.
+    """
 
     version: int
     topic: str
@@ -43,6 +46,18 @@ class StateBoard:
     def clear(self, topic: str) -> None:
         """Take a topic away from the broker."""
         self.set(topic, b"")
+
+    def renew(self, topics: Collection[str]) -> None:
+        """Send the states of these topics again, though they have not changed: somebody may have missed them."""
+        with self._lock:
+            before = self._version
+            for topic in topics:
+                state = self._states.get(topic)
+                if state is not None and state.payload:
+                    self._put_locked(topic, state.payload)
+            changed = self._version != before
+        if changed:
+            self._changed()
 
     def expect(self, topics: Collection[str]) -> None:
         """Say which topics belong to this configuration: others of earlier runs are cleared.
@@ -85,6 +100,9 @@ class StateBoard:
     def _set_locked(self, topic: str, payload: bytes) -> None:
         old = self._states.get(topic)
         if old is None or old.payload != payload:
-            self._states.pop(topic, None)  # to the end: the dictionary is in the order of the versions
-            self._version += 1
-            self._states[topic] = State(self._version, topic, payload)
+            self._put_locked(topic, payload)
+
+    def _put_locked(self, topic: str, payload: bytes) -> None:
+        self._states.pop(topic, None)  # to the end: the dictionary is in the order of the versions
+        self._version += 1
+        self._states[topic] = State(self._version, topic, payload)

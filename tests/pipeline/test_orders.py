@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,25 @@ class Desk:
         self.items: list[tuple[str, int]] = []
         self.sent: list[Message] = []
         self.counts: Counter[str] = Counter()
-        self.orders = Orders({"line": self.trigger, "belt": self.trigger}, self.sent.append, self.count)
+        self.turned: list[tuple[str, bool]] = []
+        self.asked: list[str] = []
+        cameras = ("line", "belt")
+        self.orders = Orders(
+            dict.fromkeys(cameras, self.trigger),
+            self.sent.append,
+            self.count,
+            switches={name: partial(self.turn, name) for name in cameras},
+            snapshots={name: partial(self.ask, name) for name in cameras},
+            disabled=["attic"],
+        )
+
+    def turn(self, camera: str, on: bool) -> None:  # noqa: FBT001  as the command gives it
+        self.turned.append((camera, on))
+
+    def ask(self, camera: str) -> None:
+        if ("line", False) in self.turned:
+            raise ValueError("line is switched off; allowed: a camera that is on")
+        self.asked.append(camera)
 
     def trigger(self, name: str, at_ns: int) -> None:
         if name in {item for item, _ in self.items}:
@@ -91,9 +110,9 @@ def test_the_longest_id_is_taken() -> None:
 @pytest.mark.parametrize(
     ("camera", "what", "error"),
     [
-        ("line", "enabled", "enabled is not supported yet; allowed: trigger"),
-        ("line", "snapshot", "snapshot is not supported yet; allowed: trigger"),
-        ("line", "explode", "there is no command 'explode'; allowed: trigger"),
+        ("line", "explode", "there is no command 'explode'; allowed: enabled, snapshot, trigger"),
+        ("yard", "enabled", "'yard' is no camera that can be switched; allowed: belt, line"),
+        ("yard", "snapshot", "'yard' is no camera that takes a snapshot; allowed: belt, line"),
         ("porch", "trigger", "'porch' is no camera that takes a trigger; allowed: belt, line"),
     ],
 )
@@ -103,6 +122,52 @@ def test_what_is_not_there_is_refused_with_what_is(camera: str, what: str, error
     assert desk.sent[0].topic == f"{camera}/set/{what}/result"
     assert desk.said() == {"ok": False, "error": error}
     assert desk.counts == {"commands_refused": 1}
+
+
+def test_a_switch_takes_on_and_off() -> None:
+    desk = Desk()
+    desk.take(b"OFF", what="enabled")
+    desk.take(b"ON", "belt", what="enabled")
+    assert desk.turned == [("line", False), ("belt", True)]
+    assert desk.sent[0].topic == "line/set/enabled/result"
+    assert [message.payload for message in desk.sent] == [b'{"ok":true,"error":null}'] * 2
+    assert desk.counts == {"commands": 2}
+
+
+@pytest.mark.parametrize(
+    ("payload", "shown"), [(b"", "''"), (b"on", "'on'"), (b"1", "'1'"), (b"ON ", "'ON '"), (b"\xff", "'\ufffd'")]
+)
+def test_a_switch_takes_nothing_else(payload: bytes, shown: str) -> None:
+    desk = Desk()
+    desk.take(payload, what="enabled")
+    assert desk.said() == {"ok": False, "error": f"{shown} is no position of a switch; allowed: ON, OFF"}
+    assert desk.turned == []
+    assert desk.counts == {"commands_refused": 1}
+
+
+@pytest.mark.parametrize("payload", [b"", b"PRESS", b"\xff" * 1_000])
+def test_a_snapshot_is_asked_for_whatever_the_payload(payload: bytes) -> None:
+    desk = Desk()
+    desk.take(payload, what="snapshot")
+    assert desk.asked == ["line"]
+    assert desk.said() == {"ok": True, "error": None}
+
+
+def test_why_there_is_no_snapshot_is_answered() -> None:
+    desk = Desk()
+    desk.take(b"OFF", what="enabled")
+    desk.take(b"", what="snapshot")
+    assert desk.said() == {"ok": False, "error": "line is switched off; allowed: a camera that is on"}
+
+
+@pytest.mark.parametrize("what", ["enabled", "snapshot", "trigger"])
+def test_a_camera_that_the_configuration_disables_is_told_from_one_that_is_not_there(what: str) -> None:
+    desk = Desk()
+    desk.take(b"ON", "attic", what)
+    assert not desk.said()["ok"]
+    assert "attic is disabled in the configuration" in desk.said()["error"]
+    assert "enabled: true" in desk.said()["error"]
+    assert (desk.items, desk.turned, desk.asked) == ([], [], [])
 
 
 def test_where_no_camera_takes_a_trigger_the_key_that_is_missing_is_named() -> None:

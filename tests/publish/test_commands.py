@@ -18,7 +18,7 @@ from servers.broker import Mosquitto, Subscriber, mosquitto_program, wait_until
 
 from streamer.core.clock import NS_PER_MS, NS_PER_S, SystemClock
 from streamer.publish.base import Message, Reply
-from streamer.publish.commands import Command, Commands, command_of
+from streamer.publish.commands import Command, command_of, hear_commands
 from streamer.publish.embedded import EmbeddedBroker
 from streamer.publish.mqtt import MqttOptions, MqttSink, open_mqtt
 from streamer.publish.reasons import BrokerError, LostKind
@@ -246,7 +246,7 @@ def test_commands_that_were_done_without_are_tried_again_on_the_same_connection(
     caplog: pytest.LogCaptureFixture,
     quick: None,  # noqa: ARG001
 ) -> None:
-    monkeypatch.setattr("streamer.publish.commands._AGAIN_NS", 1)
+    monkeypatch.setattr("streamer.publish.subscription._AGAIN_NS", 1)
     caplog.set_level(logging.INFO)
     with Relay(broker.port, at_subscribe="hang up", times=2) as relay, hearing(at(relay.port)) as (sink, commands):
         wait_until(lambda: "commands are heard again" in caplog.text, 5.0, "heard again")
@@ -263,10 +263,9 @@ def test_a_broker_that_always_hangs_up_is_asked_ever_more_rarely(
     monkeypatch: pytest.MonkeyPatch,
     quick: None,  # noqa: ARG001
 ) -> None:
-    monkeypatch.setattr("streamer.publish.commands._AGAIN_NS", 100 * NS_PER_MS)
+    monkeypatch.setattr("streamer.publish.subscription._AGAIN_NS", 100 * NS_PER_MS)
     with Relay(broker.port, at_subscribe="hang up") as relay, hearing(at(relay.port), number=2) as (sink, _):
-        assert sink._commands is not None
-        assert sink._commands._pause_ns >= 800 * NS_PER_MS
+        assert sink._subscriptions[0]._pause_ns >= 800 * NS_PER_MS
         assert relay.subscriptions == 4
         delivered(sink)
 
@@ -384,7 +383,7 @@ class Asked:
 
 
 def test_connections_that_break_for_another_reason_put_off_the_next_attempt_no_further() -> None:
-    commands = Commands("streamer", lambda _command: None)
+    commands = hear_commands("streamer", lambda _command: None)
     session = Asked()
     session.breaks = True
     stopping = threading.Event()
