@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streamer.pipeline.gated import Gated
     from streamer.pipeline.outlets import Outlet
     from streamer.settings import Camera
-    from streamer.settings.camera import Rule
+    from streamer.settings.rule import Rule
     from streamer.settings.classify import Classify
 
     from .queues import Queues

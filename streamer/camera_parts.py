@@ -51,10 +51,9 @@ def gate_of(
         still: told of what was skipped.
     """
     motion = camera.motion
-    if not motion.enabled:
-        return None
-    if camera.delivery == "every":
-        _log.info("the motion gate is off: `frames: every` looks at each frame", extra={"camera": name})
+    if not camera.gated:
+        if motion.enabled:
+            _log.info("the motion gate is off: `frames: every` looks at each frame", extra={"camera": name})
         return None
     plan = MotionPlan(
         sensitivity=motion.sensitivity,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from streamer.capture.base import Delivery, SourceSpec
-from streamer.capture.open import check_address
+from streamer.capture.open import check_address, clip_refusal
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical, needs_alias
 from streamer.core.redact import redact
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from streamer.infer.spec import ModelSpec
     from streamer.publish.url import BrokerAddress
-    from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem, Settings
+    from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem, Settings, Source
 
 # Runtime -> its name, and the precisions that may be asked of it.
 _COMPUTES_IN = {
@@ -75,11 +76,13 @@ def examine(loaded: Loaded) -> Examined:
     found.problems += _without_gpio(loaded)
     found.problems += _many_in_one(loaded, found.specs)
     for name, camera in settings.cameras.items():
-        if wrong := _wrong_with(name, camera):
-            found.problems.append(loaded.problem(("cameras", name, "source"), wrong))
+        found.problems += [
+            loaded.problem(("cameras", name, *below), wrong) for below, wrong in _wrong_sources(name, camera)
+        ]
         if (feed := camera.publish_detections) and (wrong := lacking(feed.format)):
             found.problems.append(loaded.problem(("cameras", name, "publish_detections", "format"), wrong))
     found.problems += [loaded.problem(key, wrong) for key, wrong in _wrong_places(settings)]
+    found.problems += _without_program(loaded)
     found.problems.sort()
     return found
 
@@ -150,15 +153,35 @@ def _without_alias(
                 yield loaded.problem(("cameras", name, "detect", "classes", asked), why)
 
 
-def _wrong_with(name: str, camera: Camera) -> str | None:
-    """Return what is wrong with a camera's address, as far as that can be told without opening it."""
-    if camera.source.kind == "file" and not os.path.isfile(camera.source.reveal()):  # noqa: PTH113  as below
-        return f"no such file: {camera.source}"
+def _wrong_sources(name: str, camera: Camera) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield what is wrong with a camera's addresses, as far as that can be told without opening them."""
+    if wrong := _wrong_with(camera.source, source_spec(name, camera)):
+        yield ("source",), wrong
+    if camera.record is not None and (wrong := _wrong_with(camera.record, record_spec(name, camera.record))):
+        yield ("record",), wrong
+    elif camera.record is not None and not camera.record.live:
+        yield ("record",), "must be a live stream of the camera; the clips of a file come from the file itself"
+    if camera.clip is not None and (why := clip_refusal((camera.record or camera.source).reveal())):
+        instead = "" if camera.record else "; name the camera's RTSP stream as `record`, or leave it out"
+        yield ("record",) if camera.record else ("save", "clip"), f"{why}{instead}"
+
+
+def _wrong_with(source: Source, spec: SourceSpec) -> str | None:
+    """Return what is wrong with an address, as far as that can be told without opening it."""
+    if source.kind == "file" and not os.path.isfile(source.reveal()):  # noqa: PTH113  as below
+        return f"no such file: {source}"
     try:
-        check_address(source_spec(name, camera))
+        check_address(spec)
     except ConfigError as exc:
         return str(exc)
     return None
+
+
+def _without_program(loaded: Loaded) -> Iterator[Problem]:
+    """Yield a problem for each sink whose program is not there."""
+    for i, sink in enumerate(loaded.settings.sinks):
+        if sink.command is not None and shutil.which(sink.command[0]) is None:
+            yield loaded.problem(("sinks", str(i), "command"), "its program is not there, or can't be run")
 
 
 def _wrong_places(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -232,6 +255,11 @@ def source_spec(
         decode=camera.decode,
         hardware=hardware,
     )
+
+
+def record_spec(name: str, record: Source) -> SourceSpec:
+    """Return how the stream is opened that a camera's clips come from."""
+    return SourceSpec(camera=name, url=record.reveal(), delivery=Delivery.EVERY)
 
 
 def print_schema(out: TextIO) -> None:

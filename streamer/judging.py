@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from streamer.infer.spec import ModelSpec
     from streamer.settings import Camera
-    from streamer.settings.camera import Rule
+    from streamer.settings.rule import Rule
     from streamer.settings.decide import Decide
 
 

@@ -15,14 +15,14 @@ from streamer.core.redact import redact
 from streamer.publish.mqtt import open_mqtt
 from streamer.publish.url import BrokerAddress
 
-from .check import mqtt_options, source_spec
+from .check import mqtt_options, record_spec, source_spec
 from .serving import LEAST_SCORE
 from .ways import ServingPlan, ways_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streamer.capture.base import DropCause
+    from streamer.capture.base import DropCause, SourceSpec
     from streamer.infer.spec import ModelSpec
     from streamer.settings import Camera, Loaded, Mqtt
 
@@ -48,6 +48,10 @@ def probe(loaded: Loaded, specs: Mapping[str, ModelSpec], out: TextIO, *, unusab
     for name, camera in loaded.settings.cameras.items():
         if camera.enabled and not _tried(f"camera {name}", partial(_first_picture, loaded, name, camera), out):
             code = code or 2
+        if camera.enabled and camera.record is not None:
+            stream = record_spec(name, camera.record)
+            if not _tried(f"camera {name}, record", partial(_picture_of, stream), out):
+                code = code or 2
     mqtt = loaded.settings.mqtt
     if not mqtt.url.embedded and not _tried("broker", partial(_connect, mqtt), out):
         code = code or 2
@@ -84,8 +88,11 @@ def _open_model(loaded: Loaded, name: str, spec: ModelSpec) -> str:
 
 
 def _first_picture(loaded: Loaded, name: str, camera: Camera) -> str:
+    return _picture_of(source_spec(name, camera, device=loaded.settings.models[camera.main_model].device))
+
+
+def _picture_of(spec: SourceSpec) -> str:
     began = time.monotonic()
-    spec = source_spec(name, camera, device=loaded.settings.models[camera.main_model].device)
     deadline = began + spec.open_timeout_s * 2
 
     def dropped(_cause: DropCause, _frames: int) -> None:

@@ -13,12 +13,20 @@ if TYPE_CHECKING:
 
     from .base import DropCause, Source, SourceSpec
 
-__all__ = ["SourceKind", "check_address", "is_finite", "kind_of", "open_source"]
+__all__ = ["SourceKind", "check_address", "clip_refusal", "is_finite", "kind_of", "open_source"]
 
 _DECODED_ELSEWHERE = {
     SourceKind.SYNTHETIC: "its pictures are drawn, not decoded",
     SourceKind.GSTREAMER: "its pipeline says what decodes it, such as nvv4l2decoder",
     SourceKind.CSI: "it gives pictures as they are",
+}
+
+
+_UNCODED = {
+    SourceKind.SYNTHETIC: "this one's pictures are drawn",
+    SourceKind.GSTREAMER: "a pipeline gives pictures",
+    SourceKind.CSI: "this one gives pictures",
+    SourceKind.V4L2: "a USB camera sends single pictures",
 }
 
 
@@ -40,6 +48,15 @@ def check_address(spec: SourceSpec) -> None:
             from .av_options import openings  # noqa: PLC0415  only when chosen
 
             openings(spec)
+
+
+def clip_refusal(url: str) -> str | None:
+    """Return why no clips can be made of a source, or None if they can, as far as its address tells.
+
+    A clip is the camera's own compressed stream; where there is none, nothing is encoded in its place.
+    """
+    kind = kind_of(url)
+    return f"a clip is made of the stream that the camera sends, and {_UNCODED[kind]}" if kind in _UNCODED else None
 
 
 def open_source(

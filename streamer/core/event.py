@@ -59,5 +59,6 @@ class Event:
     direction: str | None = None
     count: int | None = None
     labels: Mapping[str, tuple[str, float]] = field(default_factory=dict)  # name -> (class, score)
-    snapshot: str | None = None
-    clip: str | None = None
+    stationary: bool = False  # the object has come to rest
+    snapshot: str | None = None  # below data_dir/snapshots
+    clip: str | None = None  # below data_dir/clips

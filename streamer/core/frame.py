@@ -84,6 +84,7 @@ class DevicePicture:
 
 
 AnyPicture: TypeAlias = Picture | DevicePicture
+Part: TypeAlias = tuple[int, int, int, int]  # of a picture: x1 y1 x2 y2, px, even
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,7 @@ class FrameInfo:
     width: int  # px
     height: int  # px
     live: bool  # False for a recorded file: its time is its own, and it has no age
+    recalled: bool = False  # decoded after the fact, from packets kept while the camera idled: it tells no age
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,6 +108,7 @@ class Frame:
 
     info: FrameInfo
     picture: AnyPicture
+    zoom: tuple[Part, ...] = ()  # parts that are to be looked at more closely, besides the whole
 
     @property
     def lane(self) -> str:

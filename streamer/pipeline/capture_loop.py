@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _BEAT_S = 0.5
+_SWITCH_S = 0.25  # how often one that is switched off looks whether it is wanted again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class CapturePlan:
     count: Callable[[str, int], None]  # (cause or counter, how many)
     seen: Callable[[Frame], None]  # told of each decoded frame, for the status table
     is_item: Callable[[Frame], bool] = lambda _: False  # asked of each: whether it shows an item that must be judged
+    wanted: Callable[[], bool] = lambda: True  # False: it has been switched off, and is to be left alone
 
 
 class Capture:
@@ -61,11 +63,18 @@ class Capture:
 
         Thread: capture-<camera>.  Ends: `stop` is set, a finite source has ended, or the frame queue is closed
         (ChannelClosed is caught by Worker).
-        Blocks on: opening and reading (their own limits), Outlet.offer (take, close), the back-off (stop).
+        Blocks on: opening and reading (their own limits), Outlet.offer (take, close), the back-off (stop), standing
+        by (stop, 0.25 s).
         """
-        self._announce(CameraState.CONNECTING, None)
         while not self._stop.is_set():
+            if not self._plan.wanted():
+                self._stand_by()
+                continue
+            if self._state in (None, CameraState.DISABLED):
+                self._announce(CameraState.CONNECTING, None)
             reason = self._connect_once()
+            if not self._plan.wanted():
+                continue
             if reason is None:
                 return
             self._lose(reason)
@@ -76,13 +85,13 @@ class Capture:
         """Open and read until the source is lost; None when the camera is done for good."""
         plan = self._plan
         try:
-            source = plan.open_source(plan.spec, stopping=self._stop.is_set, dropped=self._dropped)
+            source = plan.open_source(plan.spec, stopping=self._leaves, dropped=self._dropped)
             try:
                 self._pump(source)
             finally:
                 source.close()
         except EndOfStream:
-            if self._stop.is_set():
+            if self._leaves():
                 return None
             if not plan.finite:
                 return LostReason.ENDED
@@ -170,6 +179,7 @@ class Capture:
                 width=grab.picture.width,
                 height=grab.picture.height,
                 live=live,
+                recalled=grab.recalled,
             ),
             picture=grab.picture,
         )
@@ -185,10 +195,24 @@ class Capture:
     def _rest(self, delay_s: float) -> None:
         """Wait for the next attempt, beating: a camera that is merely away is no fault."""
         end_ns = self._clock.monotonic_ns() + round(delay_s * NS_PER_S)
-        while (wait_ns := end_ns - self._clock.monotonic_ns()) > 0:
+        while (wait_ns := end_ns - self._clock.monotonic_ns()) > 0 and self._plan.wanted():
             self._beat()
             if self._clock.wait(self._stop, min(wait_ns / NS_PER_S, _BEAT_S)):
                 return
+
+    def _stand_by(self) -> None:
+        """Say that the camera is switched off, and wait until it is wanted again, beating: nobody misses it."""
+        self._announce(CameraState.DISABLED, None)
+        self._connection += 1
+        self._plan.backoff.reset()
+        while not self._plan.wanted():
+            self._beat()
+            if self._clock.wait(self._stop, _SWITCH_S):
+                return
+
+    def _leaves(self) -> bool:
+        """Whether to let go of the source."""
+        return self._stop.is_set() or not self._plan.wanted()
 
     def _online(self, frame: Frame) -> None:
         info = frame.info

@@ -60,7 +60,7 @@ class CameraDesk:
     def result(self, result: Result, now_ns: int) -> Outcome:
         """Take in what the detector said of one frame."""
         plan, info, outcome = self._plan, result.info, Outcome()
-        age_ns = now_ns - info.captured_ns if info.live else None
+        age_ns = now_ns - info.captured_ns if info.live and not info.recalled else None
         if info.connection <= self._lost_connection:
             outcome.dropped = "camera_lost"  # its events have ended with the connection already
             return outcome
@@ -123,11 +123,12 @@ class CameraDesk:
         """Take in a camera's change of state; a loss ends its open events, unless results are still on the way."""
         self._change = change
         outcome = Outcome(states={f"{change.camera}/status": _status(change)})
-        if change.state is CameraState.OFFLINE and not change.finite:
+        switched_off = change.state is CameraState.DISABLED
+        if switched_off or (change.state is CameraState.OFFLINE and not change.finite):
             if self._plan.items is not None:  # at once: what is triggered from now on waits for the next connection
                 self._plan.items.camera_lost()
             if not change.trailing:
-                self._lose(outcome, change.connection)
+                self._lose(outcome, change.connection, EndReason.STOPPED if switched_off else EndReason.CAMERA_LOST)
         return outcome
 
     def lost(self, mark: Lost) -> Outcome:
@@ -139,7 +140,7 @@ class CameraDesk:
         outcome, plan = Outcome(), self._plan
         over = self._last_of(mark.connection) if plan.objects is None else mark.lane == plan.camera
         if over:
-            self._lose(outcome, mark.connection)
+            self._lose(outcome, mark.connection, EndReason.CAMERA_LOST)
         return outcome
 
     def tick(self, now_ns: int) -> Outcome:
@@ -183,11 +184,11 @@ class CameraDesk:
         del self._marks[mark]
         return True
 
-    def _lose(self, outcome: Outcome, connection: int) -> None:
+    def _lose(self, outcome: Outcome, connection: int, reason: EndReason) -> None:
         self._lost_connection = connection
         if self._plan.items is not None:
             self._plan.items.objects_lost()
-        self._end(outcome, EndReason.CAMERA_LOST)
+        self._end(outcome, reason)
 
     def _end(self, outcome: Outcome, reason: EndReason) -> None:
         plan = self._plan

@@ -35,13 +35,20 @@ class KeptFrames:
                 self._drop_locked(next(iter(self._frames)))
 
     def take(self, info: FrameInfo) -> AnyPicture | None:
-        """Return a frame's picture, if it is still there, and let go of it and the camera's older ones."""
+        """Return a frame's picture, if it is still there, and let go of the camera's older ones."""
         with self._lock:
             wanted = _key(info)
             frame = self._frames.get(wanted)
-            for key in [key for key in self._frames if key[0] == wanted[0] and key <= wanted]:
+            for key in [key for key in self._frames if key[0] == wanted[0] and key < wanted]:
                 self._drop_locked(key)
         return None if frame is None else frame.picture
+
+    def done(self, info: FrameInfo) -> None:
+        """Let go of a frame and the camera's older ones: all that was wanted of it has been taken."""
+        wanted = _key(info)
+        with self._lock:
+            for key in [key for key in self._frames if key[0] == wanted[0] and key <= wanted]:
+                self._drop_locked(key)
 
     def _drop_locked(self, key: tuple[str, int, int]) -> None:
         self._nbytes -= self._frames.pop(key).picture.nbytes

@@ -1,11 +1,12 @@
 """The configuration: the only reader of YAML and environment. What it gives is frozen and checked."""
 
 from .address import BrokerAddress, Source
-from .camera import Camera, Detect, Rule
+from .camera import Camera, Detect
 from .classes import check_classes
 from .load import Loaded, load, parse
 from .model import HEADS, ModelSettings
 from .problem import Problem, SettingsError
+from .rule import Rule
 from .schema import json_schema
 from .tree import Mqtt, Outbox, Settings
 

@@ -8,11 +8,13 @@ from pydantic import BeforeValidator, Field
 from . import values
 from .address import SOURCES, SourceField
 from .classify import Classify
-from .decide import Decide
 from .geometry import Point, Polygon
+from .rule import Rule
+from .save import Clip, Save
 from .section import Section
 
 DEFAULT_FPS = 5.0  # inferences a second, where newest frames are looked at
+_KEY_FRAMES_FPS = 0.1  # of most cameras at least: one in ten seconds
 
 
 def _some_classes(value: object) -> object:
@@ -29,8 +31,13 @@ ClassScores = Annotated[
 class Motion(Section):
     """The gate before inference."""
 
-    enabled: values.Flag = Field(
-        default=False, description="Look only where something moves. Off with frames: every, which skips none."
+    enabled: values.Flag | None = Field(
+        default=None,
+        description="Look only where something moves. Left out: yes, unless each frame is wanted (frames: every,"
+        " publish_detections, decide). Off with frames: every, which skips none.",
+    )
+    idle: values.Flag = Field(
+        default=True, description="While nothing moves decode key frames only; off: decode every frame."
     )
     sensitivity: values.Share = Field(
         default=0.5, description="0 to 1; the least contrast that counts halves with each 0.5 more."
@@ -57,6 +64,9 @@ class Detect(Section):
         default=None,
         description="At most so many inferences a second; 0 = each frame. Left out: 5, or 0 with frames: every.",
     )
+    zoom: values.Flag = Field(
+        default=False, description="Look closer at small things that move far away; takes the motion gate."
+    )
     classes: ClassScores | None = Field(
         default=None, description="Class: the least score that starts a track. Left out: every class at 0.5."
     )
@@ -73,58 +83,6 @@ class Line(Section):
 
     start: Point = Field(alias="from", description="[x, y], fractions of width and height.")
     end: Point = Field(alias="to", description="[x, y], fractions of width and height.")
-
-
-class Count(Section):
-    """How many objects at once make the event."""
-
-    more_than: values.Count = Field(description="The event runs while there are more than so many.")
-
-
-class Rule(Section):
-    """What makes an event."""
-
-    name: values.Name = Field(description="Its name in topics and payloads.")
-    class_names: values.ClassNames = Field(
-        default=(),
-        alias="class",
-        description="One class, or a list; any of them counts. A verdict on `labels` alone needs none.",
-    )
-    zone: values.Name | None = Field(default=None, description="Only within this zone.")
-    line: values.Name | None = Field(default=None, description="Each crossing of this line is an event.")
-    direction: Literal["in", "out"] | None = Field(default=None, description="Only crossings in this direction.")
-    count: Count | None = Field(default=None, description="One event, while there are so many at once.")
-    decide: Decide | None = Field(default=None, description="A verdict on each item, for a factory's line.")
-    labels: Mapping[values.Name, values.ClassNames] | None = Field(
-        default=None, description="Only objects that a classification of this name has given one of these classes."
-    )
-    after_s: values.Seconds = Field(
-        default="500ms", validate_default=True, alias="after", description="How long it must last before it is told."
-    )
-    end_after_s: values.PositiveSeconds = Field(
-        default="2s", validate_default=True, alias="end_after", description="How long it must be gone to end."
-    )
-    min_area: values.Share = Field(
-        default=0.0, description="Least share of the picture that the object covers, 0 to 1."
-    )
-
-
-class Clip(Section):
-    """How much of the stream is kept around an event."""
-
-    before_s: values.Seconds = Field(
-        default="5s", validate_default=True, alias="before", description="From so long before its start."
-    )
-    after_s: values.Seconds = Field(
-        default="5s", validate_default=True, alias="after", description="To so long after its end."
-    )
-
-
-class Save(Section):
-    """What is kept of an event besides its messages."""
-
-    snapshot: values.Flag = Field(default=False, description="A JPEG of the event's best view (not supported yet).")
-    clip: Clip | None = Field(default=None, description="A video of the event (not supported yet).")
 
 
 class Feed(Section):
@@ -150,7 +108,9 @@ class Camera(Section):
     """One camera."""
 
     source: SourceField = Field(description=f"The camera's address: {SOURCES}.")
-    record: SourceField | None = Field(default=None, description="The full-size stream for clips (not supported yet).")
+    record: SourceField | None = Field(
+        default=None, description="The full-size stream that clips come from. Left out: the source itself."
+    )
     enabled: values.Flag = Field(default=True, description="Watch it; when false it is reported as disabled.")
     transport: Literal["auto", "tcp", "udp"] = Field(default="auto", description="RTSP only; auto: TCP, then UDP.")
     decode: Literal["auto", "cpu", "gpu"] = Field(
@@ -188,6 +148,30 @@ class Camera(Section):
     def delivery(self) -> Literal["newest", "every"]:
         """Which frames are looked at, also where the file leaves it open."""
         return self.frames or ("newest" if self.source.live else "every")
+
+    @property
+    def gated(self) -> bool:
+        """Whether frames are skipped while nothing moves, also where the file leaves it open."""
+        if self.detect is None or self.delivery == "every":
+            return False
+        if self.motion.enabled is None:
+            return not self.publish_detections and self.decides is None
+        return self.motion.enabled
+
+    @property
+    def idles(self) -> bool:
+        """Whether only key frames are decoded while nothing moves: nobody wants what is between them."""
+        return self.gated and self.motion.idle and self.source.live and self.decides is None and not self._looks_often
+
+    @property
+    def _looks_often(self) -> bool:
+        """Whether a classification of frames or a zone looks more often than key frames come."""
+        return any(not item.of.objects and not 0 < item.rate <= _KEY_FRAMES_FPS for item in self.classify)
+
+    @property
+    def clip(self) -> Clip | None:
+        """What is kept of the stream around events, if anything is: whoever names a `record` stream wants clips."""
+        return self.save.clip or (Clip() if self.record else None)
 
     @property
     def main_model(self) -> str:

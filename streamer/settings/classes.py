@@ -51,6 +51,7 @@ def _asked(camera: Camera) -> Iterator[tuple[str, KeyPath, str]]:
         yield from ((model, ("classify", str(i), "of", "class"), name) for name in item.of.class_names or ())
     for i, rule in enumerate(camera.events or ()):
         yield from ((model, ("events", str(i), "class"), name) for name in rule.class_names)
+        yield from ((model, ("events", str(i), "left", "by"), name) for name in (rule.left.by if rule.left else ()))
         crossing = rule.decide.trigger.crossing if rule.decide else None
         key = ("events", str(i), "decide", "trigger", "class")
         yield from ((model, key, name) for name in (crossing.class_names if crossing else ()))

@@ -10,6 +10,7 @@ from streamer.core.names import canonical
 
 from .plain import at, items, mapping, named, numbers, texts
 from .problem import KeyPath, listed, nearest, shown
+from .rules import ruled, told
 from .tasks import decided, looked_at, wired
 from .values import as_number
 
@@ -50,7 +51,9 @@ def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | No
             yield from _twice(camera, path)
             yield from looked_at(camera, path)
             yield from decided(camera, path)
+            yield from ruled(camera, path)
     yield from wired(cameras)
+    yield from told(values)
 
 
 def _login(values: Raw, broker: BrokerAddress | None) -> Iterator[Found]:
@@ -103,6 +106,7 @@ def _detected(camera: Raw, path: KeyPath) -> Iterator[Found]:
 def _classes_named(camera: Raw) -> Iterator[tuple[KeyPath, str]]:
     for i, rule in items(at(camera, "events")):
         yield from ((("events", i, "class"), name) for name in texts(at(rule, "class")))
+        yield from ((("events", i, "left", "by"), name) for name in texts(at(at(rule, "left"), "by")))
     for i, item in items(at(camera, "classify")):
         yield from ((("classify", i, "of", "class"), name) for name in texts(at(at(item, "of"), "class")))
     for i, rule in items(at(camera, "events")):

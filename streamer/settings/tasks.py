@@ -8,6 +8,7 @@ from streamer.core.names import canonical
 
 from .plain import at, items, mapping, texts
 from .problem import KeyPath, listed, nearest
+from .rules import combines
 from .values import as_bool, as_number, as_seconds
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def decided(camera: Raw, path: KeyPath) -> Iterator[Found]:
     for i, rule in items(at(camera, "events")):
         here, decide = (*path, "events", i), at(rule, "decide")
         if decide is None:
-            if at(rule, "class") is None and isinstance(rule, dict):
+            if at(rule, "class") is None and isinstance(rule, dict) and not combines(rule):
                 yield (*here, "class"), "is missing: which classes make the event?"
             elif not detects:
                 yield here, "needs `detect`: events are made of detected objects"

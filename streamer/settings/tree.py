@@ -1,32 +1,17 @@
 """The whole configuration as a tree of frozen values: its top, the broker and the store."""
 
 from collections.abc import Mapping
-from typing import Annotated
 
-from pydantic import Field, PlainSerializer, PlainValidator, SecretStr, WithJsonSchema
+from pydantic import Field, SecretStr
 
 from . import values
 from .address import BrokerField
 from .camera import Camera
 from .model import ModelSettings
+from .save import Evidence
+from .secret import Password
 from .section import Section
-
-
-def _secret(value: object) -> SecretStr | None:
-    text = values.mqtt_text(value)
-    return SecretStr(text) if text else None
-
-
-def _hidden(secret: SecretStr | None) -> str | None:
-    return None if secret is None else str(secret)
-
-
-Password = Annotated[
-    SecretStr | None,
-    PlainValidator(_secret),
-    PlainSerializer(_hidden, when_used="json"),
-    WithJsonSchema({"type": "string"}),
-]
+from .sinks import ExtraSink
 
 
 class Mqtt(Section):
@@ -52,7 +37,10 @@ class Mqtt(Section):
         description="How long a run whose files have all ended waits for the broker.",
     )
     home_assistant: values.Flag = Field(
-        default=False, description="Announce devices to Home Assistant by MQTT discovery (not supported yet)."
+        default=True, description="Announce each camera to Home Assistant by MQTT discovery."
+    )
+    discovery_prefix: values.Topic = Field(
+        default="homeassistant", description="What Home Assistant's discovery topics begin with."
     )
 
     @property
@@ -98,6 +86,8 @@ class Settings(Section):
         description="Folder of the event store, the outbox, snapshots and clips; one run at a time.",
     )
     outbox: Outbox = Field(default=Outbox(), description="Bounds of what is kept on disk for the broker.")
+    evidence: Evidence = Field(default=Evidence(), description="Bounds of the pictures and clips in `data_dir`.")
+    sinks: tuple[ExtraSink, ...] = Field(default=(), description="Webhooks and commands that are told of events.")
     dashboard: Dashboard = Field(default=Dashboard(), description="The web page (not supported yet).")
     models: Mapping[values.Name, ModelSettings] = Field(
         default_factory=dict, description="The models, each under a name that cameras refer to."

@@ -27,11 +27,7 @@ def _filled(value: Raw) -> bool:
 
 # (path, `*` for any name or number; whether the value switches it on; what is not supported yet)
 UNBUILT: tuple[tuple[str, Callable[[Raw], bool], str], ...] = (
-    ("mqtt.home_assistant", _is_true, "announcing devices to Home Assistant is not supported yet; allowed: false"),
     ("dashboard.enabled", _is_true, "the dashboard is not supported yet; allowed: false"),
-    ("cameras.*.record", _given, "a second stream for clips is not supported yet; leave it out"),
-    ("cameras.*.save.snapshot", _is_true, "snapshots are not supported yet; allowed: false"),
-    ("cameras.*.save.clip", _given, "clips are not supported yet; leave it out"),
 )
 
 

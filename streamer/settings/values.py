@@ -176,6 +176,13 @@ def names_of(value: object) -> tuple[str, ...]:
     return tuple(items)
 
 
+def _names(value: object) -> tuple[str, ...]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not items:
+        refuse("must be a name, or a list of at least one")
+    return tuple(_name(item) for item in items)
+
+
 def _share(value: object) -> float:
     return _number(value, 0, 1, "a number from 0 to 1")
 
@@ -237,6 +244,11 @@ Size = Annotated[
     int, PlainValidator(_size), PlainSerializer(size_text, when_used="json"), of_schema("string", pattern=f"^{_SIZE}$")
 ]
 Name = Annotated[str, PlainValidator(_name), of_schema("string", pattern=f"^{_NAME}$", maxLength=64)]
+Names = Annotated[
+    tuple[Annotated[str, PlainValidator(text_of)], ...],
+    BeforeValidator(_names),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
 Text = Annotated[str, PlainValidator(filled), of_schema("string", minLength=1)]
 Topic = Annotated[str, PlainValidator(_topic), of_schema("string", minLength=1, pattern="^[^+#]*$")]
 Share = Annotated[float, PlainValidator(_share), of_schema("number", minimum=0, maximum=1)]

@@ -35,14 +35,20 @@ def test_defaults_are_the_contracts() -> None:
 
     assert (str(mqtt.url), mqtt.username, mqtt.password, mqtt.ca_file) == ("mqtt://localhost:1883", None, None, None)
     assert (mqtt.client_id, mqtt.topic_prefix, mqtt.qos, mqtt.drain_s) == (None, "streamer", 1, 30.0)
-    assert mqtt.home_assistant is False
+    assert (mqtt.home_assistant, mqtt.discovery_prefix) == (True, "homeassistant")
     assert settings.data_dir == Path("/etc/streamer/data")
     assert (settings.outbox.max_size, settings.outbox.max_age_s) == (1_000_000_000, 604800.0)
     assert (settings.dashboard.enabled, settings.dashboard.bind, settings.dashboard.port) == (False, "127.0.0.1", 8780)
     assert settings.models["coco"].backend == settings.models["coco"].precision == "auto"
     assert (porch.frames, porch.delivery, porch.detect_fps, porch.enabled) == (None, "newest", 5.0, True)
     assert (porch.events, porch.publish_detections, porch.max_age_s, porch.transport) == (None, None, None, "auto")
-    assert (porch.motion.enabled, porch.classify, porch.save.snapshot, porch.save.clip) == (False, (), False, None)
+    assert (porch.motion.enabled, porch.gated, porch.classify, porch.save.snapshot, porch.clip) == (
+        None,
+        True,
+        (),
+        True,
+        None,
+    )
     assert porch.detect is not None
     assert porch.detect.classes is None
 
@@ -210,7 +216,7 @@ def test_a_problem_is_one_line_as_the_contract_has_it() -> None:
     assert str(caught.value).splitlines() == [
         (
             "/etc/streamer/home.yaml:1: mqtt: must be a mapping of url, username, password, ca_file, client_id,"
-            " topic_prefix, qos, drain, home_assistant, not text"
+            " topic_prefix, qos, drain, home_assistant, discovery_prefix, not text"
         ),
         "/etc/streamer/home.yaml:2: cameras: must name at least one camera",
     ]

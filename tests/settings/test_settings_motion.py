@@ -18,11 +18,12 @@ def write(folder: Path, motion: str) -> Path:
     return path
 
 
-def test_the_gate_is_off_until_it_is_asked_for_and_has_values_of_its_own(tmp_path: Path) -> None:
+def test_the_gate_has_values_of_its_own(tmp_path: Path) -> None:
     motion = load(write(tmp_path, "{}"), {}).settings.cameras["c"].motion
 
-    assert (motion.enabled, motion.sensitivity, motion.hold_s, motion.heartbeat_s) == (False, 0.5, 2.0, 10.0)
+    assert (motion.enabled, motion.sensitivity, motion.hold_s, motion.heartbeat_s) == (None, 0.5, 2.0, 10.0)
     assert motion.masks == ()
+    assert motion.idle
 
 
 def test_every_key_is_taken(tmp_path: Path) -> None:
