@@ -33,10 +33,12 @@ from torch.nn import functional
 from streamer.capture.scenes.outlines import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.random import Generator
     from numpy.typing import NDArray
+
+    Vary = Callable[[Generator, Sample], tuple[NDArray[np.uint8], NDArray[np.float32]]]
 
 _log = logging.getLogger("shapes")
 _ENGINES = Path(__file__).resolve().parents[1]
@@ -70,12 +72,18 @@ def targets(boxes: NDArray[np.float32], sample: Sample) -> tuple[NDArray[np.int6
     return kind, box_of
 
 
-def batch_of(rng: Generator, samples: list[Sample]) -> tuple[Tensor, Tensor, Tensor]:
+def varied(rng: Generator, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return a sample's picture and boxes in other colours, and mirrored."""
+    rgb, moved = flip(rng, sample.rgb, sample.boxes)
+    return recolour(rng, rgb), moved
+
+
+def batch_of(rng: Generator, samples: list[Sample], vary: Vary) -> tuple[Tensor, Tensor, Tensor]:
     """Return pixels (B, 3, H, W) 0..1, classes (B, A) and boxes (B, A, 4), varied anew."""
     pixels, kinds, boxes = [], [], []
     for sample in samples:
-        rgb, moved = flip(rng, sample.rgb, sample.boxes)
-        pixels.append(recolour(rng, rgb).transpose(2, 0, 1))
+        rgb, moved = vary(rng, sample)
+        pixels.append(rgb.transpose(2, 0, 1))
         kind, box_of = targets(moved, sample)
         kinds.append(kind)
         boxes.append(box_of)
@@ -109,18 +117,20 @@ def _generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     return both / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
 
 
-def train(samples: list[Sample], *, steps: int, seed: int, bf16: bool) -> ShapesNetwork:
-    """Return the averaged network after so many steps."""
+def train(
+    samples: list[Sample], *, classes: int, steps: int, seed: int, bf16: bool, vary: Vary = varied
+) -> ShapesNetwork:
+    """Return the averaged network after so many steps; `vary` changes each sample anew whenever it is used."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = ShapesNetwork(len(KINDS))
+    network = ShapesNetwork(classes)
     averaged = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=0.02)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps, pct_start=0.1)
     began = time.monotonic()
     for step in range(steps):
         chosen = [samples[i] for i in rng.integers(len(samples), size=_BATCH)]
-        pixels, kinds, boxes = batch_of(rng, chosen)
+        pixels, kinds, boxes = batch_of(rng, chosen, vary)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             wrong_kind, wrong_box = loss_of(network, pixels, kinds, boxes)
         optimiser.zero_grad()
@@ -144,7 +154,7 @@ def _average(averaged: ShapesNetwork, network: ShapesNetwork, kept: float) -> No
             mean.copy_(now)
 
 
-def export(network: ShapesNetwork, path: Path) -> None:
+def export(network: ShapesNetwork, path: Path, *, kinds: tuple[str, ...], scene: str) -> None:
     """Write the network as ONNX, with the metadata that Ultralytics' exporter would write."""
     shipped = Exported(network, INPUT_HW).eval()
     torch.onnx.export(
@@ -159,19 +169,19 @@ def export(network: ShapesNetwork, path: Path) -> None:
     )
     model = onnx.load(str(path))
     facts = {
-        "description": "Streamer's shapes detector",
+        "description": f"Streamer's {scene} detector",
         "author": "Streamer",
         "license": "Apache-2.0",
         "task": "detect",
         "stride": str(max(STRIDES)),
         "batch": "1",
         "imgsz": str(list(INPUT_HW)),
-        "names": str(dict(enumerate(KINDS))),
+        "names": str(dict(enumerate(kinds))),
     }
     onnx.helper.set_model_props(model, facts)
     _name_weights_directly(model)
     for dim, size in zip(
-        model.graph.output[0].type.tensor_type.shape.dim[1:], (4 + len(KINDS), len(_POINTS)), strict=True
+        model.graph.output[0].type.tensor_type.shape.dim[1:], (4 + len(kinds), len(_POINTS)), strict=True
     ):
         dim.dim_value = size
     onnx.checker.check_model(model, full_check=True)
@@ -258,9 +268,9 @@ def make(asked: argparse.Namespace) -> None:
     """Render the samples, train, and write the weights."""
     samples = list(training_samples(np.random.default_rng(asked.seed), asked.samples))
     _log.info("%d pictures, %d shapes", len(samples), sum(len(s.class_ids) for s in samples))
-    network = train(samples, steps=asked.steps, seed=asked.seed, bf16=asked.bf16)
+    network = train(samples, classes=len(KINDS), steps=asked.steps, seed=asked.seed, bf16=asked.bf16)
     _log.info("%d weights", sum(p.numel() for p in network.parameters()))
-    export(network, asked.out)
+    export(network, asked.out, kinds=KINDS, scene="shapes")
 
 
 if __name__ == "__main__":

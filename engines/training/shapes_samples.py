@@ -68,7 +68,7 @@ def _sample(rng: Generator, frame: SceneFrame) -> Sample:
     bgr, boxes, kept = frame.bgr, np.array([o.box for o in frame.objects], np.float32).reshape(-1, 4), None
     if rng.random() < 0.4:
         bgr, boxes, kept = _zoom(rng, bgr, boxes)
-    bgr = _degrade(rng, bgr)
+    bgr = degrade(rng, bgr)
     interpolation = cv2.INTER_AREA if rng.random() < 0.3 else cv2.INTER_LINEAR
     rgb, scale, left, top = fit(bgr, interpolation=interpolation)
     visible = np.array([o.visible for o in frame.objects], np.float32)
@@ -101,7 +101,7 @@ def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
-def _degrade(rng: Generator, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def degrade(rng: Generator, bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Do to a picture what lenses, sensors and codecs do."""
     if rng.random() < 0.3:
         bgr = cv2.GaussianBlur(bgr, (0, 0), rng.uniform(0.4, 1.6) * bgr.shape[1] / 640)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import cv2
@@ -36,7 +36,41 @@ class Figures:
     recall: float
     precision: float
     mean_iou: float
-    ms: float  # a picture, one thread
+    ms: float  # a picture, one thread; 0 where it was not measured
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Adds up how answers agree with the truth."""
+
+    truths: int = 0
+    right: int = 0
+    said: int = 0
+    ious: list[float] = field(default_factory=list)
+
+    def add(
+        self,
+        boxes: NDArray[np.float32],
+        kinds: NDArray[np.intp],
+        objects: tuple[SceneObject, ...],
+        names: tuple[str, ...],
+    ) -> None:
+        """Take in the answers to one picture and what is in it; `names` says which kind each number is."""
+        hits, false, matched = _match(boxes, kinds, objects, names)
+        self.truths += sum(o.visible >= _COUNTED for o in objects)
+        self.right += len(hits)
+        self.said += len(hits) + false
+        self.ious += matched
+
+    def figures(self, *, ms: float = 0.0) -> Figures:
+        """Return what has come together."""
+        return Figures(
+            truths=self.truths,
+            recall=self.right / self.truths,
+            precision=self.right / max(1, self.said),
+            mean_iou=float(np.mean(self.ious)) if self.ious else 0.0,
+            ms=ms,
+        )
 
 
 def measure(path: Path, *, size: tuple[int, int], jpeg: int | None, scenes: int = 25, pictures: int = 12) -> Figures:
@@ -44,8 +78,7 @@ def measure(path: Path, *, size: tuple[int, int], jpeg: int | None, scenes: int 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    truths = right = said = 0
-    ious: list[float] = []
+    tally = Tally()
     times: list[float] = []
     for seed in range(HELD_OUT, HELD_OUT + scenes):
         scene = Scene(seed, *size)
@@ -62,18 +95,8 @@ def measure(path: Path, *, size: tuple[int, int], jpeg: int | None, scenes: int 
             boxes, kinds = decode(output)
             boxes = (boxes - (left, top, left, top)) / scale
             boxes = boxes.clip(0, (*size, *size))
-            hits, false, matched = _match(boxes, kinds, frame.objects)
-            truths += sum(o.visible >= _COUNTED for o in frame.objects)
-            right += len(hits)
-            said += len(hits) + false
-            ious += matched
-    return Figures(
-        truths=truths,
-        recall=right / truths,
-        precision=right / max(1, said),
-        mean_iou=float(np.mean(ious)) if ious else 0.0,
-        ms=float(np.median(times)) * 1e3,
-    )
+            tally.add(boxes, kinds, frame.objects, KINDS)
+    return tally.figures(ms=float(np.median(times)) * 1e3)
 
 
 def decode(output: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
@@ -101,7 +124,7 @@ def iou(a: NDArray[np.float32] | tuple[float, ...], b: NDArray[np.float32] | tup
 
 
 def _match(
-    boxes: NDArray[np.float32], kinds: NDArray[np.intp], objects: tuple[SceneObject, ...]
+    boxes: NDArray[np.float32], kinds: NDArray[np.intp], objects: tuple[SceneObject, ...], names: tuple[str, ...]
 ) -> tuple[list[SceneObject], int, list[float]]:
     """Return the shapes that were found, the number of answers that match none, and the overlaps."""
     left = list(objects)
@@ -112,7 +135,7 @@ def _match(
         nearest = max(objects, key=lambda o: iou(box, o.box), default=None)
         if nearest is not None and iou(box, nearest.box) > 0 and nearest.visible < _COUNTED:
             continue  # neither right nor wrong: nobody could be sure of what hardly shows
-        rated = [(iou(box, o.box), o) for o in left if o.kind == KINDS[kind] and o.visible >= _COUNTED]
+        rated = [(iou(box, o.box), o) for o in left if o.kind == names[kind] and o.visible >= _COUNTED]
         best, shape = max(rated, key=lambda pair: pair[0], default=(0.0, None))
         if shape is None or best < _MATCH_IOU:
             false += 1

@@ -7,7 +7,7 @@ import re
 import threading
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import parse_qsl
 
 import cv2
@@ -17,7 +17,8 @@ from streamer.core.errors import ConfigError, EndOfStream
 from streamer.core.frame import Picture, PixelFormat
 
 from .base import Delivery, DropCause, Grab
-from .scenes.shapes import Scene
+from .scenes.doorway import Doorway, Weather
+from .scenes.shapes import Scene, SceneFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
     from .base import Source, SourceSpec
 
-SCENES = ("shapes",)
+SCENES = ("shapes", "doorway")
 
 _OPTIONS = ("seed", "size", "fps", "seconds", "pace")
+_OPTIONS_OF = {"shapes": _OPTIONS, "doorway": (*_OPTIONS, "wind", "rain", "visitors")}
 _MIN_SIDE, _MAX_SIDE = 32, 8192  # px
 _STOP_CHECK_S = 0.1  # how long a wait for the next picture goes on after `stopping`
 _SYSTEM_CLOCK = SystemClock()
@@ -53,6 +55,9 @@ class SyntheticOptions:
     fps: float = 15.0
     seconds: float | None = None  # None: endless
     pace: Pace = Pace.LIVE
+    wind: float = 0.4  # 0..1, as all that follow; of the doorway
+    rain: float = 0.0
+    visitors: float = 1.0  # share of the time in which anybody comes
 
     @property
     def frames(self) -> int | None:
@@ -72,8 +77,8 @@ def parse_synthetic(url: str) -> SyntheticOptions:
     options = SyntheticOptions(scene=scene)
     seen: set[str] = set()
     for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in _OPTIONS:
-            raise ConfigError(f"synthetic:{scene}: no option {key!r}, allowed: {', '.join(_OPTIONS)}")
+        if key not in (allowed := _OPTIONS_OF[scene]):
+            raise ConfigError(f"synthetic:{scene}: no option {key!r}, allowed: {', '.join(allowed)}")
         if key in seen:
             raise ConfigError(f"synthetic:{scene}: {key} is given twice")
         seen.add(key)
@@ -92,6 +97,8 @@ def _with(options: SyntheticOptions, key: str, value: str) -> SyntheticOptions:
             return replace(options, fps=_number(key, value, 1, 240))
         case "seconds":
             return replace(options, seconds=_number(key, value, 0.1, 1e6))
+        case "wind" | "rain" | "visitors":
+            return replace(options, **{key: _number(key, value, 0, 1)})
         case _:
             return replace(options, pace=_pace(value))
 
@@ -132,6 +139,21 @@ def _pace(value: str) -> Pace:
         raise _wrong("pace", value, " | ".join(pace.value for pace in Pace)) from None
 
 
+class _Scene(Protocol):
+    def at(self, t_s: float) -> SceneFrame: ...
+
+
+def _scene(options: SyntheticOptions) -> _Scene:
+    """Return what draws the pictures."""
+    match options.scene:
+        case "doorway":
+            weather = Weather(wind=options.wind, rain=options.rain)
+            size = options.width, options.height
+            return Doorway(options.seed, *size, weather=weather, visitors=options.visitors)
+        case _:
+            return Scene(options.seed, options.width, options.height)
+
+
 class SyntheticSource:
     """A scene as a `Source`. Frame `i` shows the scene at `i / fps` and was captured at the epoch plus that.
 
@@ -153,7 +175,7 @@ class SyntheticSource:
         self._stopping = stopping
         self._dropped = dropped
         self._clock = clock
-        self._scene = Scene(options.seed, options.width, options.height)
+        self._scene = _scene(options)
         self._epoch_ns = clock.monotonic_ns() if epoch_ns is None or self.live else epoch_ns
         self._next = 0
         self._never = threading.Event()  # the clock waits on events; nobody sets this one

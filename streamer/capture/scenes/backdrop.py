@@ -31,15 +31,26 @@ class Backdrop:
 
     def __init__(self, seed: int, width: int, height: int) -> None:
         rng = np.random.default_rng((seed, 0xBACD))
-        self._hw = (height, width)
         self._still = _still(rng, width, height)
-        self._brighter, self._darker = _noise_pool(rng, width, height)
+        self._noise = Noise(rng, width, height)
 
     def picture(self) -> NDArray[np.uint8]:
         """Return a copy of the background without noise, BGR (H, W, 3)."""
         return np.array(self._still)
 
     def add_noise(self, bgr: NDArray[np.uint8], key: int) -> None:
+        """Add the sensor noise of one moment in place; equal keys give equal noise."""
+        self._noise.add(bgr, key)
+
+
+class Noise:
+    """The sensor noise of one camera: some fields, of which each picture sees another part."""
+
+    def __init__(self, rng: Generator, width: int, height: int) -> None:
+        self._hw = (height, width)
+        self._brighter, self._darker = _noise_pool(rng, width, height)
+
+    def add(self, bgr: NDArray[np.uint8], key: int) -> None:
         """Add the sensor noise of one moment in place; equal keys give equal noise."""
         height, width = self._hw
         mixed = _mix(key)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .actors import on_stage
 from .backdrop import Backdrop
+from .layers import SHIFT, cast_shadow, claim, fixed
 from .outlines import bounds_within, outline
 
 if TYPE_CHECKING:
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
 
     from .actors import Actor
 
-_SHIFT = 4  # OpenCV's fixed point: corners are drawn to 1/16 px
 _RIM = 0.82  # the body's size within the dark rim
 _SHADOW_OFFSET = 0.16  # radii, down and right
-_SHADOW_DEPTH = 0.45  # share of the light that the shadow takes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +67,9 @@ class Scene:
             box = bounds_within(corners, self._width, self._height)
             if box is None:
                 continue
-            _cast_shadow(bgr, corners + _SHADOW_OFFSET * radius, blur_px=0.1 * radius)
+            cast_shadow(bgr, corners + _SHADOW_OFFSET * radius, blur_px=0.1 * radius)
             _paint(bgr, corners, np.array(centre), actor.colour)
-            area_px = _claim(owner, corners, len(shown) + 1)
+            area_px = claim(owner, (corners,), len(shown) + 1)
             shown.append((actor, box, area_px))
         self._backdrop.add_noise(bgr, round(t_s * 1_000_000))
         objects = tuple(
@@ -78,10 +77,6 @@ class Scene:
             for i, (actor, box, area_px) in enumerate(shown, start=1)
         )
         return SceneFrame(bgr=bgr, objects=objects)
-
-
-def _fixed(corners: NDArray[np.float64]) -> NDArray[np.int32]:
-    return np.rint((corners - 0.5) * (1 << _SHIFT)).astype(np.int32)  # a pixel's centre is at +0.5, OpenCV's at 0
 
 
 def _paint(
@@ -96,38 +91,4 @@ def _paint(
         (centre + (corners - centre) * _RIM, colour),
         (towards_light + (corners - centre) * _RIM * 0.68, light),
     ):
-        cv2.fillPoly(bgr, [_fixed(layer)], paint, cv2.LINE_AA, _SHIFT)
-
-
-def _patch(corners: NDArray[np.float64], margin_px: int) -> tuple[NDArray[np.uint8], int, int]:
-    """Return the whole shape as a mask 0/255, and the place (x, y) of its top left corner in the picture, px."""
-    x, y = np.floor(corners.min(axis=0)).astype(int) - margin_px
-    width, height = np.ceil(corners.max(axis=0)).astype(int) + margin_px - (x, y) + 1
-    mask = np.zeros((int(height), int(width)), np.uint8)
-    cv2.fillPoly(mask, [_fixed(corners - (x, y))], 255, cv2.LINE_8, _SHIFT)
-    return mask, int(x), int(y)
-
-
-def _overlap(
-    mask: NDArray[np.uint8], x: int, y: int, hw: tuple[int, int]
-) -> tuple[tuple[slice, slice], NDArray[np.uint8]]:
-    """Return where a patch meets a picture of `hw`, and that part of the patch."""
-    x1, y1 = max(0, x), max(0, y)
-    x2, y2 = max(x1, min(hw[1], x + mask.shape[1])), max(y1, min(hw[0], y + mask.shape[0]))
-    return (slice(y1, y2), slice(x1, x2)), mask[y1 - y : y2 - y, x1 - x : x2 - x]
-
-
-def _cast_shadow(bgr: NDArray[np.uint8], corners: NDArray[np.float64], *, blur_px: float) -> None:
-    mask, x, y = _patch(corners, margin_px=round(2 * blur_px) + 1)
-    kept = 255 - (cv2.blur(mask, (2 * round(blur_px) + 1,) * 2) * _SHADOW_DEPTH)
-    where, part = _overlap(kept.astype(np.uint8), x, y, bgr.shape[:2])
-    if part.size:
-        bgr[where] = cv2.multiply(bgr[where], cv2.merge((part, part, part)), scale=1 / 255)
-
-
-def _claim(owner: NDArray[np.uint8], corners: NDArray[np.float64], number: int) -> int:
-    """Mark the pixels of a shape in `owner` and return the number of pixels of the whole shape, in or out of view."""
-    mask, x, y = _patch(corners, margin_px=1)
-    where, part = _overlap(mask, x, y, owner.shape)
-    owner[where][part > 0] = number
-    return int(np.count_nonzero(mask))
+        cv2.fillPoly(bgr, [fixed(layer)], paint, cv2.LINE_AA, SHIFT)
