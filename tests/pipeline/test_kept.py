@@ -27,10 +27,13 @@ def kept(frames: KeptFrames, candidates: list[Frame]) -> list[bool]:
     return found
 
 
-def test_a_frame_is_given_once() -> None:
-    frames, one = KeptFrames(), frame(1)
-    frames.keep(one)
-    assert kept(frames, [one, one]) == [True, False]
+def test_a_frame_is_given_until_it_is_done_with() -> None:
+    frames, (older, one, other) = KeptFrames(), (frame(1), frame(2), frame(2, camera="b"))
+    for each in (older, one, other):
+        frames.keep(each)
+    assert kept(frames, [one, one, older]) == [True, True, False]
+    frames.done(one.info)
+    assert kept(frames, [one, other]) == [False, True]
 
 
 def test_to_take_one_lets_go_of_the_older_ones_of_its_camera_alone() -> None:

@@ -24,7 +24,8 @@ def settings_of(*sinks: str, **environ: str) -> Settings:
 
 def test_a_webhook_hides_what_is_secret() -> None:
     (sink,) = settings_of(
-        "{name: alarm, webhook: 'https://h/hook?key=s3cret', secret: '${KEY}', headers: {X-Token: t0ken}, types: [start]}",
+        "{name: alarm, webhook: 'https://h/hook?key=s3cret', secret: '${KEY}', headers: {X-Token: t0ken},"
+        " types: [start]}",
         KEY="hm4c",
     ).sinks
 
