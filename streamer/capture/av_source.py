@@ -22,6 +22,7 @@ from .losses import GapCounter, KeyGate
 from .nvdec import open_nvdec
 from .rtsp_dialogue import NotUnderstoodError
 from .rtsp_packets import open_rtsp
+from .taped import taped_file, taped_live
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +46,7 @@ def open_av(spec: SourceSpec, *, stopping: Callable[[], bool], dropped: Callable
     kind = kind_of(spec.url)
     nvdec = open_nvdec(spec)
     if kind is SourceKind.RTSP:
-        packets = _rtsp_packets(spec, stopping=stopping, nvdec=nvdec)
+        packets = taped_live(_rtsp_packets(spec, stopping=stopping, nvdec=nvdec), spec)
         return LiveSource(packets, spec=spec, dropped=dropped, nvdec=nvdec)
     container = open_container(spec, stopping=stopping, nvdec=nvdec)
     if kind is SourceKind.FILE:
@@ -53,8 +54,21 @@ def open_av(spec: SourceSpec, *, stopping: Callable[[], bool], dropped: Callable
         clock = FileClock(epoch_ns=epoch_ns, interval_ns=container.interval_ns)
         decoder = Decoder(container.codec, threads=file_threads(os.cpu_count() or 1), nvdec=nvdec)
         address = shown(spec.url)
-        return FileSource(container, decoder, clock=clock, address=address, stopping=stopping, dropped=dropped)
-    return LiveSource(container, spec=spec, dropped=dropped, nvdec=nvdec)
+        taped = taped_file(container, spec, epoch_ns=epoch_ns, interval_ns=container.interval_ns, stopping=stopping)
+        return FileSource(taped, decoder, clock=clock, address=address, stopping=stopping, dropped=dropped)
+    return LiveSource(taped_live(container, spec), spec=spec, dropped=dropped, nvdec=nvdec)
+
+
+def open_packets(spec: SourceSpec, stopping: Callable[[], bool]) -> PacketReader:
+    """Connect to a camera whose packets are put on its tape and not decoded.
+
+    Raises:
+        SourceError: it can't be opened now.
+        EndOfStream: the pipeline is stopping.
+    """
+    if kind_of(spec.url) is SourceKind.RTSP:
+        return taped_live(_rtsp_packets(spec, stopping=stopping, nvdec=None), spec)
+    return taped_live(open_container(spec, stopping=stopping), spec)
 
 
 def _rtsp_packets(spec: SourceSpec, *, stopping: Callable[[], bool], nvdec: Nvdec | None) -> PacketReader:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from streamer.core.frame import AnyPicture
 
+    from .tape import Tape
+
 
 class Delivery(str, Enum):
     """Which frames of a source are looked at."""
@@ -42,6 +44,7 @@ class SourceSpec:
     decode: str = "auto"  # auto: on `hardware` if it can | cpu | gpu: on a GPU, or the source fails
     idle: Callable[[], bool] | None = None  # asked with each packet: True while nothing moves; None: decode them all
     hardware: int | None = None  # index of the GPU that looks at the pictures, which may stay there; None: no GPU does
+    tape: Tape | None = None  # gets every packet as it comes, for clips; None: nobody wants any
 
     def __repr__(self) -> str:
         return f"SourceSpec(camera={self.camera!r})"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import av
 
+from .nal import avcc_sets, length_prefixed
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 RTP_HZ = 90_000
@@ -54,14 +55,14 @@ def clip_of_file(path: Path) -> Clip:
         context = stream.codec_context
         if context.name != "h264" or not context.extradata or context.extradata[0] != 1:
             raise ValueError(f"{path.name}: only H.264 in MP4 can be served, this is {context.name}")
-        head = _avcc(context.extradata)
+        head = avcc_sets(context.extradata)
         packets = [p for p in container.demux(stream) if p.size]
         scale = RTP_HZ * (stream.time_base or Fraction(1, RTP_HZ))
         first_dts = packets[0].dts or 0
         first_pts = min(p.pts or 0 for p in packets)
         units = [
             AccessUnit(
-                nals=(*(head if p.is_keyframe else ()), *_length_prefixed(bytes(p), (context.extradata[4] & 3) + 1)),
+                nals=(*(head if p.is_keyframe else ()), *length_prefixed(bytes(p), (context.extradata[4] & 3) + 1)),
                 key=p.is_keyframe,
                 pts=round(((p.pts or 0) - first_pts) * scale),
                 due=round(((p.dts or 0) - first_dts) * scale),
@@ -83,24 +84,3 @@ def taken_before_sent(units: list[AccessUnit]) -> tuple[AccessUnit, ...]:
     """Return the units, sent as late as B-frames make it: a camera can't send a picture before it has taken it."""
     wait = max(unit.pts - unit.due for unit in units)
     return tuple(replace(unit, due=unit.due + wait) for unit in units)
-
-
-def _avcc(extradata: bytes) -> tuple[bytes, ...]:
-    """Return the parameter sets of an avcC box."""
-    sets: list[bytes] = []
-    at = 5
-    for mask in (31, 255):
-        count, at = extradata[at] & mask, at + 1
-        for _ in range(count):
-            size = int.from_bytes(extradata[at : at + 2], "big")
-            sets.append(extradata[at + 2 : at + 2 + size])
-            at += 2 + size
-    return tuple(sets)
-
-
-def _length_prefixed(data: bytes, prefix: int) -> Iterator[bytes]:
-    at = 0
-    while at + prefix < len(data):
-        size = int.from_bytes(data[at : at + prefix], "big")
-        yield data[at + prefix : at + prefix + size]
-        at += prefix + size
