@@ -52,11 +52,23 @@ class RowLane:
     so without the row too, or takes it; and one that takes nothing proves nothing.
     """
 
-    def __init__(self, outbox: Outbox, sink: Sink, *, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, outbox: Outbox, sink: Sink, *, clock: Clock, wake: Callable[[], None], kept_ns: int | None = None
+    ) -> None:
+        """Store the parts.
+
+        Args:
+            outbox: where the rows are.
+            sink: where they go.
+            clock: for the waits.
+            wake: called in any thread when the sink has answered.
+            kept_ns: how long a row that was taken stays in the outbox; None: KEPT_NS, as a broker needs it.
+        """
         self._outbox = outbox
         self._sink = sink
         self._clock = clock
         self._wake = wake
+        self._kept_ns = KEPT_NS if kept_ns is None else kept_ns
         self._answers: deque[tuple[_Sent, str | None, int]] = deque()  # any thread appends
         self._sent: dict[int, _Sent] = {}  # row id -> sent on this connection and still in the outbox
         self._read: deque[OutboxRow] = deque()  # read, not sent
@@ -149,7 +161,7 @@ class RowLane:
 
     def confirm(self) -> None:
         """Take out of the outbox what the broker took long enough ago."""
-        until_ns = self._clock.monotonic_ns() - KEPT_NS
+        until_ns = self._clock.monotonic_ns() - self._kept_ns
         safe = [i for i, sent in self._sent.items() if sent.taken_ns is not None and sent.taken_ns <= until_ns]
         self._outbox.confirm(safe)
         for row_id in safe:
@@ -158,7 +170,7 @@ class RowLane:
     def all_safe_ns(self) -> int | None:
         """Return when the last of what the broker has taken may leave the outbox; None if nothing is left there."""
         taken_ns = [sent.taken_ns for sent in self._sent.values() if sent.taken_ns is not None]
-        return max(taken_ns) + KEPT_NS if taken_ns else None
+        return max(taken_ns) + self._kept_ns if taken_ns else None
 
     def leave(self) -> None:
         """Leave to the next run what was taken and is not safe yet."""
