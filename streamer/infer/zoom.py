@@ -54,10 +54,10 @@ def zoom_parts(regions: Sequence[Region], frame_hw: HW, input_hw: HW, *, most: i
     groups: list[Box] = []
     for x1, y1, x2, y2 in regions:
         side = max((x2 - x1) * w, (y2 - y1) * h)
-        if side * scale > _SEEN_PX:
-            continue
         margin = side * _MARGIN
-        _join_group(groups, (x1 * w - margin, y1 * h - margin, x2 * w + margin, y2 * h + margin), input_hw)
+        around = (x1 * w - margin, y1 * h - margin, x2 * w + margin, y2 * h + margin)
+        if side * scale <= _SEEN_PX and _shrunk(around, input_hw) * scale * _LEAST_GAIN <= 1:
+            _join_group(groups, around, input_hw)
     return tuple(_part(group, frame_hw, input_hw) for group in groups[:most])
 
 
@@ -110,11 +110,16 @@ def _join_group(groups: list[Box], box: Box, input_hw: HW) -> None:
 
 def _part(box: Box, frame_hw: HW, input_hw: HW) -> Part:
     """Return the part around a box, of the input's shape, moved into the frame."""
-    ratio = max(1.0, (box[2] - box[0]) / input_hw[1], (box[3] - box[1]) / input_hw[0])
+    ratio = _shrunk(box, input_hw)
     (x1, x2), (y1, y2) = (
         _span((box[axis] + box[axis + 2]) / 2, input_hw[1 - axis] * ratio, frame_hw[1 - axis]) for axis in (0, 1)
     )
     return x1, y1, x2, y2
+
+
+def _shrunk(box: Box, input_hw: HW) -> float:
+    """Return how many times smaller a part around a box is drawn, at least 1."""
+    return max(1.0, (box[2] - box[0]) / input_hw[1], (box[3] - box[1]) / input_hw[0])
 
 
 def _span(middle: float, length: float, limit: int) -> tuple[int, int]:

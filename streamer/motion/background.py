@@ -32,7 +32,7 @@ _GLOBAL_SHARE = 0.5  # of the cells: more than this is the light or the camera, 
 _THINNED = (slice(None, None, 4), slice(None, None, 4))  # enough cells for a median; it would cost the most of all
 _SURE_SHARE = 0.005  # of the cells: a region of this size is believed at once,
 _LEAST_CELLS = 3  # a smaller one ...
-_LOOKS_IN_A_ROW = 3  # ... when it is there in so many looks, here or next to it,
+_LOOKS_IN_A_ROW = 4  # ... when it is there in so many looks, here or next to it,
 _MOST_LOOKS_IN_A_ROW = 8  # and in more
 _REGIONS_PER_LOOK_MORE = 8  # where so many small ones come and go: rain
 _CLUTTER_S = 10.0  # time constant of their number
@@ -97,7 +97,7 @@ class Background:
             self._relearn(level)
             return _all_changed(share)
         alive = cv2.bitwise_and(differs, cv2.compare(self._unchanged_s, _REST_S, cv2.CMP_LE)) if found else differs
-        regions, maybe = self._regions(alive, found, step_s)
+        regions, maybe = self._regions(alive, differs, found=found, step_s=step_s)
         self._learn(level, away, differs, step_s)
         self._absorb(level, least, differs, step_s)
         moves = len(regions) > 0
@@ -127,31 +127,35 @@ class Background:
         bounded: NDArray[np.float32] = np.clip(self._spread * np.float32(_OF_SPREAD * self._contrast), least, most)
         return bounded
 
-    def _regions(self, differs: NDArray[np.uint8], found: int, step_s: float) -> tuple[NDArray[np.int32], bool]:
+    def _regions(
+        self, alive: NDArray[np.uint8], differs: NDArray[np.uint8], *, found: int, step_s: float
+    ) -> tuple[NDArray[np.int32], bool]:
         """Return the regions that are large, or small and there for some time; and whether there is a small one at all.
 
         Args:
-            differs: (H, W), 255 where a cell differs and has not come to rest.
-            found: how many cells differ, at rest or not.
+            alive: (H, W), 255 where a cell differs and has not come to rest: of something slow, no more than its edges.
+            differs: (H, W), 255 where a cell differs: all of what moves.
+            found: how many cells that are.
             step_s: since the last look.
         """
         small, regions, longest = 0, _NOWHERE, 0
         if found < _LEAST_CELLS:
             self._looks[:] = 0
         else:
-            _, labels, facts, _ = cv2.connectedComponentsWithStats(differs, connectivity=8)
+            _, labels, facts, _ = cv2.connectedComponentsWithStats(alive, connectivity=8)
             areas = facts[:, cv2.CC_STAT_AREA]
             areas[0] = 0  # what does not differ
             counts = areas >= _LEAST_CELLS
             small = int(counts.sum())
             here = counts[labels] & (self._often < _RESTLESS)
             self._looks = (np.minimum(cv2.dilate(self._looks, None), _MOST_LOOKS_IN_A_ROW) + np.uint8(1)) * here
-            needed = min(_LOOKS_IN_A_ROW + self._clutter / _REGIONS_PER_LOOK_MORE, _MOST_LOOKS_IN_A_ROW)
+            needed = min(_LOOKS_IN_A_ROW + int(self._clutter / _REGIONS_PER_LOOK_MORE), _MOST_LOOKS_IN_A_ROW)
             believed = areas >= _SURE_SHARE * self._cells
             longest = int(self._looks.max())
             if longest >= needed:
                 believed[labels[self._looks >= needed]] = True
-            regions = _boxes(facts, believed)
+            if believed.any():
+                regions = _boxes(differs, believed[labels])
         self._clutter += (1 - math.exp(-step_s / _CLUTTER_S)) * (small - self._clutter)
         return regions, longest > 0
 
@@ -182,12 +186,10 @@ def _all_changed(share: float) -> Look:
     return Look(moves=True, everything=True, share=share, regions=_NOWHERE, undecided=False)
 
 
-def _boxes(facts: NDArray[np.int32], wanted: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the corners, (N, 4) x1 y1 x2 y2, of the components that are wanted, the largest first."""
-    if not wanted.any():
-        return _NOWHERE
-    chosen = facts[wanted]
+def _boxes(differs: NDArray[np.uint8], wanted: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the corners, (N, 4) x1 y1 x2 y2, of the regions that differ where it is wanted, the largest first."""
+    _, labels, facts, _ = cv2.connectedComponentsWithStats(differs, connectivity=8)
+    chosen = facts[np.unique(labels[wanted])]
     chosen = chosen[np.argsort(-chosen[:, cv2.CC_STAT_AREA], kind="stable")]
     corners = chosen[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP]]
-    spans = chosen[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
-    return np.hstack([corners, corners + spans]).astype(np.int32)
+    return np.hstack([corners, corners + chosen[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]]).astype(np.int32)

@@ -184,3 +184,62 @@ def test_a_more_sensitive_one_sees_what_another_does_not(rng: np.random.Generato
 
     assert moving(looks(faint, 20, rng=rng, noise=0.3, contrast=2.0), 1, 20) == 0
     assert moving(looks(faint, 20, rng=rng, noise=0.3, contrast=0.5), 10, 20) > 0.9
+
+
+def test_it_is_said_where_something_moves(rng: np.random.Generator) -> None:
+    quiet = textured(rng)
+
+    def two(t: float) -> Levels:
+        scene: Levels = quiet.copy()
+        if t >= 10:
+            scene[40:70, int(20 + 6 * (t - 10)) :][:, :12] += 60
+            scene[15:18, int(140 - 6 * (t - 10)) :][:, :2] += 60
+        return scene
+
+    found = looks(two, 15, rng=rng)
+
+    for at_s, look in found:
+        assert look.moves == bool(len(look.regions))
+        assert not (look.moves and look.undecided)
+        if at_s < 10:
+            assert not look.moves
+        if at_s > 10.5:
+            (large, small) = look.regions[:2].tolist()
+            left, right = int(20 + 6 * (at_s - 10)), int(140 - 6 * (at_s - 10))
+            assert np.abs(np.array(large) - [left, 40, left + 12, 70]).max() <= 2
+            assert np.abs(np.array(small) - [right, 15, right + 2, 18]).max() <= 2
+
+
+def test_of_a_change_of_everything_no_place_is_said(rng: np.random.Generator) -> None:
+    quiet = textured(rng)
+
+    found = looks(lambda t: quiet * (1.0 if t < 3 else 0.4), 5, rng=rng)
+
+    assert all(len(look.regions) == 0 and not look.undecided for _, look in found)
+
+
+def test_something_small_is_not_decided_until_it_has_stayed(rng: np.random.Generator) -> None:
+    quiet = textured(rng)
+
+    def walker(t: float) -> Levels:
+        scene: Levels = quiet.copy()
+        if t >= 10:
+            left = int(20 + 2 * (t - 10))
+            scene[40:44, left : left + 2] += 40
+        return scene
+
+    found = dict(looks(walker, 14, rng=rng))
+
+    assert not any(look.undecided for at_s, look in found.items() if at_s < 10)
+    first = [found[at_s] for at_s in (10.0, 10.1, 10.2, 10.3)]
+    assert [look.undecided for look in first] == [True, True, True, False]
+    assert [look.moves for look in first] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.5, 4.0, 8.0])
+def test_noise_leaves_nothing_undecided(rng: np.random.Generator, noise: float) -> None:
+    quiet = textured(rng)
+
+    found = looks(lambda _: quiet, 25, rng=rng, noise=noise)
+
+    assert np.mean([look.undecided for at_s, look in found if at_s > 5]) <= 0.05

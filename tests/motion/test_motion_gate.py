@@ -132,3 +132,82 @@ def test_motion_behind_a_mask_is_not_looked_at() -> None:
 def test_values_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected"):
         MotionPlan(**wrong)  # type: ignore[arg-type]
+
+
+def test_where_something_moves_is_said_in_fractions_of_the_picture() -> None:
+    camera = Camera()
+    camera.show(20)
+    assert camera.gate.regions() == ()
+    camera.show(0.1, picture(160))
+    assert camera.gate.regions()[0] == pytest.approx((160 / 320, 60 / 180, 190 / 320, 140 / 180), abs=0.02)
+    camera.show(10)
+    assert camera.gate.regions() == ()
+
+
+def test_a_new_scene_moves_nowhere() -> None:
+    camera = Camera()
+    camera.show(20)
+    camera.show(0.1, picture(160))
+    camera.gate.reset()
+    assert camera.gate.regions() == ()
+    camera.show(0.1, picture(10))
+    assert camera.gate.regions() == ()
+
+
+@pytest.mark.parametrize("width", [161, 199, 320, 333])
+def test_regions_lie_within_pictures_of_any_width(width: int) -> None:
+    camera = Camera()
+    camera.show(20, picture(width=width))
+    camera.show(0.1, picture(width - 60, width=width))
+    (x1, y1, x2, y2) = camera.gate.regions()[0]
+    assert 0 <= x1 < x2 <= 1
+    assert 0 <= y1 < y2 <= 1
+    assert x1 == pytest.approx(1 - 60 / width, abs=0.03)
+
+
+def test_it_idles_when_nothing_asks_for_more_pictures() -> None:
+    camera = Camera(MotionPlan(hold_s=4, heartbeat_s=60))
+    assert not camera.gate.idle(SETTLED)  # it has seen nothing yet
+    camera.show(4.5)
+    assert not camera.gate.idle(SETTLED)  # the scene is new
+    camera.show(15)
+    assert camera.gate.idle(SETTLED)
+    assert not camera.gate.idle(-1)  # something is not certain
+    camera.walk()
+    moved_ns = camera.now_ns
+    assert not camera.gate.idle(SETTLED)
+    camera.show(3)
+    assert not camera.gate.idle(SETTLED)  # the hold
+    camera.show(5)
+    assert camera.gate.idle(SETTLED)
+    assert not camera.gate.idle(moved_ns - 2 * S)  # nobody has seen the scene since
+    camera.gate.reset()
+    assert not camera.gate.idle(SETTLED)
+
+
+def test_it_does_not_idle_while_something_small_may_move() -> None:
+    small = picture()
+    small.planes[0][60:66, 100:104] = 220
+    camera = Camera(MotionPlan(heartbeat_s=60))
+    camera.show(20)
+    assert camera.gate.idle(SETTLED)
+
+    camera.show(0.1, small)
+
+    assert camera.gate.regions() == ()
+    assert not camera.gate.idle(SETTLED)
+    camera.show(0.1)
+    assert camera.gate.idle(SETTLED)  # it was nothing
+
+
+def test_key_frames_alone_are_enough_to_see_that_something_came() -> None:
+    """One picture every ten seconds, as of a camera that idles."""
+    camera = Camera(MotionPlan(heartbeat_s=600))
+    camera.show(20)
+    for _ in range(20):
+        camera.now_ns += 10 * S
+        camera.show(0.1)
+        assert camera.gate.idle(SETTLED)
+    camera.now_ns += 10 * S
+    camera.show(0.1, picture(100))
+    assert not camera.gate.idle(SETTLED)

@@ -4,27 +4,29 @@ import itertools
 import random
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from streamer.capture.base import Delivery, Grab, Source, SourceSpec
 from streamer.core.clock import FakeClock
 from streamer.core.errors import EndOfStream, LostReason, SourceError
-from streamer.core.frame import Frame, Picture, PixelFormat
+from streamer.core.frame import Frame, FrameInfo, Picture, PixelFormat
 from streamer.motion.gate import MotionGate, MotionPlan
 from streamer.pipeline.backoff import Backoff
 from streamer.pipeline.cadence import Cadence
 from streamer.pipeline.capture_loop import Capture, CapturePlan
 from streamer.pipeline.frames import FrameQueue, Lane
 from streamer.pipeline.gated import Gated, GatePlan
+from streamer.pipeline.outlets import DetectorOutlet, DetectorPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streamer.capture.base import DropCause
     from streamer.pipeline.messages import Still
-from streamer.pipeline.outlets import DetectorOutlet, DetectorPlan
 
 S = 1_000_000_000
 
@@ -122,3 +124,33 @@ def test_a_new_connection_is_a_new_scene() -> None:
 
     assert sum(connection == 0 for connection, _ in lane.offered) == 25
     assert sum(connection == 1 for connection, _ in lane.offered) == 25
+
+
+def test_it_idles_while_the_gate_is_shut_and_all_is_certain() -> None:
+    settled_ns = 2**62
+    gate = Gated(GatePlan(gate=MotionGate(MotionPlan()), settled_ns=lambda: settled_ns, still=lambda _: None))
+    plane = np.full((90, 160), 80, np.uint8)
+    still = Picture(format=PixelFormat.GRAY, planes=(plane,), width=160, height=90)
+    moved = plane.copy()
+    moved[30:60, 40:80] = 200
+    begins = replace(still, planes=(moved,))
+
+    def show(seq: int, picture: Picture) -> bool:
+        info = FrameInfo(
+            camera="cam", connection=0, seq=seq, captured_ns=seq * S // 10, utc_ns=0, width=160, height=90, live=True
+        )
+        gate.watch(Frame(info=info, picture=picture))
+        return gate.idle()
+
+    assert not gate.idle()
+    idle = [show(seq, still) for seq in range(60)]
+    assert idle == [False] * 50 + [True] * 10
+    settled_ns = -1
+    assert not show(60, still)
+    settled_ns = 2**62
+    assert show(61, still)
+    assert not show(62, begins)
+    (where,) = gate.regions()
+    assert where == pytest.approx((0.25, 30 / 90, 0.5, 60 / 90))
+    assert not show(0, still)  # a new connection
+    assert gate.regions() == ()

@@ -12,10 +12,12 @@ from streamer.core.errors import ChannelClosed
 from streamer.core.frame import Frame, FrameInfo, Picture, PixelFormat
 from streamer.core.look import Look
 from streamer.pipeline.cadence import Cadence
+from streamer.pipeline.closer_looks import CloserLooks
 from streamer.pipeline.frames import FrameQueue, Lane, Lost, SourceEnd
 from streamer.pipeline.outlets import DetectorOutlet, DetectorPlan, LooksOutlet, LooksPlan
 
 if TYPE_CHECKING:
+    from streamer.motion.gate import Region
     from streamer.pipeline.outlets import Outlet
 
 WIDTH, HEIGHT = 64, 48
@@ -48,6 +50,9 @@ class Motion:
 
     def skips(self, _frame: Frame) -> bool:
         return True
+
+    def regions(self) -> tuple[Region, ...]:
+        return ((0.5, 0.5, 0.51, 0.52),)
 
 
 def detector(queue: FrameQueue[Frame], **changes: Any) -> DetectorOutlet:  # noqa: ANN401  any field
@@ -99,6 +104,23 @@ def test_an_item_is_looked_at_though_nothing_moves_and_the_gate_sees_every_frame
     assert chosen(outlet, 10, {3}) == [3]
     assert gate.watched == list(range(10))
     assert skipped == [0, 4, 8]
+
+
+def test_a_detector_is_shown_what_moves_besides_where_that_is_asked_for() -> None:
+    taken = []
+    for closer in (None, CloserLooks((16, 16))):
+        queue = frames()
+        assert detector(queue, gate=Motion(), closer=closer).offer(frame(0))
+        taken += queue.take(5, 0)
+    whole, zoomed = taken
+    assert isinstance(whole, Frame)
+    assert isinstance(zoomed, Frame)
+    assert whole.zoom == ()
+    ((x1, y1, x2, y2),) = zoomed.zoom
+    assert (x2 - x1, y2 - y1) == (16, 16)
+    assert x1 < 0.5 * WIDTH < 0.51 * WIDTH < x2
+    assert y1 < 0.5 * HEIGHT < 0.52 * HEIGHT < y2
+    assert zoomed.picture.nbytes == whole.picture.nbytes  # nothing is copied: the queue's bound holds
 
 
 def test_the_whole_frame_is_shown_as_it_is() -> None:
