@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import socket
 import threading
 from contextlib import ExitStack, contextmanager
@@ -16,12 +17,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from servers.broker import Mosquitto, Subscriber, mosquitto_program, wait_until
 
-from streamer.core.clock import NS_PER_MS, NS_PER_S, SystemClock
+from streamer.core.clock import NS_PER_MS, SystemClock
 from streamer.publish.base import Message, Reply
-from streamer.publish.commands import Command, command_of, hear_commands
+from streamer.publish.birth import Birth
+from streamer.publish.commands import Command, command_of
 from streamer.publish.embedded import EmbeddedBroker
 from streamer.publish.mqtt import MqttOptions, MqttSink, open_mqtt
-from streamer.publish.reasons import BrokerError, LostKind
 from streamer.publish.url import BrokerAddress
 
 if TYPE_CHECKING:
@@ -88,11 +89,12 @@ def hearing(
     *,
     prefix: str = "streamer",
     number: int = 0,
+    birth: Birth | None = None,
 ) -> Iterator[tuple[MqttSink, list[Command]]]:
     """A connected sink, and what it hears."""
     commands: list[Command] = []
     options = MqttOptions(address=address, version=version, topic_prefix=prefix, client_id="ours")
-    sink = open_mqtt(options, on_command=commands.append)
+    sink = open_mqtt(options, on_command=commands.append, birth=birth)
     wait_until(lambda: (sink.connection() or 0) >= number and sink.connection() is not None, 8.0, "connected")
     yield sink, commands
     sink.close()
@@ -141,6 +143,30 @@ def test_who_waits_for_online_is_heard(reached: tuple[BrokerAddress, Version]) -
         assert online.wait(5.0)
         other.publish("streamer/line/set/trigger", b"1", qos=1)
         wait_until(lambda: len(commands) == 1, 5.0, "a command")
+
+
+def test_a_start_of_home_assistant_is_heard_beside_commands(reached: tuple[BrokerAddress, Version]) -> None:
+    address, version = reached
+    births = threading.Semaphore(0)
+    birth = Birth("ha", births.release, AtOnce())
+    with sender(address) as other:
+        other.publish("ha/status", b"online", qos=1, retain=True).wait_for_publish(5.0)  # of another time
+        with hearing(address, version, birth=birth) as (_, commands):
+            other.publish("streamer/line/set/trigger", b"1", qos=1)
+            wait_until(lambda: len(commands) == 1, 5.0, "a command")
+            assert not births.acquire(blocking=False)
+            for topic in ("homeassistant/status", "ha/status"):
+                other.publish(topic, b"online", qos=1)
+                assert births.acquire(timeout=5.0)
+            other.publish("streamer/line/set/trigger", b"2", qos=1)
+            wait_until(lambda: len(commands) == 2, 5.0, "another command")
+
+
+class AtOnce(random.Random):
+    """No jitter."""
+
+    def uniform(self, a: float, b: float) -> float:  # noqa: ARG002
+        return 0.0
 
 
 def test_a_burst_of_commands_does_not_stall_delivery(reached: tuple[BrokerAddress, Version]) -> None:
@@ -364,44 +390,6 @@ def test_a_payload_beyond_all_bounds_is_kept_from_us_by_the_broker(broker: Mosqu
         wait_until(lambda: len(commands) >= 1, 5.0, "a command")
         assert sink.connection() == 0
     assert [command.payload for command in commands] == [b"small"]
-
-
-class Asked:
-    """A session that counts what is asked of it, and answers when told to."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.breaks = False
-
-    def subscribe(self, _topic_filter: str, _hear: object, on_done: Callable[[str | None], None]) -> None:
-        self.asked += 1
-        if not self.breaks:
-            on_done(None)
-
-    def serve(self, _timeout_s: float) -> None:
-        raise BrokerError(LostKind.SOON, "broken")
-
-
-def test_connections_that_break_for_another_reason_put_off_the_next_attempt_no_further() -> None:
-    commands = hear_commands("streamer", lambda _command: None)
-    session = Asked()
-    session.breaks = True
-    stopping = threading.Event()
-    for _ in range(2):
-        with pytest.raises(BrokerError):
-            commands.subscribe(session, stopping)  # type: ignore[arg-type]
-    for _ in range(20):  # each of these connections breaks before the next attempt is due
-        commands.subscribe(session, stopping)  # type: ignore[arg-type]
-        commands.tend(session)  # type: ignore[arg-type]
-    assert session.asked == 2
-    assert commands._again_ns is not None
-    assert commands._again_ns - SystemClock().monotonic_ns() <= 30 * NS_PER_S
-    commands._again_ns = SystemClock().monotonic_ns()
-    session.breaks = False
-    commands.tend(session)  # type: ignore[arg-type]
-    assert session.asked == 3
-    commands.subscribe(session, stopping)  # type: ignore[arg-type]
-    assert session.asked == 4
 
 
 def heard(topic: bytes, *, retain: bool = False, **said: object) -> MQTTMessage:

@@ -74,6 +74,23 @@ def test_status_is_online_then_offline_at_a_clean_end(mosquitto: Mosquitto) -> N
 
 
 @pytest.mark.broker
+def test_a_topic_that_begins_with_a_slash_is_whole_behind_it(mosquitto: Mosquitto) -> None:
+    heard = Subscriber(mosquitto.port, topic="#").start()
+    sink = open_mqtt(MqttOptions(address=at(mosquitto.port), topic_prefix="site/a"))
+    until_connected(sink)
+    for topic in ("porch/event", "/homeassistant/device/x/config"):
+        assert sink.send(Message(topic=topic, payload=b"1", qos=1, retain=False), lambda _: None)
+    wait_until(lambda: len(heard.messages) == 3, 5.0, "both and the status")
+    assert {topic for topic, _, _ in heard.messages} == {
+        "site/a/status",
+        "site/a/porch/event",
+        "homeassistant/device/x/config",
+    }
+    sink.close()
+    heard.stop()
+
+
+@pytest.mark.broker
 def test_the_last_will_says_offline_for_a_run_that_dies(mosquitto: Mosquitto) -> None:
     subscriber = Subscriber(mosquitto.port).start()
     sink = open_mqtt(MqttOptions(address=at(mosquitto.port)))

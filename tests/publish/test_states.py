@@ -47,3 +47,19 @@ def test_each_change_is_told_and_nothing_else() -> None:
     board.set("a", b"1")
     board.set("a", b"2")
     assert told == [1, 2]
+
+
+def test_states_are_sent_again_when_somebody_may_have_missed_them() -> None:
+    board = StateBoard()
+    told: list[int] = []
+    board.set("a", b"1")
+    board.set("b", b"2")
+    board.set("c", b"3")
+    board.clear("c")
+    seen = board.version()
+    board.listen(lambda: told.append(board.version()))
+    board.renew(["b", "c", "unknown"])
+    assert changes(board, seen) == [("b", b"2")]
+    assert changes(board, 0) == [("a", b"1"), ("c", b""), ("b", b"2")]
+    board.renew(["c", "unknown"])
+    assert told == [seen + 1]
