@@ -39,6 +39,11 @@ class QuietHours:
         if self.from_minute == self.to_minute:
             raise ValueError("quiet hours must not end when they begin; a whole day is 00:00-24:00")
 
+    def __str__(self) -> str:
+        """Return a text that names them."""
+        names = "" if len(self.days) == len(DAYS) else ",".join(DAYS[day] for day in sorted(self.days)) + " "
+        return f"{names}{_clock(self.from_minute)}-{_clock(self.to_minute)}"
+
     def cover(self, weekday: int, minute: int) -> bool:
         """Tell whether a minute of a day of the week is in them."""
         if self.from_minute < self.to_minute:
@@ -84,7 +89,7 @@ def _days(text: str) -> frozenset[int]:
     days: set[int] = set()
     for part in text.split(","):
         ends = [_day(name) for name in part.split("-")]
-        if len(ends) > 2:  # noqa: PLR2004  a stretch of days has two ends
+        if len(ends) > 2:  # a stretch of days has two ends
             raise ValueError(f"{part.strip()!r} is no day and no stretch of days")
         days.update((ends[0] + n) % len(DAYS) for n in range((ends[-1] - ends[0]) % len(DAYS) + 1))
     return frozenset(days)
@@ -96,9 +101,13 @@ def _day(name: str) -> int:
     return DAYS.index(name.strip())
 
 
+def _clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
 def _minute(text: str, *, last: int) -> int:
     """Return the minute of the day of `HH:MM`."""
     hour, minute = (int(part) for part in text.split(":"))
-    if minute >= 60 or hour * 60 + minute > last:  # noqa: PLR2004  minutes of an hour
+    if minute >= 60 or hour * 60 + minute > last:
         raise ValueError(f"{text} is no time of day")
     return hour * 60 + minute

@@ -126,6 +126,7 @@ class Track:
     last_ns: int  # capture time of the last sighting, monotonic
     hits: int  # sightings so far
     velocity: Velocity | None = None  # at the last sighting; None: nothing tells it yet
+    stationary: bool = False  # it has rested in one place for 10 s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

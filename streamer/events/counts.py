@@ -20,6 +20,7 @@ _SLACK_NS = NS_PER_S // 2  # frames may be this late before a tick may speak for
 # Frames may be this late before their absence means anything, as for events. A camera that freezes is lost after 3 to
 # 4 s, and its counts are null then: nobody saw the objects go.
 _LATE_NS = 5 * NS_PER_S
+_IDLE_LATE_NS = 13 * NS_PER_S  # while the camera idles: only its key frames come, 12 s apart at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,18 @@ class ObjectCounts:
         self._unsure: frozenset[int] = frozenset()  # classes of tracks in the last frame that are not confirmed yet
         self._frame_ns: int | None = None
         self._window_ns = _WINDOW_NS
+        self._late_ns = _LATE_NS
 
-    def observe(self, info: FrameInfo, tracks: Sequence[Track]) -> dict[int, int | None]:
-        """Take in the tracks seen in the next frame; return the classes whose number is to be told."""
+    def observe(self, info: FrameInfo, tracks: Sequence[Track], *, still: bool = False) -> dict[int, int | None]:
+        """Take in the tracks seen in the next frame; return the classes whose number is to be told.
+
+        Args:
+            info: of the frame.
+            tracks: the objects in it.
+            still: nobody has looked at it, as nothing has moved: the next one may be long in coming.
+        """
         now_ns = info.captured_ns
+        self._late_ns = _IDLE_LATE_NS if still else _LATE_NS
         first = self._frame_ns is None
         interval_ns = 0 if self._frame_ns is None else now_ns - self._frame_ns
         self._frame_ns, self._window_ns = now_ns, max(_WINDOW_NS, interval_ns * 3 // 2)
@@ -71,11 +80,11 @@ class ObjectCounts:
     def tick(self, now_ns: int) -> dict[int, int | None]:
         """Let a live camera's time pass when no frame comes; return the classes whose number is to be told.
 
-        What was in view is forgotten 5 s later than the frames would have it: absence is shown by frames, not by their
-        lateness. So this overtakes neither `observe` nor the loss of the camera.
+        What was in view is forgotten 5 s later than the frames would have it (13 s, while nothing moves): absence is
+        shown by frames, not by their lateness. So this overtakes neither `observe` nor the loss of the camera.
         """
         if self._frame_ns is not None:
-            self._look(now_ns - _LATE_NS, now_ns)
+            self._look(now_ns - self._late_ns, now_ns)
         return self._held(now_ns - _SLACK_NS)
 
     def offline(self) -> dict[int, int | None]:

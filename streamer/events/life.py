@@ -7,29 +7,36 @@ from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
 
+from .at_once import AtOnce
 from .crowd import Crowd
+from .left import Left
 from .lines import Lines
+from .pauses import Pauses
+from .rules import check_rules
 from .sighting import area, of_track
+from .stay import Teller
 from .stays import Stays
 from .zones import Zones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from streamer.core.event import EndReason, Event
     from streamer.core.frame import FrameInfo
-    from streamer.core.results import Box, ModelRef, Track
+    from streamer.core.results import ModelRef, Track
 
     from .lines import Crossing
     from .plane import Point
     from .rules import RuleSpec
     from .sighting import Labels, Sighting
+    from .stays import Key
 
 _GOES_ON_AT = 0.8  # a running event goes on down to this share of its least area, as it does of its least score
 # Frames may be this late before their absence means anything. A camera that freezes is lost after 3 to 4 s, and what
 # was open then ends for that reason: nobody saw it go.
 _SLACK_NS = 5 * NS_PER_S
-_CROWD = 0  # the number of a crowd's stay
+_IDLE_SLACK_NS = 13 * NS_PER_S  # while the camera idles: only its key frames come, 12 s apart at most
+_ONLY = 0  # the number of the stay of a rule that has only one: a crowd's, a combination's
 
 
 _NO_LABELS: Labels = {}
@@ -43,9 +50,10 @@ def no_labels(_track: int) -> Labels:
 class CameraEvents:
     """Turns tracks into events. Pure: time comes with the frames and ticks. Owned by one thread.
 
-    A stay is keyed by rule and number: the track's for an object, a negative one for each crossing of a line, 0 for a
-    crowd. When the tracker has given an object a new id, the new track takes over the stay that it continues, so an
-    object that flickers or jumps stays one event. A crossing is over at once: its event ends `end_after` later.
+    A stay is keyed by rule and number: the track's for an object, a negative one for what is over at once (a crossing
+    of a line, a thing taken away), 0 for a crowd and for a combination of other rules. When the tracker has given an
+    object a new id, the new track takes over the stay that it continues, so an object that flickers or jumps stays one
+    event. What is over at once ends `end_after` later.
 
     An `end` shows the last sighting (box, score, `ended`); `captured` is the last frame, in which the object was missed
     or the camera was lost, so that the age of the message is that of what it says.
@@ -60,6 +68,8 @@ class CameraEvents:
         *,
         zones: Mapping[str, Sequence[Point]] | None = None,
         lines: Mapping[str, tuple[Point, Point]] | None = None,
+        pictures: bool = False,
+        clips: bool = False,
     ) -> None:
         """Store the rules.
 
@@ -70,21 +80,26 @@ class CameraEvents:
             new_id: makes an event's id for a moment, ns since 1970.
             zones: name -> the points around it, fractions of width and height.
             lines: name -> from and to, fractions of width and height.
+            pictures: each event has a picture.
+            clips: each event has a clip.
 
         Raises:
-            ValueError: a rule names a zone or a line that is not there.
+            ValueError: a rule names a zone, a line or a rule that is not there.
         """
-        self._stays = Stays(camera, rules, labels, new_id)
+        check_rules(rules, zones or (), lines or ())
+        teller = Teller(camera=camera, labels=labels, pictures=pictures, clips=clips)
+        self._stays = Stays(rules, teller, Pauses(), new_id=new_id)
         self._zones, self._lines = Zones(zones or {}), Lines(lines or {})
         self._rules_of: dict[int, list[RuleSpec]] = {}
         for rule in rules:
-            if rule.zone not in (None, *(zones or ())) or rule.line not in (None, *(lines or ())):
-                raise ValueError(f"{rule.name}: no such zone or line: {rule.zone or rule.line}")
             for class_id in rule.class_ids:
                 self._rules_of.setdefault(class_id, []).append(rule)
         self._crowds = {rule: Crowd() for rule in rules if rule.more_than is not None}
-        self._crossings = 0  # events of lines so far
+        self._left = {rule: Left(rule) for rule in rules if rule.left_by}
+        self._at_once = AtOnce(self._stays, rules)
+        self._combined = [rule for rule in rules if rule.combines]
         self._last_crossings: Sequence[Crossing] = ()
+        self._slack_ns = _SLACK_NS
         self._frame_ns: int | None = None  # capture time of the last one
         self._interval_ns = 0  # between the last two frames
 
@@ -94,6 +109,8 @@ class CameraEvents:
         tracks: Sequence[Track],
         model: ModelRef,
         labels: Callable[[int], Labels] = no_labels,
+        *,
+        still: bool = False,
     ) -> list[Event]:
         """Take in the tracks seen in the next frame; return what has happened, in order.
 
@@ -102,36 +119,46 @@ class CameraEvents:
             tracks: the objects in it.
             model: which found them.
             labels: what second models say of a track by now, also of one that is out of sight.
+            still: nobody has looked at the frame, as nothing has moved: the next one may be long in coming.
         """
         now_ns = info.captured_ns
         if self._frame_ns is not None:
             self._interval_ns = max(0, now_ns - self._frame_ns)
-        self._frame_ns = now_ns
+        self._frame_ns, self._slack_ns = now_ns, _IDLE_SLACK_NS if still else _SLACK_NS
         self._stays.begin(info)
-        zones = self._zones.observe(info, tracks)
-        crossings = self._last_crossings = self._lines.observe(info, tracks)
-        seen_ids = {track.id for track in tracks}
+        zones, seen_ids = self._zones.observe(info, tracks), {track.id for track in tracks}
+        self._last_crossings = self._lines.observe(info, tracks)
+        for left in self._left.values():
+            left.observe(info, tracks)
+        found = [
+            of_track(info, track, model, zones=zones.get(track.id, ()), labels=labels(track.id)) for track in tracks
+        ]
         happened: list[Event | None] = []
-        for track in tracks:
-            sighting = of_track(info, track, model, zones=zones.get(track.id, ()), labels=labels(track.id))
+        for track, sighting in zip(tracks, found, strict=True):
             for rule in self._rules_of.get(track.class_id, ()):
                 if rule.line is not None:
-                    happened += self._crossed(rule, track, sighting, crossings)
+                    happened += self._at_once.crossed(rule, track, sighting, self._last_crossings)
                 elif rule.more_than is not None:
                     self._counted(rule, track, sighting)
-                else:
-                    happened.append(self._seen(rule, track.box, sighting, seen_ids))
+                elif not rule.removed:
+                    happened.append(self._seen(rule, track, sighting, seen_ids))
+        self._stays.hide(tracks, seen_ids)
         happened += [self._crowded(rule, crowd, info, model) for rule, crowd in self._crowds.items()]
+        happened += self._at_once.taken(info, tracks, found, self._interval_ns)
         known = [] if labels is no_labels else self._stays.relabel(labels)
-        return known + self._stays.end_gone(now_ns) + [event for event in happened if event is not None]
+        ended = self._stays.end_gone(now_ns, combined=False)
+        happened += [self._together(rule, info) for rule in self._combined]
+        ended += self._stays.end_gone(now_ns, combined=True)
+        return known + ended + [event for event in happened if event is not None]
 
     def tick(self, now_ns: int) -> list[Event]:
         """Let a live camera's time pass when no frame comes; return the ends that are due.
 
         Absence is shown by frames, not by their lateness: an end waits for as long as frames may still be on their way
-        (5 s, and two intervals of a slow camera), so that this overtakes neither `observe` nor the loss of the camera.
+        (5 s, or 13 s while nothing moves, and two intervals of a slow camera), so that this overtakes neither `observe`
+        nor the loss of the camera.
         """
-        return self._stays.end_gone(now_ns - _SLACK_NS - 2 * self._interval_ns)
+        return self._stays.end_gone(now_ns - self._slack_ns - 2 * self._interval_ns)
 
     def end_all(self, reason: EndReason, labels: Callable[[int], Labels] = no_labels) -> list[Event]:
         """End every open event for a reason that is not its own, and forget the objects.
@@ -144,8 +171,11 @@ class CameraEvents:
         self._frame_ns = None
         self._zones.forget()
         self._lines.forget()
+        self._at_once.clear()
         for crowd in self._crowds.values():
             crowd.clear()
+        for left in self._left.values():
+            left.clear()
         return known + self._stays.end_all(reason)
 
     def active(self) -> Mapping[str, int]:
@@ -164,65 +194,69 @@ class CameraEvents:
         """Return the last sighting, ns since 1970, of each open event."""
         return self._stays.open_events()
 
-    def _seen(self, rule: RuleSpec, box: Box, sighting: Sighting, seen_ids: set[int]) -> Event | None:
-        """Begin or continue an object's stay, if it is as the rule asks for; return the message that is due."""
-        key = (rule.name, sighting.track or 0)
-        if not _in_zone(rule, sighting):
-            self._stays.outside(key, sighting.info.captured_ns)
-            return None
-        self._stays.take_over(key, box, sighting.class_id, seen_ids)
-        stay = self._stays.get(key)
-        if area(sighting.info, box) < (_GOES_ON_AT if stay and stay.sent else 1.0) * rule.min_area:
-            return None
-        if rule.labels and stay and stay.sent and not rule.fits(self._stays.labels(key, sighting)):
-            self._stays.outside(key, sighting.info.captured_ns)
-            return None
-        return self._stays.note(key, rule, sighting)
+    def in_view(self) -> list[tuple[str, Sighting]]:
+        """Return the open events that the last frame shows: ids and sightings, each with a box, for pictures."""
+        return self._stays.in_view()
 
-    def _crossed(
-        self, rule: RuleSpec, track: Track, sighting: Sighting, crossings: Sequence[Crossing]
-    ) -> list[Event | None]:
-        """Begin a stay for each crossing of an object that the rule asks for; go on with those that wait for `after`.
+    def better_views(self, ids: Collection[str]) -> list[Event]:
+        """Take in that a better picture of some open events was taken from the last frame; return the updates due now.
 
-        An object must have been in view for `after`, before and behind the line together: a ghost crosses nothing, and
-        one that vanishes just behind the line has crossed it all the same. Where the rule asks for labels, it waits for
-        them.
+        There is one a second of each event at most; one that is not due yet comes when it is.
         """
-        told: list[Event | None] = []
-        another = rule.labels.keys() <= sighting.labels.keys() and not rule.fits(sighting.labels)
-        for key, stay in self._stays.waiting(rule.name, track.id):
-            if another:
-                self._stays.outside(key, sighting.info.captured_ns)
-            else:
-                found = replace(sighting, line=rule.line, direction=stay.last.direction)
-                told.append(self._stays.note(key, rule, found))
-        if not _in_zone(rule, sighting) or area(sighting.info, track.box) < rule.min_area:
-            return told
-        for crossing in crossings:
-            if crossing.track.id == track.id and crossing.line == rule.line:
-                if rule.direction not in (None, crossing.direction) or crossing.twin in rule.class_ids:
-                    continue
-                self._crossings += 1
-                found = replace(sighting, line=crossing.line, direction=crossing.direction)
-                key = (rule.name, -self._crossings)
-                told.append(self._stays.note(key, rule, found, first=crossing.crossed, there_ns=track.first_ns))
-        return told
+        return self._stays.better_views(ids)
+
+    def _seen(self, rule: RuleSpec, track: Track, sighting: Sighting, seen_ids: set[int]) -> Event | None:
+        """Begin or continue an object's stay, if it is as the rule asks for; return the message that is due."""
+        key, now_ns = (rule.name, track.id), sighting.info.captured_ns
+        if not rule.looks_at(sighting.zones):
+            self._stays.outside(key, now_ns)
+            return None
+        self._stays.take_over(key, track, seen_ids)
+        stay = self._stays.get(key)
+        runs = stay is not None and stay.sent is not None
+        if area(sighting.info, track.box) < (_GOES_ON_AT if runs else 1.0) * rule.min_area:
+            return None
+        if rule.labels and runs and not rule.fits(self._stays.labels(key, sighting)):
+            self._stays.outside(key, now_ns)
+            return None
+        return self._lies(rule, key, sighting) if rule.left_by else self._stays.note(key, rule, sighting)
+
+    def _lies(self, rule: RuleSpec, key: Key, sighting: Sighting) -> Event | None:
+        """Begin or continue the stay of a thing, if it lies where it was left; return the message that is due."""
+        now_ns, stay, left = sighting.info.captured_ns, self._stays.get(key), self._left[rule]
+        thing = left.thing(key[1])
+        if stay is not None and stay.first is not thing.came:  # it was moved since
+            self._stays.outside(key, now_ns)
+            return None
+        left_ns = left.since_ns(thing, now_ns)
+        runs = stay is not None and stay.sent is not None
+        if runs or (left_ns is not None and now_ns - left_ns >= rule.after_s * NS_PER_S):
+            return self._stays.note(key, rule, sighting, first=thing.came, there_ns=left_ns)
+        return None
 
     def _counted(self, rule: RuleSpec, track: Track, sighting: Sighting) -> None:
         """Note an object of which a rule counts how many there are."""
-        if not _in_zone(rule, sighting) or not rule.fits(sighting.labels):
+        if not rule.looks_at(sighting.zones) or not rule.fits(sighting.labels):
             self._crowds[rule].go(track)
         elif area(sighting.info, track.box) >= rule.min_area:
             self._crowds[rule].come(track, sighting.info.captured_ns)
 
     def _crowded(self, rule: RuleSpec, crowd: Crowd, info: FrameInfo, model: ModelRef) -> Event | None:
         """Begin or continue a crowd's stay, if there are too many; return the message that is due."""
-        key, more_than = (rule.name, _CROWD), rule.more_than or 0
+        key, more_than = (rule.name, _ONLY), rule.more_than or 0
         if crowd.count(info.captured_ns, self._interval_ns) <= more_than:
             self._stays.outside(key, info.captured_ns)
             return None
         return self._stays.note(key, rule, crowd.sighting(info, model, more_than=more_than, zone=rule.zone))
 
-
-def _in_zone(rule: RuleSpec, sighting: Sighting) -> bool:
-    return rule.zone is None or rule.zone in sighting.zones
+    def _together(self, rule: RuleSpec, info: FrameInfo) -> Event | None:
+        """Begin or continue the stay of a combination, if the other rules' events are as it asks for."""
+        key, open_of = (rule.name, _ONLY), self._stays.open_of
+        every, some = [open_of(name) for name in rule.all_of], [open_of(name) for name in rule.any_of]
+        there = [stay for stay in (*every, *some) if stay is not None]
+        none = any(open_of(name) is not None for name in rule.none_of)
+        if none or None in every or (rule.any_of and not any(some)):
+            self._stays.outside(key, info.captured_ns)
+            return None
+        seen = max(there, key=lambda stay: stay.last.info.captured_ns).last
+        return self._stays.note(key, rule, replace(seen, info=info, shown=seen.shown and seen.info is info))

@@ -45,6 +45,7 @@ def encode_event(event: Event, age_ms: float | None) -> bytes:
             "direction": event.direction,
             "count": event.count,
             "labels": {name: {"class": label, "score": round(s, 4)} for name, (label, s) in event.labels.items()},
+            "stationary": event.stationary,
             "captured_at": rfc3339(event.captured_utc_ns),
             "started_at": rfc3339(event.started_utc_ns),
             "ended_at": None if event.ended_utc_ns is None else rfc3339(event.ended_utc_ns),
@@ -74,6 +75,7 @@ def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns
     seen_at = max(rfc3339(last_seen_utc_ns), last["captured_at"])  # one format and zone: text sorts as time
     return _json(
         {
+            "stationary": False,  # an older version may have written the last one, without
             **last,
             "seq": last["seq"] + 1,
             "type": EventType.END.value,

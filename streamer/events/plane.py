@@ -84,6 +84,22 @@ def overlap(a: Box, b: Box) -> float:
     return shared / max(areas - shared, 1e-6)
 
 
+def covered(box: Box, by: Box) -> float:
+    """Return the share of a box that another one covers, 0..1."""
+    width, height = min(box[2], by[2]) - max(box[0], by[0]), min(box[3], by[3]) - max(box[1], by[1])
+    return max(0.0, width) * max(0.0, height) / max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
+
+
+def gap(a: Box, b: Box) -> float:
+    """Return how far two boxes are from each other, px; 0 where they overlap or touch."""
+    return math.hypot(max(a[0] - b[2], b[0] - a[2], 0.0), max(a[1] - b[3], b[1] - a[3], 0.0))
+
+
+def size(box: Box) -> float:
+    """Return the size of an object, px: the square root of its box's area."""
+    return math.sqrt(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]))
+
+
 def _to_segment(point: Point, start: Point, end: Point) -> float:
     along_x, along_y = end[0] - start[0], end[1] - start[1]
     length2 = along_x**2 + along_y**2

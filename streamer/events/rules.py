@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from streamer.core.names import topic_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from streamer.core.quiet import QuietHours
 
@@ -56,7 +56,9 @@ class RuleSpec:
             raise ValueError(f"{self.name}: cooldown_s >= 0 expected, got {self.cooldown_s}")
         kinds = (self.line is not None, self.more_than is not None, bool(self.left_by), self.removed, self.combines)
         if sum(kinds) > 1:
-            raise ValueError(f"{self.name}: line, count, left, removed and other rules: one at most expected, got {self}")
+            raise ValueError(
+                f"{self.name}: line, count, left, removed and other rules: one at most expected, got {self}"
+            )
         if self.combines != (not self.class_ids):
             raise ValueError(f"{self.name}: either classes or other rules (all, any) expected, got {self}")
         if self.none_of and not self.combines:
@@ -72,6 +74,10 @@ class RuleSpec:
     def combines(self) -> bool:
         """Whether its truth is that of other rules' events."""
         return bool(self.all_of or self.any_of)
+
+    def looks_at(self, zones: Sequence[str]) -> bool:
+        """Whether an object in these zones is where the rule looks."""
+        return self.zone is None or self.zone in zones
 
     def fits(self, labels: Labels) -> bool:
         """Whether an object with these labels is what the rule asks for; one that is not decided yet is not."""
@@ -95,6 +101,21 @@ def default_rules(labels: Sequence[str], class_ids: Iterable[int] | None) -> tup
         taken.add(name)
         rules.append(RuleSpec(name=name, class_ids=frozenset({class_id}), listed=class_ids is not None))
     return tuple(rules)
+
+
+def check_rules(rules: Sequence[RuleSpec], zones: Collection[str], lines: Collection[str]) -> None:
+    """Refuse rules of one camera that name what it does not have.
+
+    Raises:
+        ValueError: there is no such zone, line or rule on objects.
+    """
+    combines = {rule.name: rule.combines for rule in rules}
+    for rule in rules:
+        if rule.zone not in (None, *zones) or rule.line not in (None, *lines):
+            raise ValueError(f"{rule.name}: no such zone or line: {rule.zone or rule.line}")
+        for name in (*rule.all_of, *rule.any_of, *rule.none_of):
+            if combines.get(name, True):
+                raise ValueError(f"{rule.name}: no such rule on objects: {name}")
 
 
 def _rule_name(label: str, class_id: int) -> str:

@@ -29,6 +29,8 @@ class Sighting:
     direction: str | None = None
     count: int | None = None
     labels: Labels = field(default_factory=dict)  # those that are decided
+    stationary: bool = False  # it has rested in one place for 10 s
+    shown: bool = True  # by this very frame: a picture may be taken of it
 
 
 def of_track(info: FrameInfo, track: Track, model: ModelRef, *, zones: tuple[str, ...], labels: Labels) -> Sighting:
@@ -42,6 +44,7 @@ def of_track(info: FrameInfo, track: Track, model: ModelRef, *, zones: tuple[str
         track=track.id,
         zones=zones,
         labels=labels,
+        stationary=track.stationary,
     )
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from streamer.core.clock import NS_PER_S
-from streamer.core.event import EndReason, Event, EventType
+from streamer.core.event import EndReason, EventType
 
+from .absence import gone, hidden
 from .sighting import apart, renamed
+from .stay import Stay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from streamer.core.event import Event
     from streamer.core.frame import FrameInfo
-    from streamer.core.results import Box
+    from streamer.core.results import Box, Track
 
+    from .pauses import Pauses
     from .rules import RuleSpec
     from .sighting import Labels, Sighting
+    from .stay import Teller
 
 Key = tuple[str, int]  # of a stay: its rule's name, and its number within that
 
@@ -30,39 +35,25 @@ _NEAR = 0.5  # diagonals between the boxes of one object under two ids
 _OUTSIDE_NS = NS_PER_S
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stay:
-    """What one rule watches: an object, a crossing or a crowd. It is an event once it has been for long enough."""
-
-    rule: RuleSpec
-    first: FrameInfo
-    first_frame: int  # its number among the camera's frames
-    there_ns: int  # capture time from which `after` counts
-    last: Sighting
-    hits: int  # sightings
-    top_score: float
-    labels: Labels = field(default_factory=dict)  # of the object; under a new id its old ones, until that has its own
-    outside: bool = False  # seen since, and not as the rule asks for
-    sent: Event | None = None  # the event's last message
-    sent_ns: int = 0  # capture time of that message
-
-
 class Stays:
     """The stays of one camera, and the messages that they are due. Pure; owned by one thread."""
 
     def __init__(
-        self, camera: str, rules: Sequence[RuleSpec], labels: Sequence[str], new_id: Callable[[int], str]
+        self, rules: Sequence[RuleSpec], teller: Teller, pauses: Pauses, *, new_id: Callable[[int], str]
     ) -> None:
-        self._camera = camera
-        self._labels = labels
+        self._teller = teller
+        self._pauses = pauses
         self._new_id = new_id
         self._open_by_rule = {rule.name: 0 for rule in rules if rule.listed}
         self._stays: dict[Key, Stay] = {}
         self._frames = 0  # observed so far
         self._frame: FrameInfo | None = None  # the last one
+        self._step_ns = 0  # between the last two
 
     def begin(self, info: FrameInfo) -> None:
         """Begin the next frame."""
+        if self._frame is not None:
+            self._step_ns = max(0, info.captured_ns - self._frame.captured_ns)
         self._frame = info
         self._frames += 1
 
@@ -81,6 +72,29 @@ class Stays:
     def active(self) -> Mapping[str, int]:
         """Return how many events of each rule are open."""
         return dict(self._open_by_rule)
+
+    def open_of(self, rule: str) -> Stay | None:
+        """Return the stay of a rule's open event, of several the one that was seen last, if there is one."""
+        stays = [stay for key, stay in self._stays.items() if key[0] == rule and stay.sent]
+        return max(stays, key=lambda stay: stay.last.info.captured_ns, default=None)
+
+    def in_view(self) -> list[tuple[str, Sighting]]:
+        """Return the open events that the last frame shows: ids, and what it shows; of a crowd it is all of it."""
+        return [
+            (stay.sent.id, stay.last if stay.last.box else replace(stay.last, box=_all_of(stay.last.info)))
+            for stay in self._stays.values()
+            if stay.sent and stay.last.shown and stay.last.info is self._frame
+        ]
+
+    def better_views(self, ids: Collection[str]) -> list[Event]:
+        """Note that a better picture of some events was taken; return the updates that are due now."""
+        told = []
+        for key, stay in list(self._stays.items()):
+            if stay.sent is None or self._frame is None or stay.sent.id not in ids:
+                continue
+            if stay.sent.type is not EventType.START or stay.sent_ns != self._frame.captured_ns:  # that tells of it
+                told.append(self._told(key, replace(stay, better=True), self._frame.captured_ns))
+        return [event for event in told if event is not None]
 
     def open_events(self) -> Mapping[str, int]:
         """Return the last sighting, ns since 1970, of each open event."""
@@ -104,7 +118,7 @@ class Stays:
             first: the frame in which it began; None: this one.
             there_ns: capture time from which `after` counts; None: from the first sighting.
         """
-        stay, score = self._stays.get(key), sighting.score
+        stay = self._stays.get(key)
         if stay is None:
             first = first or sighting.info
             stay = Stay(
@@ -113,19 +127,13 @@ class Stays:
                 first_frame=self._frames,
                 there_ns=first.captured_ns if there_ns is None else there_ns,
                 last=sighting,
-                hits=1,
-                top_score=score,
+                last_frame=self._frames,
+                top_score=sighting.score,
                 labels=sighting.labels,
             )
         else:
-            stay = replace(
-                stay,
-                last=sighting,
-                hits=stay.hits + 1,
-                top_score=max(stay.top_score, score),
-                labels=self.labels(key, sighting) if stay.labels else sighting.labels,
-                outside=False,
-            )
+            labels = self.labels(key, sighting) if stay.labels else sighting.labels
+            stay = replace(stay.seen(sighting, self._frames), labels=labels)
         return self._told(key, stay, sighting.info.captured_ns)
 
     def labels(self, key: Key, sighting: Sighting) -> Labels:
@@ -168,10 +176,11 @@ class Stays:
         else:
             self._stays[key] = replace(stay, outside=True)
 
-    def take_over(self, key: Key, box: Box, class_id: int, seen_ids: set[int]) -> None:
+    def take_over(self, key: Key, track: Track, seen_ids: set[int]) -> None:
         """Give a new track the stay that it continues, if there is one.
 
-        It is of the same rule and class, its own track is out of sight, and it was last seen about here.
+        It is of the same rule and class, its own track is out of sight, and it was last seen about here. One that had
+        been at rest goes on with no track that was there before it was lost: that is what passes in front of it.
         """
         if key in self._stays:
             return
@@ -181,18 +190,30 @@ class Stays:
             if other[0] == key[0]
             and other[1] not in seen_ids
             and not stay.outside
-            and stay.last.class_id == class_id
+            and stay.last.class_id == track.class_id
             and stay.last.box is not None
-            and (distance := apart(stay.last.box, box)) <= _NEAR
+            and not (stay.last.stationary and track.first_ns < stay.last.info.captured_ns)
+            and (distance := apart(stay.last.box, track.box)) <= _NEAR
         ]
         if near:
             self._stays[key] = self._stays.pop(min(near)[1])
 
-    def end_gone(self, now_ns: int) -> list[Event]:
-        """End the stays that nobody has seen for `end_after` at a moment."""
+    def hide(self, tracks: Sequence[Track], seen_ids: set[int]) -> None:
+        """Note which objects at rest are hidden by what the last frame shows."""
+        for key, stay in self._stays.items():
+            if key[1] > 0 and key[1] not in seen_ids:
+                self._stays[key] = hidden(stay, tracks, self._step_ns)
+
+    def end_gone(self, now_ns: int, *, combined: bool | None = None) -> list[Event]:
+        """End the stays that nobody has seen for `end_after` at a moment.
+
+        Args:
+            now_ns: capture time.
+            combined: only those of rules that stand on others' events, or only the others; None: all.
+        """
         ended = []
         for key, stay in list(self._stays.items()):
-            if now_ns - stay.last.info.captured_ns >= stay.rule.end_after_s * NS_PER_S:
+            if combined in (None, stay.rule.combines) and self._is_gone(key, stay, now_ns):
                 del self._stays[key]
                 if stay.sent:
                     ended.append(self._end(stay.sent, stay, EndReason.GONE))
@@ -205,70 +226,62 @@ class Stays:
         self._frame = None
         return ended
 
+    def _is_gone(self, key: Key, stay: Stay, now_ns: int) -> bool:
+        if key[1] > 0:  # an object
+            return gone(stay, stay.rule.end_after_s, now_ns=now_ns, missed=self._frames - stay.last_frame)
+        return now_ns - stay.last.info.captured_ns >= stay.rule.end_after_s * NS_PER_S
+
     def _told(self, key: Key, stay: Stay, now_ns: int) -> Event | None:
         """Keep a stay as it is now; return the message that is due."""
+        if stay.sent is None and self._is_ripe(stay) and self._pauses.now(stay.rule, stay.last.info):
+            if key[1] < 0:  # what is over at once is not told later
+                self._stays.pop(key, None)
+            else:
+                self._stays[key] = stay
+            return None
         event = self._due(stay, now_ns)
-        self._stays[key] = stay if event is None else replace(stay, sent=event, sent_ns=now_ns)
+        self._stays[key] = stay if event is None else replace(stay, sent=event, sent_ns=now_ns, better=False)
         return event
+
+    def _is_ripe(self, stay: Stay) -> bool:
+        """Tell whether a stay is an event by what has been seen of it."""
+        there_ns = stay.last.info.captured_ns - stay.there_ns
+        seldom = stay.hits < _LEAST_SHARE * (self._frames - stay.first_frame + 1)
+        if seldom or there_ns < stay.rule.after_s * NS_PER_S:
+            return False
+        return stay.last.track is None or stay.rule.fits(stay.labels)  # of a crowd each object was asked
 
     def _due(self, stay: Stay, now_ns: int) -> Event | None:
         """Return the message that the last sighting asks for at a moment, if any."""
-        if stay.sent is None:
-            there_ns = stay.last.info.captured_ns - stay.there_ns
-            seldom = stay.hits < _LEAST_SHARE * (self._frames - stay.first_frame + 1)
-            if seldom or there_ns < stay.rule.after_s * NS_PER_S:
-                return None
-            if stay.last.track is not None and not stay.rule.fits(stay.labels):  # of a crowd each object was asked
+        sent = stay.sent
+        if sent is None:
+            if not self._is_ripe(stay):
                 return None
             self._open_by_rule[stay.rule.name] = self._open_by_rule.get(stay.rule.name, 0) + 1
-            return self._message(stay, EventType.START, self._new_id(stay.last.info.utc_ns), seq=0)
-        changed = stay.last.zones != stay.sent.zones or renamed(stay.sent.labels, stay.labels)
+            self._pauses.note(stay.rule, now_ns)
+            return self._teller.message(stay, EventType.START, self._new_id(stay.last.info.utc_ns), seq=0)
+        changed = (
+            stay.better
+            or stay.last.zones != sent.zones
+            or stay.last.stationary != sent.stationary
+            or renamed(sent.labels, stay.labels)
+        )
         if now_ns - stay.sent_ns < (_CHANGED_EVERY_NS if changed else _UPDATE_EVERY_NS):
             return None
-        return self._message(stay, EventType.UPDATE, stay.sent.id, seq=stay.sent.seq + 1)
+        return self._teller.message(stay, EventType.UPDATE, sent.id, seq=sent.seq + 1)
 
     def _end(self, sent: Event, stay: Stay, reason: EndReason) -> Event:
         self._open_by_rule[stay.rule.name] -= 1
         last = self._frame or stay.last.info
+        self._pauses.note(stay.rule, last.captured_ns)
         return replace(
-            self._message(stay, EventType.END, sent.id, seq=sent.seq + 1),
+            self._teller.message(stay, EventType.END, sent.id, seq=sent.seq + 1),
             captured_utc_ns=last.utc_ns,
             captured_ns=last.captured_ns if last.live else None,
             ended_utc_ns=stay.last.info.utc_ns,
             end_reason=reason,
         )
 
-    def _message(self, stay: Stay, kind: EventType, event_id: str, *, seq: int) -> Event:
-        """Say what the last sighting shows."""
-        seen, info, box = stay.last, stay.last.info, stay.last.box
-        return Event(
-            id=event_id,
-            seq=seq,
-            type=kind,
-            camera=self._camera,
-            rule=stay.rule.name,
-            class_name=self._labels[seen.class_id],
-            class_id=seen.class_id,
-            score=seen.score,
-            top_score=stay.top_score,
-            box=None if box is None else (round(box[0]), round(box[1]), round(box[2]), round(box[3])),
-            box_norm=None if box is None else _norm(box, info),
-            frame_width=info.width,
-            frame_height=info.height,
-            track=seen.track,
-            zones=seen.zones,
-            line=seen.line,
-            direction=seen.direction,
-            count=seen.count,
-            labels=stay.labels,
-            captured_utc_ns=info.utc_ns,
-            captured_ns=info.captured_ns if info.live else None,
-            started_utc_ns=stay.first.utc_ns,
-            ended_utc_ns=None,
-            end_reason=None,
-            model=seen.model,
-        )
 
-
-def _norm(box: Box, info: FrameInfo) -> tuple[float, float, float, float]:
-    return box[0] / info.width, box[1] / info.height, box[2] / info.width, box[3] / info.height
+def _all_of(info: FrameInfo) -> Box:
+    return 0.0, 0.0, float(info.width), float(info.height)

@@ -15,14 +15,17 @@ from trackers import ByteTrackTracker
 from streamer.core.clock import NS_PER_S
 from streamer.core.results import Detections, Track
 
+from .away import Away
 from .motion import FRAME_RATE, CoastingEstimator
 from .nearness import Nearness
 from .rest import Rests
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
-    from streamer.core.results import Detection
+    from streamer.core.results import Box, Detection
 
     from .pace import Pace
 
@@ -49,7 +52,7 @@ class ObjectTracker:
 
         Args:
             least: least score that starts a track, for each class id asked for, or one for every class.
-            memory_s: how long an object that is out of sight keeps its id.
+            memory_s: how long an object that is out of sight keeps its id; a stationary one a minute longer.
         """
         self._least = least
         self._memory_s = memory_s
@@ -68,6 +71,7 @@ class ObjectTracker:
         self._origin_ns: int | None = None
         self._last_ns = 0
         self._rests = Rests()
+        self._away = Away()
         self._settled = False
 
     def update(self, detections: Detections, captured_ns: int) -> Tracked:
@@ -80,8 +84,9 @@ class ObjectTracker:
         kept, starts = self._asked_for(detections)
         in_turn = captured_ns > self._last_ns  # else the filter has it a moment later, and its speeds mean nothing
         seconds = self._advance(captured_ns)
+        self._away.pass_time(captured_ns)
         if not len(kept) and not self._tracker.tracks:
-            self._settled = True
+            self._settled = not self._away.unsure(captured_ns)
             return Tracked(detections=kept, track_ids=np.zeros(0, np.int32), tracks=())
         ids = self._associate(kept, starts, seconds)
         kept, ids = kept[ids > 0], ids[ids > 0]
@@ -90,8 +95,8 @@ class ObjectTracker:
             self._seen(track_id, detection, captured_ns, alive[track_id] if in_turn else None)
             for track_id, detection in zip(ids.tolist(), kept, strict=True)
         )
-        self._tracks = {track_id: track for track_id, track in self._tracks.items() if track_id in alive}
-        self._settled = self._rests.look(self._tracks.values(), captured_ns)
+        self._forget_but(alive, captured_ns)
+        self._settled = self._rests.settled(self._tracks.values(), captured_ns) and not self._away.unsure(captured_ns)
         return Tracked(detections=kept, track_ids=ids, tracks=tracks)
 
     def still(self, captured_ns: int) -> None:
@@ -109,6 +114,8 @@ class ObjectTracker:
         """Forget every object: the next frame has nothing to do with the last. Ids go on counting."""
         self._tracker.reset()
         self._tracks = {}
+        self._away.clear()
+        self._rests.keep(())
         self._settled = False
         self._origin_ns = None
 
@@ -155,9 +162,25 @@ class ObjectTracker:
         # from here the first sighting counts, and a flickering object is kept. New tracks stand in order of their rows.
         born = [t for t in self._tracker.tracks if t.tracker_id == -1]
         for tracklet, row in zip(born, (r for r in rows.tolist() if ids[r] == -1 and starts[r]), strict=True):
-            tracklet.tracker_id = next(self._ids)
-            ids[row] = tracklet.tracker_id
+            tracklet.tracker_id = ids[row] = self._id_of(int(kept.class_ids[row]), kept.boxes[row].tolist())
         return ids
+
+    def _id_of(self, class_id: int, box: Box) -> int:
+        """Return the id of what the library takes for a new object: it may be one that had been at rest there."""
+        known = self._away.again(class_id, box)
+        if known is None:
+            return next(self._ids)
+        self._tracks[known.id] = known
+        return known.id
+
+    def _forget_but(self, alive: Collection[int], now_ns: int) -> None:
+        """Forget the objects that the library has forgotten; those that had been at rest a minute later."""
+        for track_id, track in list(self._tracks.items()):
+            if track_id not in alive:
+                del self._tracks[track_id]
+                if track.stationary:
+                    self._away.put(track, now_ns)
+        self._rests.keep({*alive, *self._away.ids()})
 
     def _seen(self, track_id: int, seen: Detection, now_ns: int, pace: Pace | None) -> Track:
         """Note a sighting and return the track as it is now, with its velocity if `pace` can tell it."""
@@ -171,6 +194,7 @@ class ObjectTracker:
             last_ns=now_ns,
             hits=old.hits + 1 if old else 1,
             velocity=pace.velocity() if old and pace else None,
+            stationary=self._rests.see(track_id, seen.box, now_ns),
         )
         self._tracks[track_id] = track
         return track
