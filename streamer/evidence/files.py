@@ -70,7 +70,7 @@ class EvidenceFolder:
         self._min_free_bytes = min_free_bytes
         self._free = free
         self._trouble: str | None = None  # why nothing is written now
-        self._written: set[str] = set()  # events with files that `take_written` has not told yet
+        self._written: dict[str, None] = {}  # events with files that `take_written` has not told yet
 
     def path(self, kind: str, relative: str) -> Path:
         """Return where a file of an event lies.
@@ -138,14 +138,15 @@ class EvidenceFolder:
         key = key_of(kind, relative)
         if key is None:
             raise ValueError(f"{kind}: {relative!r} is no file of ours")
-        self._written.add(key)
+        self._written.pop(key, None)
+        self._written[key] = None  # the newest
         if self._trouble is not None:
             self._trouble = None
             _log.info("pictures and clips are written again")
 
-    def take_written(self) -> set[str]:
-        """Return the events, `<camera>/<id>`, that got files since this was last asked."""
-        written, self._written = self._written, set()
+    def take_written(self) -> list[str]:
+        """Return the events, `<camera>/<id>`, that got files since this was last asked, in the order of the last."""
+        written, self._written = list(self._written), {}
         return written
 
     def measured(self, key: str) -> Measured | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .files import KINDS, PART, SNAPSHOTS, Measured, key_of, names_of
 
@@ -23,7 +24,8 @@ _LOOKED_AT, _REMOVED = 500, 100  # files of earlier runs, events
 _SANE_NS = 1_577_836_800 * _NS_PER_S  # 2020-01-01
 
 
-class Removed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Removed:
     """What a sweep took away."""
 
     count: int  # files
@@ -52,7 +54,7 @@ class Retention:
         self._events: dict[str, Measured] = {}  # <camera>/<id> -> what it has; oldest first once all has been looked at
         self._nbytes = 0
         self._unseen: Iterator[tuple[str, str]] | None = _files(folder)  # None: all has been looked at
-        self._more = False  # whether the last sweep has left something to remove
+        self._more = True
         self._stuck = False  # whether the last file could not be removed
 
     @property
@@ -79,7 +81,7 @@ class Retention:
     @property
     def busy(self) -> bool:
         """Whether the last sweep has left something to do."""
-        return self._unseen is not None or self._more
+        return self._more
 
     def _look_on(self, unseen: Iterator[tuple[str, str]]) -> None:
         """Look at some more of what earlier runs have left."""
@@ -91,9 +93,10 @@ class Retention:
                 return
             kind, relative = found
             key = key_of(kind, relative)
-            if key is not None and key not in self._events:
-                self._measure(key)
-            elif kind == SNAPSHOTS and key_of(kind, relative.removesuffix(PART)) is not None:
+            if key is not None:
+                if key not in self._events:
+                    self._measure(key)
+            elif kind == SNAPSHOTS and relative.endswith(PART) and key_of(kind, relative[: -len(PART)]) is not None:
                 # A crash has left it: pictures are written by this very thread, and in one go.
                 _unlink(self._folder.folder(kind) / relative)
 

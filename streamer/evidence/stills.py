@@ -54,6 +54,7 @@ class Shot:
     picture: AnyPicture
     boxes: tuple[Marked, ...]  # the event's own object first
     info: FrameInfo
+    first: bool = True  # False: the event has pictures already, and these are better
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +99,8 @@ def pixels_of(picture: AnyPicture) -> NDArray[np.uint8]:
             raise StillError(f"the picture can't be copied from the GPU: {exc}") from exc
     # Made anew each time: kept, they would hold 24 MB for each size of 1080p.
     canvases = Canvases(hw=(picture.height, picture.width), order=PixelFormat.BGR, place=stretch, pad=0, max_batch=1)
-    return canvases.fill([picture])[0][0]
+    (bgr,), _ = canvases.fill([picture])
+    return np.asarray(bgr, np.uint8)
 
 
 def encoded(bgr: NDArray[np.uint8], quality: int = _QUALITY) -> bytes:

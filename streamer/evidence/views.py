@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _BETTER = 1.1  # the contract's: by a tenth
 _EVERY_NS = NS_PER_S  # and at most so often
+_MEASURED_EVERY_NS = NS_PER_S // 5  # 0.1 ms each
 _LARGE = 0.15  # of the frame: an object of that area, or a larger one, is large enough
 _BLURRED = 0.25  # however blurred a view is, it counts no less: the measure is of little worth down there
 _CUT_OFF = 0.75  # for each edge of the frame that the box touches: what is beyond it is not seen
@@ -28,6 +29,7 @@ class _View(NamedTuple):
     sharpness: float
     sharpest: float  # of the event's views that were measured
     at_ns: int
+    measured_ns: int  # the last view that was measured
 
 
 class BestViews:
@@ -66,19 +68,19 @@ class BestViews:
         best, shown = self._best.get(event_id), 1.0 if box is None else _shown(box, frame_hw)
         if best is None:
             sharp = sharpness()
-            self._best[event_id] = _View(score, shown, sharp, sharp, now_ns)
+            self._best[event_id] = _View(score, shown, sharp, sharp, now_ns, now_ns)
             return True
-        worth = best.score * best.shown * _clarity(best.sharpness, best.sharpest)
-        if now_ns - best.at_ns < _EVERY_NS or score * shown < _BETTER * worth:  # the sharpest view would not be enough
+        hopeless = score * shown < _BETTER * best.score * best.shown * _BLURRED  # be it as sharp as can be
+        if hopeless or now_ns - best.at_ns < _EVERY_NS or now_ns - best.measured_ns < _MEASURED_EVERY_NS:
             return False
         sharp = sharpness()
         sharpest = max(best.sharpest, sharp)
         worth = best.score * best.shown * _clarity(best.sharpness, sharpest)
         better = score * shown * _clarity(sharp, sharpest) >= _BETTER * worth
         if better:
-            self._best[event_id] = _View(score, shown, sharp, sharpest, now_ns)
+            self._best[event_id] = _View(score, shown, sharp, sharpest, now_ns, now_ns)
         else:
-            self._best[event_id] = best._replace(sharpest=sharpest)
+            self._best[event_id] = best._replace(sharpest=sharpest, measured_ns=now_ns)
         return better
 
     def has(self, event_id: str) -> bool:

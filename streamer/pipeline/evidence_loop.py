@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from streamer.core.clock import NS_PER_S
@@ -38,6 +38,7 @@ class Snap:
 
 
 Job: TypeAlias = Shot | Snap
+_Key: TypeAlias = tuple[str, str | None]  # camera, event; without one: somebody has asked
 
 
 class Clips(Protocol):
@@ -72,7 +73,8 @@ class Evidence:
             plan: the parts.
             clock: of ticks and of ages.
             beat: called at each round.
-            max_bytes: of the pictures that may wait; then the oldest go, counted as `snapshot_dropped`.
+            max_bytes: of the pictures that may wait; then some go, counted as `snapshot_dropped`: the oldest, but the
+                only ones of their events last.
         """
         self._plan = plan
         self._clock = clock
@@ -132,7 +134,7 @@ class Evidence:
             self._swept_ns = now_ns
             removed = self._plan.retention.sweep(self._clock.utc_ns() / NS_PER_S)
             if removed.count:
-                _log.debug("%d pictures and clips removed, %d bytes", *removed)
+                _log.debug("%d pictures and clips removed, %d bytes", removed.count, removed.nbytes)
 
     def _pause_s(self) -> float:
         """Return how long nothing is due."""
@@ -168,7 +170,7 @@ class _Waiting:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()  # guards all below
-        self._jobs: dict[tuple[str, str | None], Job] = {}
+        self._jobs: dict[_Key, Job] = {}
         self._held: Counter[int] = Counter()  # how many jobs share a picture, by its identity
         self._nbytes = 0
         self._closed = False
@@ -180,19 +182,21 @@ class _Waiting:
             if self._closed:
                 return [job]
             before = self._jobs.get(key)
+            if isinstance(before, Shot) and isinstance(job, Shot) and before.first:
+                job = replace(job, first=True)
             self._jobs[key] = job  # in its place: it has waited as long
             self._hold_locked(job)
             if before is not None:
                 self._release_locked(before)
             dropped: list[Job] = []
             while self._nbytes > self._max_bytes and len(self._jobs) > 1:
-                dropped.append(self._first_locked())
+                dropped.append(self._pop_locked(self._least_locked()))
             return dropped
 
     def take(self) -> Job | None:
         """Return the oldest job, if there is one."""
         with self._lock:
-            return self._first_locked() if self._jobs else None
+            return self._pop_locked(next(iter(self._jobs))) if self._jobs else None
 
     def close(self) -> list[Job]:
         """Take no more jobs; return those that waited."""
@@ -202,8 +206,13 @@ class _Waiting:
             self._held.clear()
             return left
 
-    def _first_locked(self) -> Job:
-        job = self._jobs.pop(next(iter(self._jobs)))
+    def _least_locked(self) -> _Key:
+        """Return what goes first: the oldest one that is only better than what there is, else the oldest of all."""
+        better = (key for key, job in self._jobs.items() if isinstance(job, Shot) and not job.first)
+        return next(better, next(iter(self._jobs)))
+
+    def _pop_locked(self, key: _Key) -> Job:
+        job = self._jobs.pop(key)
         self._release_locked(job)
         return job
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from streamer.evidence.stills import Marked, Shot
 from streamer.pixels.crop import box_part
 from streamer.pixels.sharpness import sharpness
-
-from .evidence_loop import Snap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from streamer.core.results import Box
     from streamer.events.sighting import Sighting
     from streamer.evidence.views import BestViews
-
-    from .evidence_loop import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +27,11 @@ class ViewsPlan:
     labels: Sequence[str]  # class names by class id
     picture_of: Callable[[FrameInfo], AnyPicture | None]  # of a frame that was just looked at, if it is still there
     best: BestViews
-    offer: Callable[[Job], None]  # to the evidence thread; never waits
+    offer: Callable[[Shot], None]  # to the evidence thread; never waits
 
 
 class Views:
-    """Picks the best view of each open event of one camera. Events thread, but for `asked`."""
+    """Picks the best view of each open event of one camera. Events thread."""
 
     def __init__(self, plan: ViewsPlan) -> None:
         self._plan = plan
@@ -57,7 +53,8 @@ class Views:
         for event_id, sighting in in_view:
             improves = self._plan.best.has(event_id)
             if self._is_best(event_id, sighting, picture, info):
-                self._plan.offer(self._shot(event_id, sighting, picture, [seen for _, seen in in_view]))
+                shot = self._shot(event_id, sighting, picture, [seen for _, seen in in_view])
+                self._plan.offer(replace(shot, first=not improves))
                 if improves:
                     better.append(event_id)
         return better
@@ -65,10 +62,6 @@ class Views:
     def ended(self, event_id: str) -> None:
         """Take in that an event is over."""
         self._plan.best.forget(event_id)
-
-    def asked(self, picture: AnyPicture) -> None:
-        """Have a picture made because somebody has asked for one. Any thread."""
-        self._plan.offer(Snap(camera=self._plan.camera, picture=picture))
 
     def _is_best(self, event_id: str, sighting: Sighting, picture: AnyPicture, info: FrameInfo) -> bool:
         return self._plan.best.consider(
