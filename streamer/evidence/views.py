@@ -16,7 +16,7 @@ _BETTER = 1.1  # the contract's: by a tenth
 _EVERY_NS = NS_PER_S  # and at most so often
 _MEASURED_EVERY_NS = NS_PER_S // 5  # 0.1 ms each
 _LARGE = 0.15  # of the frame: an object of that area, or a larger one, is large enough
-_BLURRED = 0.25  # however blurred a view is, it counts no less: the measure is of little worth down there
+_BLURRED = 0.4  # however blurred a view is, it counts no less: the measure is of little worth down there
 _CUT_OFF = 0.75  # for each edge of the frame that the box touches: what is beyond it is not seen
 _EDGE = 0.005  # of the frame's side: as near to the edge as that is at it
 
@@ -101,5 +101,9 @@ def _shown(box: Box, frame_hw: tuple[int, int]) -> float:
 
 
 def _clarity(sharpness: float, sharpest: float) -> float:
-    """Return how sharp a view is beside the sharpest one, 0.25..1; both are variances."""
-    return 1.0 if sharpest <= 0 else max(_BLURRED, math.sqrt(sharpness / sharpest))
+    """Return how sharp a view is beside the sharpest one, 0.4..1; both are variances.
+
+    Their fourth root: what else is in the box, a railing or a kerb, changes them by half again. A blurred view has a
+    fourth of a sharp one's, or less.
+    """
+    return 1.0 if sharpest <= 0 else max(_BLURRED, (sharpness / sharpest) ** 0.25)

@@ -67,21 +67,27 @@ class Views:
         return self._plan.best.consider(
             event_id,
             score=sighting.score * (sighting.count or 1),
-            box=sighting.box,
+            box=_object_of(sighting),
             frame_hw=(info.height, info.width),
-            sharpness=partial(_sharpness, picture, sighting.box),
+            sharpness=partial(_sharpness, picture, _object_of(sighting)),
             now_ns=info.captured_ns,
         )
 
     def _shot(self, event_id: str, sighting: Sighting, picture: AnyPicture, in_view: Sequence[Sighting]) -> Shot:
         """Return what is to be drawn: the event's object, or where it is about several, whatever is known of them."""
-        marked = [sighting] if sighting.box is not None else list({seen.box: seen for seen in in_view}.values())
-        boxes = tuple(
-            Marked(box=seen.box, name=self._plan.labels[seen.class_id], class_id=seen.class_id, score=seen.score)
-            for seen in marked
-            if seen.box is not None
+        alone = _object_of(sighting) is not None
+        boxes = {seen.box: seen for seen in ([sighting] if alone else in_view) if _object_of(seen) is not None}
+        marked = tuple(
+            Marked(box=box, name=self._plan.labels[seen.class_id], class_id=seen.class_id, score=seen.score)
+            for box, seen in boxes.items()
+            if box is not None
         )
-        return Shot(camera=self._plan.camera, event_id=event_id, picture=picture, boxes=boxes, info=sighting.info)
+        return Shot(camera=self._plan.camera, event_id=event_id, picture=picture, boxes=marked, info=sighting.info)
+
+
+def _object_of(sighting: Sighting) -> Box | None:
+    """Return the box of an event's object; None where it is about how many there are."""
+    return None if sighting.count is not None else sighting.box
 
 
 def _sharpness(picture: AnyPicture, box: Box | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,6 +18,8 @@ from streamer.evidence.views import BestViews
 from streamer.pipeline.views_desk import Views, ViewsPlan
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nvidia import FakeGpu
 
     from streamer.core.frame import AnyPicture
@@ -27,6 +30,7 @@ MODEL = ModelRef(name="fake", digest="sha256:0", backend="fake", precision="f32"
 LABELS = ("person", "parcel")
 FAR: Box = (100.0, 100.0, 120.0, 140.0)
 NEAR: Box = (100.0, 40.0, 180.0, 200.0)
+ALL: Box = (0.0, 0.0, 320.0, 240.0)
 ELSEWHERE: Box = (200.0, 60.0, 260.0, 200.0)
 
 
@@ -57,7 +61,11 @@ class Rig:
         )
 
     def show(
-        self, *seen: tuple[str, Box | None], picture: AnyPicture | None = None, gone: bool = False, **facts: object
+        self,
+        *seen: tuple[str, Box | None],
+        picture: AnyPicture | None = None,
+        gone: bool = False,
+        counts: Mapping[str, int] = MappingProxyType({}),
     ) -> list[str]:
         """Show events' boxes in the next frame; `gone`: its picture is not there any more."""
         self.seq += 1
@@ -67,8 +75,10 @@ class Rig:
         )  # fmt: skip
         if not gone:
             self.frames[self.seq] = picture or painted()
-        known = {"score": 0.8, "class_id": 0} | facts
-        sightings = [(event, Sighting(info=info, model=MODEL, box=box, **known)) for event, box in seen]  # type: ignore[arg-type]
+        sightings = [
+            (event, Sighting(info=info, model=MODEL, class_id=0, score=0.8, box=box, count=counts.get(event)))
+            for event, box in seen
+        ]
         return self.views.look(info, sightings)
 
 
@@ -107,19 +117,19 @@ def test_a_blurred_view_is_replaced_by_a_sharp_one() -> None:
     assert rig.show(("a", NEAR), picture=painted(blur=6)) == []
 
 
-def test_an_event_without_a_box_shows_what_is_known_of_the_others() -> None:
+def test_an_event_about_how_many_there_are_shows_what_is_known_of_each() -> None:
     rig = Rig()
-    rig.show(("many", None), ("a", NEAR), ("also a", NEAR), ("b", ELSEWHERE), count=3)
+    rig.show(("many", ALL), ("a", NEAR), ("also a", NEAR), ("b", ELSEWHERE), counts={"many": 3})
     assert [mark.box for mark in rig.shots[0].boxes] == [NEAR, ELSEWHERE]
-    rig.show(("alone", None))
+    rig.show(("alone", None), counts={"alone": 3})
     assert rig.shots[-1].boxes == ()
 
 
 def test_more_of_what_is_counted_is_better() -> None:
     rig = Rig()
-    rig.show(("many", None), count=3)
-    assert rig.show(("many", None), count=3) == []
-    assert rig.show(("many", None), count=4) == ["many"]
+    rig.show(("many", ALL), counts={"many": 3})
+    assert rig.show(("many", ALL), counts={"many": 3}) == []
+    assert rig.show(("many", ALL), counts={"many": 4}) == ["many"]
 
 
 def test_without_its_picture_a_frame_shows_nothing() -> None:
