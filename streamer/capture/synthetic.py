@@ -98,9 +98,19 @@ def _with(options: SyntheticOptions, key: str, value: str) -> SyntheticOptions:
         case "seconds":
             return replace(options, seconds=_number(key, value, 0.1, 1e6))
         case "wind" | "rain" | "visitors":
-            return replace(options, **{key: _number(key, value, 0, 1)})
+            return _in_the_doorway(options, key, _number(key, value, 0, 1))
         case _:
             return replace(options, pace=_pace(value))
+
+
+def _in_the_doorway(options: SyntheticOptions, key: str, share: float) -> SyntheticOptions:
+    match key:
+        case "wind":
+            return replace(options, wind=share)
+        case "rain":
+            return replace(options, rain=share)
+        case _:
+            return replace(options, visitors=share)
 
 
 def _wrong(key: str, value: str, allowed: str) -> ConfigError:

@@ -23,6 +23,7 @@ Part: TypeAlias = "tuple[NDArray[np.float64], Colour]"  # corners (K, 2) and wha
 Point: TypeAlias = tuple[float, float]
 
 _STRIDE = 0.8  # of the body's height: two steps
+_TURN_S = 0.6  # to turn round
 _REACH_M = 0.62  # from where one stands to where one puts something down
 _ROUND = np.linspace(-math.pi / 2, math.pi / 2, 7)
 
@@ -33,12 +34,16 @@ class Pose:
 
     x: float  # fraction of the picture's width
     y: float  # fraction of the picture's height, on the ground
-    faces: float  # +1 to the right, -1 to the left
-    across: float  # 0 seen from the front or from behind .. 1 from the side
+    forward: float  # which way they face: -1 to the left .. +1 to the right; 0 seen from the front or from behind
     away: bool  # seen from behind
     phase: float  # rad, of the two steps
     swing: float  # 0 stands .. 1 walks
     bent: float  # 0..1
+
+    @property
+    def across(self) -> float:
+        """How far they are seen from the side, 0..1."""
+        return abs(self.forward)
 
 
 def pose_of(person: Person, t_s: float) -> Pose:
@@ -47,28 +52,43 @@ def pose_of(person: Person, t_s: float) -> Pose:
     index = min(max(1, bisect_right([step.at_s for step in steps], t_s)), len(steps) - 1)
     last, coming = steps[index - 1], steps[index]
     share = min(1.0, max(0.0, (t_s - last.at_s) / max(1e-6, coming.at_s - last.at_s)))
-    way_m = coming.walked_m - last.walked_m
-    walks = way_m > 0
-    dx, dy = (coming.x - last.x) * 16 / 9, 1.6 * (coming.y - last.y)
-    sideways = abs(dx) / max(1e-6, math.hypot(dx, dy))
+    way_m = max(0.0, coming.walked_m - last.walked_m)  # 0 where one way ends and the next begins
     near_end_s = min(t_s - last.at_s, coming.at_s - t_s)
     return Pose(
         x=last.x + (coming.x - last.x) * share,
         y=last.y + (coming.y - last.y) * share,
-        faces=math.copysign(1.0, dx) if walks and dx else person.faces,
-        across=max(0.25, sideways) if walks else (1.0 if person.bends_s else 0.2),
-        away=dy < 0 if walks else not person.bends_s,
+        forward=_forward(person, index, t_s),
+        away=coming.y < last.y if way_m else not person.bends_s,
         phase=2 * math.pi * (last.walked_m + way_m * share) / (_STRIDE * person.look.height),
-        swing=min(1.0, max(0.0, near_end_s / 0.3)) if walks else 0.0,
+        swing=min(1.0, max(0.0, near_end_s / 0.3)) if way_m else 0.0,
         bent=person.bent(t_s),
     )
 
 
+def _forward(person: Person, index: int, t_s: float) -> float:
+    """Return which way somebody faces between two steps; they turn round where one way ends and another begins."""
+    steps = person.steps
+    now, former, next_ = (_way(person, min(max(1, i), len(steps) - 1)) for i in (index, index - 1, index + 1))
+    after_s, before_s = t_s - steps[index - 1].at_s, steps[index].at_s - t_s
+    if after_s <= before_s:
+        return now + (former - now) * max(0.0, 0.5 - after_s / _TURN_S)
+    return now + (next_ - now) * max(0.0, 0.5 - before_s / _TURN_S)
+
+
+def _way(person: Person, index: int) -> float:
+    """Return which way somebody faces who goes from one step to the next, or stands there."""
+    last, coming = person.steps[index - 1], person.steps[index]
+    dx, dy = (coming.x - last.x) * 16 / 9, 1.6 * (coming.y - last.y)
+    if dx == dy == 0:
+        return person.faces * (1.0 if person.bends_s else 0.2)
+    return math.copysign(max(0.25, abs(dx) / math.hypot(dx, dy)), dx)
+
+
 def body(look: PersonLook, pose: Pose, held: ParcelLook | None) -> tuple[list[Part], list[Part]]:
     """Return a body's parts, m, from back to front, and those of what it holds: behind it where `pose.away`."""
-    tall, forward = look.height, pose.faces * pose.across
+    tall, forward = look.height, pose.forward
     hip = (0.0, tall * 0.5 * (1 - 0.42 * pose.bent))
-    lean = pose.faces * (0.07 * pose.swing * pose.across + 1.15 * pose.bent)
+    lean = forward * (0.07 * pose.swing + 1.15 * pose.bent)
     spine = tall * 0.31
     neck = (hip[0] + spine * math.sin(lean), hip[1] + spine * math.cos(lean))
     grip = (forward * (0.36 * (1 - pose.bent) + _REACH_M * pose.bent), tall * 0.54 * (1 - pose.bent))
@@ -118,7 +138,7 @@ def capsule(start: Point, end: Point, wide_start: float, wide_end: float) -> NDA
 
 def _leg(look: PersonLook, pose: Pose, hip: Point, *, near: bool) -> list[Part]:
     tall, phase = look.height, pose.phase + (0.0 if near else math.pi)
-    forward = pose.faces * pose.across
+    forward = pose.forward
     beside = (0.055 if near else -0.055) * tall * (1 - pose.across) * look.girth
     lift = max(0.0, math.cos(phase)) * 0.05 * tall * pose.swing
     ankle = (forward * 0.17 * tall * math.sin(phase) * pose.swing + beside, 0.045 * tall + lift)
@@ -148,7 +168,7 @@ def _torso(look: PersonLook, pose: Pose, hip: Point, neck: Point) -> list[Part]:
 def _bag(look: PersonLook, pose: Pose, hip: Point, neck: Point) -> list[Part]:
     if look.bag is None:
         return []
-    behind = -pose.faces * pose.across * 0.1 * look.height
+    behind = -pose.forward * 0.1 * look.height
     low = (hip[0] * 0.7 + neck[0] * 0.3 + behind, hip[1] * 0.7 + neck[1] * 0.3)
     high = (hip[0] * 0.15 + neck[0] * 0.85 + behind, hip[1] * 0.15 + neck[1] * 0.85)
     return [(capsule(low, high, 0.07 * look.height, 0.06 * look.height), look.bag)]
@@ -157,7 +177,7 @@ def _bag(look: PersonLook, pose: Pose, hip: Point, neck: Point) -> list[Part]:
 def _head(look: PersonLook, pose: Pose, neck: Point, lean: float) -> list[Part]:
     tall = look.height
     middle = (neck[0] + 0.1 * tall * math.sin(lean * 0.8), neck[1] + 0.1 * tall * math.cos(lean * 0.8))
-    face = pose.faces * pose.across * 0.018 * tall
+    face = pose.forward * 0.018 * tall
     crown = (middle[0] - face, middle[1] + 0.012 * tall)
     skin, hair = look.skin, look.hair
     parts: list[Part] = [
@@ -168,7 +188,7 @@ def _head(look: PersonLook, pose: Pose, neck: Point, lean: float) -> list[Part]:
         front = (middle[0] + face, middle[1] - 0.01 * tall)
         parts.append((capsule(front, (front[0], front[1] - 0.02 * tall), 0.05 * tall, 0.045 * tall), skin))
     if look.hat is not None:
-        brim = (middle[0] + pose.faces * pose.across * 0.04 * tall, middle[1] + 0.045 * tall)
+        brim = (middle[0] + pose.forward * 0.04 * tall, middle[1] + 0.045 * tall)
         cap = (middle[0], middle[1] + 0.055 * tall)
         parts.append((capsule(cap, brim, 0.06 * tall, 0.02 * tall), look.hat))
     return parts
@@ -180,7 +200,7 @@ def _hand(pose: Pose, neck: Point, grip: Point, held: ParcelLook | None, *, near
     if held is not None:
         return grip[0] + apart, grip[1] + 0.4 * held.height
     if pose.bent > 0:
-        side = pose.faces * pose.across * _REACH_M
+        side = pose.forward * _REACH_M
         down = (1 - pose.bent) * (neck[1] - 0.55) + pose.bent * 0.12
         return neck[0] * (1 - pose.bent) + side * pose.bent + apart, down
     return None
@@ -192,9 +212,9 @@ def _arm(look: PersonLook, pose: Pose, neck: Point, hand: Point | None, *, near:
     shoulder = (neck[0] + beside, neck[1] - 0.025 * tall)
     if hand is None:
         angle = math.sin(pose.phase + (math.pi if near else 0.0)) * 0.55 * pose.swing
-        swing = pose.faces * pose.across * math.sin(angle)
+        swing = pose.forward * math.sin(angle)
         hand = (shoulder[0] + swing * 0.33 * tall + beside * 0.3, shoulder[1] - math.cos(angle) * 0.33 * tall)
-    elbow = ((shoulder[0] + hand[0]) / 2 - pose.faces * pose.across * 0.02 * tall, (shoulder[1] + hand[1]) / 2 - 0.01)
+    elbow = ((shoulder[0] + hand[0]) / 2 - pose.forward * 0.02 * tall, (shoulder[1] + hand[1]) / 2 - 0.01)
     thick = tall * look.girth
     return [
         (capsule(shoulder, elbow, 0.029 * thick, 0.025 * thick), shaded(look.coat, shade * 1.08)),

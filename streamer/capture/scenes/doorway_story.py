@@ -32,7 +32,7 @@ class What(str, Enum):
     """What a person who looks on would name."""
 
     CAME = "came"  # somebody has come into view
-    LEFT = "left"  # a parcel lies there, and who brought it has gone out of the picture
+    LEFT = "left"  # a parcel lies there, and who brought it walks away
     TAKEN = "taken"  # a parcel that lay there has been picked up
 
 
@@ -71,6 +71,11 @@ class Person:
     def comes_s(self) -> float:
         """When they are just out of the picture, coming."""
         return self.steps[0].at_s
+
+    @property
+    def leaves_s(self) -> float:
+        """When they begin to walk away."""
+        return self.steps[-2].at_s
 
     @property
     def goes_s(self) -> float:
@@ -162,7 +167,7 @@ def _delivery(rng: Generator, began_s: float, index: int) -> Slot:
         people=tuple(people),
         parcels=(Parcel(id=number + 5, look=parcel, put_s=put_s, taken_s=taken_s, x=x, y=y),),
         happenings=(
-            Happening(what=What.LEFT, at_s=bringer.goes_s, until_s=taken_s, actor=number + 5),
+            Happening(what=What.LEFT, at_s=bringer.leaves_s, until_s=taken_s, actor=number + 5),
             Happening(what=What.TAKEN, at_s=taken_s, until_s=taker.goes_s, actor=number + 5),
         ),
     )
