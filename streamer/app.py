@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import threading
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from streamer.capture.address import is_finite
 from streamer.capture.open import open_source
 from streamer.core.clock import NS_PER_S, SystemClock
 from streamer.core.errors import ChannelClosed, LostReason
 from streamer.core.look import Classified, look_lane
 from streamer.events.ids import EventIds
-from streamer.events.payload import encode_event, encode_interrupted
 from streamer.ops.health import Beats, Notifier, Watchdog
 from streamer.ops.metrics import Metrics
 from streamer.ops.status import LiveStatus, one_line
-from streamer.pipeline.backoff import Backoff
-from streamer.pipeline.capture_loop import Capture, CapturePlan
 from streamer.pipeline.channel import Channel
-from streamer.pipeline.deliver import Delivery as Deliverer
+from streamer.pipeline.closer_looks import CloserLooks
 from streamer.pipeline.desk import CameraDesk, disabled_status
 from streamer.pipeline.events_loop import Events, EventsPlan, Item
 from streamer.pipeline.frames import Mark
@@ -34,20 +29,20 @@ from streamer.pipeline.orders import Orders
 from streamer.pipeline.supervisor import Stages, Supervisor
 from streamer.pipeline.worker import Worker
 from streamer.pixels.convert import use_one_thread
-from streamer.publish.mqtt import open_mqtt
-from streamer.publish.states import StateBoard
 from streamer.settings import SettingsError, load
-from streamer.store.store import open_store
 
-from .broker import broker_address
-from .camera_looks import outlets_of, tandem_of
-from .camera_parts import desk_of, gate_of
-from .check import examine, mqtt_options, source_spec
+from .camera_looks import tandem_of
+from .camera_parts import desk_of
+from .captures import Captures, CapturesPlan
+from .check import examine
+from .controls import Controls
 from .factory import Factory
 from .figures import Figures
 from .first_states import first_states
+from .keeping import Keeping
 from .late_items import LateItems
 from .model_threads import ModelsPlan, ModelThreads
+from .outgoing import Outgoing
 from .queues import Queues
 from .report import Report
 
@@ -55,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from streamer.capture.base import OpenSource, SourceSpec
+    from streamer.capture.base import OpenSource
     from streamer.core.clock import Clock
     from streamer.core.decision import Decision
     from streamer.core.event import Event
@@ -65,17 +60,13 @@ if TYPE_CHECKING:
     from streamer.infer.spec import ModelSpec
     from streamer.ops.status import Snapshot
     from streamer.pipeline.messages import CameraChange
-    from streamer.pipeline.outlets import Outlet
-    from streamer.publish.base import Message
     from streamer.settings import Camera, Loaded, Settings
-    from streamer.store.store import EventStore
 
 _log = logging.getLogger(__name__)
 
 _STATISTICS_EVERY = 10  # looks, one a second
 _RESULTS = 64  # droppable results of one camera that wait for the events thread
 # How long a thread may be silent before the watchdog is no longer fed.
-_CAPTURE_LIMIT_S = 30.0  # opening by TCP, then by UDP, and reading, each have limits of their own
 _LOOP_LIMIT_S = 30.0
 
 
@@ -147,29 +138,35 @@ class Run:
         self._cameras = {name: camera for name, camera in settings.cameras.items() if camera.enabled}
         self._stop = threading.Event()
         self._stop_requested = False
-        self._events_stuck = False
         self._unreadable: set[str] = set()  # finite sources that ended by a fault of theirs
         self._metrics = Metrics()
         self.figures = Figures(list(settings.cameras), self._metrics, clock)
         self._beats = Beats(clock)
         self._notifier = Notifier.from_environ(os.environ, os.getpid())
         self._watchdog = Watchdog(self._notifier, self._beats, clock)
-        self._board = StateBoard()
         self._event_ids = EventIds()
-        self._store = self._open_store(stack)
-        self.broker = broker_address(settings, stack)
+        self._out = Outgoing(settings, stack, clock=clock, beats=self._beats)
+        self.broker = self._out.broker
         self._factory = Factory(self._cameras, specs, clock=clock, beats=self._beats)
-        orders = Orders(self._factory.triggers(), self._answer, self.figures.count_command)
-        self._answers: Callable[[Message], object] = lambda _: None  # until there is somebody who sends
-        self._sink = open_mqtt(mqtt_options(settings.mqtt, self.broker), on_command=orders.take)
-        stack.callback(self._sink.close)
-        self._delivery = Deliverer(self._store.outbox(), self._sink, self._board, clock=clock)
-        self._answers = self._delivery.feed
-        self._retained = self._left_at_broker()
+        self._keeping = Keeping(
+            settings,
+            clock=clock,
+            beats=self._beats,
+            count=self.figures.count,
+            states=self._out.set_state,
+            send=self._out.send,
+        )
+        self._controls = Controls(self._cameras, self.figures, offer=self._keeping.snap)
+        self._out.connect(self._orders().take)
         self._queues = self._make_queues()
         self._kept = KeptFrames()
         writers = len(self._cameras) + len(specs) + bool(self._factory.items)
         self._inbox: Channel[Item] = Channel(_RESULTS, writers=writers, lost=self._overflowed)
+        self._closer = {
+            name: CloserLooks(specs[camera.main_model].input.hw)
+            for name, camera in self._cameras.items()
+            if camera.gated and camera.detect is not None and camera.detect.zoom
+        }
         self._models = self._make_models()
         self.models = self._models.opened
         self._desks = {name: self._desk(name, camera) for name, camera in self._cameras.items()}
@@ -187,20 +184,15 @@ class Run:
             ending=self._notifier.stopping,
         )
 
-    def _open_store(self, stack: ExitStack) -> EventStore:
-        """Take the data directory, and end what a crash has left open."""
-        settings, clock = self._settings, self._clock
-        store = open_store(
-            settings.data_dir,
-            encode=encode_event,
-            clock=clock,
-            max_bytes=settings.outbox.max_size,
-            max_age_s=settings.outbox.max_age_s,
-            qos=settings.mqtt.qos,
+    def _orders(self) -> Orders:
+        return Orders(
+            self._factory.triggers(),
+            self._out.send,
+            self.figures.count_command,
+            switches=self._controls.switches(),
+            snapshots=self._controls.asks(),
+            disabled=self._settings.cameras.keys() - self._cameras.keys(),
         )
-        stack.callback(self._close_store)
-        store.interrupted(lambda last, seen_utc_ns: encode_interrupted(last, seen_utc_ns, now_utc_ns=clock.utc_ns()))
-        return store
 
     def _make_queues(self) -> Queues:
         specs = self._specs.items()
@@ -226,6 +218,7 @@ class Run:
                 stop=self._stop,
                 passed=self._passed,
                 keep=self._kept.keep,
+                closer=self._closer,
                 left=self._inbox.leave,
                 due_ns=self._factory.due_ns,
             )
@@ -234,9 +227,7 @@ class Run:
     def _make_report(self) -> Report:
         return Report(
             self.figures,
-            self._delivery,
-            self._store,
-            self._sink,
+            self._out,
             names=self._specs,
             models=self.models,
             doing=self._models.doing,
@@ -258,20 +249,12 @@ class Run:
         Raises:
             BackendError: a model failed; what was open has been ended and sent first.
         """
-        self._board.expect(self._configured_topics())
-        for name, camera in self._settings.cameras.items():
-            if not camera.enabled:
-                self.figures.cameras[name].state = CameraState.DISABLED.value
-                self._board.set(f"{name}/status", disabled_status(self._clock.utc_ns()))
-        # Before the threads: what an earlier run has left must not be taken for what is no longer configured.
-        for topic, payload in first_states(self._settings.cameras, self._specs, self._retained).items():
-            self._board.set(topic, payload)
-        for topic, payload in self._factory.first_states().items():
-            self._board.set(topic, payload)
+        self._out.begin(self._configured_topics(), self._first_states())
         self._notifier.ready()
         self._build_first()
         outcome = self._supervisor.run()
-        self._events_stuck = "events" in outcome.stuck
+        if "events" in outcome.stuck:
+            self._out.leave_store()
         self.report.last_words()
         if outcome.failure is not None:
             raise outcome.failure
@@ -299,22 +282,17 @@ class Run:
         """Return what is being built or proved beside a model, for people; from any thread."""
         return self._models.doing(model)
 
-    def _close_store(self) -> None:
-        """Close the store, unless its thread is in the middle of a commit: SQLite mends that at the next start."""
-        if not self._events_stuck:
-            self._store.close()
-
     def _code(self) -> int:
-        if self._delivery.undelivered():
+        if self._out.undelivered():
             return 4
         return 2 if self._unreadable and not self._stop_requested else 0
 
     def _stages(self, stack: ExitStack) -> Stages:
-        captures = [self._capture_worker(name, camera) for name, camera in self._cameras.items()]
+        captures = self._captures().workers()
         inferences, side_work = self._models.workers()
         deciding, inputs = self._factory.workers(
             stop=self._stop,
-            states=self._board.set,
+            states=self._out.set_state,
             tell=self._decided,
             count=self.figures.count,
             left=self._inbox.leave,
@@ -326,71 +304,62 @@ class Run:
             EventsPlan(
                 inbox=self._inbox,
                 desks=self._desks,
-                store=self._store,
-                delivery=self._delivery,
-                states=self._board.set,
+                store=self._out.store,
+                delivery=self._out.delivery,
+                stored=self._out.stored,
+                states=self._out.set_state,
+                done=self._kept.done,
                 release=self._queues.release,
                 ended=self._ended,
                 count=self.figures.count,
                 aged=self.figures.aged,
-                told=self._tell_all,
+                told=self._told,
             ),
             clock=self._clock,
             beat=self._beats.register("events", _LOOP_LIMIT_S),
         )
-        publish_beat = self._beats.register("publish", _LOOP_LIMIT_S)
+        publish, *sinks = self._out.workers()
         return Stages(
             captures=captures,
             inferences=[*inferences, *deciding],
-            others=[*side_work, *inputs],
-            events=Worker("events", events.loop, at_end=lambda: self._beats.retire("events")),
-            publish=Worker(
-                "publish", lambda: self._delivery.run(publish_beat), at_end=lambda: self._beats.retire("publish")
-            ),
+            others=[*side_work, *inputs, *self._keeping.recordings(self._stop)],
+            events=Worker("events", events.loop, at_end=self._events_over),
+            evidence=self._keeping.worker(),
+            publish=publish,
+            sinks=sinks,
             stop=self._stop_frames,
             close_events=self._inbox.close,
-            finish=self._delivery.end_within,
-            cut=self._sink.close,
+            finish=self._out.end_within,
+            cut=self._out.cut,
         )
 
-    def _capture_worker(self, name: str, camera: Camera) -> Worker:
-        beat_name = f"capture-{name}"
-        capture = Capture(
-            CapturePlan(
-                spec=self._source_spec(name, camera),
-                finite=is_finite(camera.source.reveal()),
-                open_source=self._parts.source,
-                backoff=Backoff(random.Random()),  # noqa: S311  jitter is no secret
-                outlets=self._outlets(name, camera),
+    def _events_over(self) -> None:
+        """No event comes any more, and no picture of one. Events thread, last of all."""
+        self._beats.retire("events")
+        self._keeping.stop()
+
+    def _captures(self) -> Captures:
+        return Captures(
+            CapturesPlan(
+                settings=self._settings,
+                cameras=self._cameras,
+                queues=self._queues,
+                models=self._models,
+                closer=self._closer,
+                desks=self._desks,
+                factory=self._factory,
+                keeping=self._keeping,
+                controls=self._controls,
+                figures=self.figures,
+                beats=self._beats,
+                clock=self._clock,
+                source=self._parts.source,
+                stop=self._stop,
+                began_ns=self._began_ns,
                 changed=self._changed,
-                count=lambda counter, n: self.figures.count(name, counter, n),
-                seen=self.figures.saw,
-                is_item=self._factory.is_item(name, camera),
-            ),
-            clock=self._clock,
-            stop=self._stop,
-            beat=self._beats.register(beat_name, _CAPTURE_LIMIT_S),
-        )
-
-        def at_end() -> None:
-            self._beats.retire(beat_name)
-            self._inbox.leave()
-
-        return Worker(beat_name, capture.loop, at_end=at_end)
-
-    def _outlets(self, name: str, camera: Camera) -> list[Outlet]:
-        gate = gate_of(name, camera, settled_ns=self._desks[name].settled_ns, still=self._still)
-        skipped = partial(self.figures.count, name, "still", 1)
-        return outlets_of(name, camera, self._queues, gate=gate, skipped=skipped)
-
-    def _source_spec(self, name: str, camera: Camera) -> SourceSpec:
-        model = camera.main_model
-        return source_spec(
-            name,
-            camera,
-            epoch_ns=self._began_ns,
-            hardware=self._models.hardware(model),
-            device=self._settings.models[model].device,
+                still=self._still,
+                left=self._inbox.leave,
+            )
         )
 
     def _desk(self, name: str, camera: Camera) -> CameraDesk:
@@ -403,18 +372,29 @@ class Run:
         )
         items = self._factory.items.get(name)
         return desk_of(
-            name, camera, self._specs, ids=self._event_ids, retained=self._retained, tandem=tandem, items=items
+            name,
+            camera,
+            self._specs,
+            ids=self._event_ids,
+            retained=self._out.retained,
+            tandem=tandem,
+            items=items,
+            views=self._keeping.views(name, self._specs[camera.main_model], picture_of=self._kept.take),
         )
 
     def _configured_topics(self) -> list[str]:
         """Return the retained topics of this configuration beside `first_states`; those of others are cleared."""
-        return ["status", *(f"{name}/status" for name in self._settings.cameras)]
+        pictures = [f"{name}/snapshot" for name in self._cameras]  # of earlier runs, until there are newer ones
+        return ["status", *(f"{name}/status" for name in self._settings.cameras), *pictures]
 
-    def _left_at_broker(self) -> set[str]:
-        """Return the topics under which earlier runs have left something."""
-        outbox = self._store.outbox()
-        with closing(outbox):
-            return outbox.retained()
+    def _first_states(self) -> dict[str, bytes]:
+        """Return what is said before anything has been seen: what earlier runs have left must not be taken for ours."""
+        states = {}
+        for name in self._settings.cameras.keys() - self._cameras.keys():
+            self.figures.cameras[name].state = CameraState.DISABLED.value
+            states[f"{name}/status"] = disabled_status(self._clock.utc_ns())
+        states |= first_states(self._settings.cameras, self._specs, self._out.retained)
+        return {**states, **self._factory.first_states()}
 
     def _passed(self, item: Result | Classified | Mark) -> None:
         """Hand an answer to the events thread; what its lane bounds is never dropped."""
@@ -436,7 +416,8 @@ class Run:
             self._unreadable.add(change.camera)
         self._inbox.put(change.camera, change, keep=True)
 
-    def _tell_all(self, event: Event) -> None:
+    def _told(self, event: Event) -> None:
+        self._keeping.told(event)
         for told in self._listeners:
             told(event)
 
@@ -460,12 +441,9 @@ class Run:
 
     def _decided(self, decision: Decision) -> None:
         """Tell a verdict, and have it kept. Decide thread."""
-        payload = self._delivery.decide(decision)
+        payload = self._out.delivery.decide(decision)
         with suppress(ChannelClosed):  # it has been told: what is not kept is only missing in the history
             self._inbox.put(decision.camera, Decided(decision=decision, payload=payload), keep=True)
-
-    def _answer(self, message: Message) -> None:
-        self._answers(message)
 
     def _stop_frames(self) -> None:
         self._stop.set()
@@ -476,10 +454,11 @@ class Run:
         """Once a second, in the main thread."""
         self._watchdog.check()
         self._late_items.look()
+        self._out.look()
         snapshot = self._show()
         if self._looks % _STATISTICS_EVERY == 0:
             self._notifier.status(one_line(snapshot))
-            self._delivery.feed(self.report.statistics())
+            self._out.send(self.report.statistics())
         self._looks += 1
 
     def _show(self) -> Snapshot:

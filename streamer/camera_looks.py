@@ -16,17 +16,24 @@ if TYPE_CHECKING:
 
     from streamer.core.frame import AnyPicture, FrameInfo
     from streamer.infer.spec import ModelSpec
+    from streamer.pipeline.closer_looks import CloserLooks
     from streamer.pipeline.gated import Gated
     from streamer.pipeline.outlets import Outlet
     from streamer.settings import Camera
-    from streamer.settings.rule import Rule
     from streamer.settings.classify import Classify
+    from streamer.settings.rule import Rule
 
     from .queues import Queues
 
 
 def outlets_of(
-    name: str, camera: Camera, queues: Queues, *, gate: Gated | None, skipped: Callable[[], None]
+    name: str,
+    camera: Camera,
+    queues: Queues,
+    *,
+    gate: Gated | None,
+    skipped: Callable[[], None],
+    closer: CloserLooks | None,
 ) -> list[Outlet]:
     """Return where a camera's frames go.
 
@@ -36,6 +43,7 @@ def outlets_of(
         queues: of the models.
         gate: skips frames for the detector while nothing moves.
         skipped: told of each frame that the gate has skipped.
+        closer: has the detector look closer where something small moves, if it is to.
     """
     outlets: list[Outlet] = []
     if camera.detect is not None:
@@ -46,6 +54,7 @@ def outlets_of(
             items=bool(camera.decides and camera.decides.class_names),
             gate=gate,
             skipped=skipped,
+            closer=closer,
         )
         outlets.append(DetectorOutlet(plan))
     judged = (camera.decides.labels or {}) if camera.decides else {}

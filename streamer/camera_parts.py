@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from streamer.infer.spec import ModelSpec
     from streamer.pipeline.messages import Still
     from streamer.pipeline.tandem import Tandem
+    from streamer.pipeline.views_desk import Views
     from streamer.settings import Camera
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def desk_of(
     retained: set[str],
     tandem: Tandem | None,
     items: Items | None,
+    views: Views | None,
 ) -> CameraDesk:
     """Return the desk of a camera.
 
@@ -84,6 +86,7 @@ def desk_of(
         retained: topics under which earlier runs have left something.
         tandem: its second stage, if it has one.
         items: of which it gives verdicts, if it does.
+        views: picks the best pictures of its events, if they are kept.
     """
     objects = None
     if camera.detect is not None:
@@ -99,6 +102,7 @@ def desk_of(
             classes=classes_of(camera, specs),
             items=items,
             crossing=_crossing(camera, specs, items, tandem),
+            views=views,
         )
     )
 
@@ -124,6 +128,8 @@ def _objects(
                 ids,
                 zones={zone: where.polygon for zone, where in camera.zones.items()},
                 lines={line: (where.start, where.end) for line, where in camera.lines.items()},
+                pictures=camera.save.snapshot,
+                clips=camera.clip is not None,
             ),
             counts=ObjectCounts(left_classes(name, spec, retained) if isinstance(least, float) else least),
             labels=labels,
@@ -170,6 +176,13 @@ def _rules(camera: Camera, specs: Mapping[str, ModelSpec], least: Mapping[int, f
             line=rule.line,
             direction=rule.direction,
             more_than=None if rule.count is None else rule.count.more_than,
+            left_by=frozenset(class_id(spec.labels, wanted) for wanted in (rule.left.by if rule.left else ())),
+            removed=rule.removed,
+            all_of=rule.all_of,
+            any_of=rule.any_of,
+            none_of=rule.none_of,
+            quiet=rule.quiet,
+            cooldown_s=rule.cooldown_s,
             labels=labels_of(rule, camera, specs),
         )
         for rule in camera.events

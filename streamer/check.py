@@ -24,9 +24,10 @@ from streamer.publish.mqtt import MqttOptions
 from streamer.settings import SettingsError, check_classes, json_schema, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from streamer.capture.tape import Tape
     from streamer.infer.spec import ModelSpec
     from streamer.publish.url import BrokerAddress
     from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem, Settings, Source
@@ -232,7 +233,14 @@ def mqtt_options(mqtt: Mqtt, address: BrokerAddress) -> MqttOptions:
 
 
 def source_spec(
-    name: str, camera: Camera, *, epoch_ns: int | None = None, hardware: int | None = None, device: int = 0
+    name: str,
+    camera: Camera,
+    *,
+    epoch_ns: int | None = None,
+    hardware: int | None = None,
+    device: int = 0,
+    idle: Callable[[], bool] | None = None,
+    tape: Tape | None = None,
 ) -> SourceSpec:
     """Return how a camera is opened.
 
@@ -243,6 +251,8 @@ def source_spec(
         hardware: index of the GPU that computes its model; its pictures may be decoded there, and stay.
         device: the GPU of its model by the configuration; it decodes a camera that is told to, whatever computes the
             model.
+        idle: whether nothing moves, so that key frames are enough; None: every frame is wanted.
+        tape: takes its packets, for clips.
     """
     if hardware is None and camera.decode == "gpu":
         hardware = device
@@ -254,12 +264,14 @@ def source_spec(
         epoch_ns=epoch_ns,
         decode=camera.decode,
         hardware=hardware,
+        idle=idle,
+        tape=tape,
     )
 
 
-def record_spec(name: str, record: Source) -> SourceSpec:
+def record_spec(name: str, record: Source, *, transport: str = "auto", tape: Tape | None = None) -> SourceSpec:
     """Return how the stream is opened that a camera's clips come from."""
-    return SourceSpec(camera=name, url=record.reveal(), delivery=Delivery.EVERY)
+    return SourceSpec(camera=name, url=record.reveal(), delivery=Delivery.NEWEST, transport=transport, tape=tape)
 
 
 def print_schema(out: TextIO) -> None:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from streamer.infer.spec import ModelSpec
     from streamer.settings import Camera
-    from streamer.settings.rule import Rule
     from streamer.settings.decide import Decide
+    from streamer.settings.rule import Rule
 
 
 def items_plan(name: str, camera: Camera, rule: Rule, decide: Decide, specs: Mapping[str, ModelSpec]) -> ItemsPlan:

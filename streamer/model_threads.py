@@ -165,7 +165,11 @@ class ModelThreads:
         self._plan.left()
 
     def _detecting(self, name: str, upgrade: BackendUpgrade | None) -> InferPlan[Frame, Detections]:
-        keeping = {camera for camera, settings in self._plan.cameras.items() if settings.looks_at_objects}
+        keeping = {
+            camera
+            for camera, settings in self._plan.cameras.items()
+            if settings.looks_at_objects or settings.save.snapshot
+        }
         ages_ns, closer = self._max_ages_ns(), self._plan.closer
 
         def joined(frame: Frame, answers: Sequence[Detections]) -> Detections:

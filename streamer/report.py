@@ -14,12 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from streamer.infer.network import Network
-    from streamer.pipeline.deliver import Delivery
     from streamer.pipeline.desk import CameraDesk
-    from streamer.publish.mqtt import MqttSink
-    from streamer.store.store import EventStore
 
     from .figures import Figures
+    from .outgoing import Outgoing
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +28,7 @@ class Report:
     def __init__(
         self,
         figures: Figures,
-        delivery: Delivery,
-        store: EventStore,
-        sink: MqttSink,
+        out: Outgoing,
         *,
         names: Iterable[str],
         models: dict[str, Network[Any]],
@@ -40,9 +36,7 @@ class Report:
         address: str,
     ) -> None:
         self._figures = figures
-        self._delivery = delivery
-        self._store = store
-        self._sink = sink
+        self._out = out
         self._names = sorted(names)  # of all models
         self._models = models  # those that are open
         self._doing = doing  # model -> what is being built or proved beside it
@@ -77,12 +71,13 @@ class Report:
             for name, model, doing in ((name, self._models.get(name), self._doing(name)) for name in self._names)
             if model or doing
         )
+        delivery = self._out.delivery
         broker = BrokerRow(
             address=self._address,
-            connected=self._sink.connection() is not None,
-            undelivered=self._delivery.undelivered(),
-            parked=self._delivery.parked,
-            missed=sum(self._delivery.decisions_dropped.values()),
+            connected=self._out.sink.connection() is not None,
+            undelivered=delivery.undelivered(),
+            parked=delivery.parked,
+            missed=sum(delivery.decisions_dropped.values()),
         )
         counted = ((name, figures.items(name)) for name in figures.cameras)
         items = tuple(items_row(name, counts) for name, counts in counted if counts is not None)
@@ -114,20 +109,21 @@ class Report:
             }
             for name, model in sorted(self._models.copy().items())
         }
-        delivery = self._delivery
+        delivery, store = self._out.delivery, self._out.store
         outbox = {
             "delivered": delivery.delivered,
             "undelivered": delivery.undelivered(),
             "parked": delivery.parked,
-            "not_durable": self._store.not_durable,
-            "dropped": dict(self._store.dropped),
+            "not_durable": store.not_durable,
+            "dropped": dict(store.dropped),
             "feed_sent": delivery.feed_sent,
             "feed_dropped": dict(delivery.feed_dropped),
             **figures.commands(),
             "decisions_sent": delivery.decisions_sent,
             "decisions_dropped": dict(delivery.decisions_dropped),
         }
-        payload = json.dumps({"cameras": cameras, "models": models, "outbox": outbox}, separators=(",", ":")).encode()
+        said = {"cameras": cameras, "models": models, "outbox": outbox, "sinks": self._out.others.figures()}
+        payload = json.dumps(said, separators=(",", ":")).encode()
         return Message(topic="stats", payload=payload, qos=0, retain=False)
 
     def last_words(self) -> None:
@@ -146,12 +142,15 @@ class Report:
         self._last_words_of_delivery()
 
     def _last_words_of_delivery(self) -> None:
-        left = self._delivery.undelivered()
-        if left:
+        delivery, store = self._out.delivery, self._out.store
+        if left := delivery.undelivered():
             _log.warning("%d messages are not delivered; the next run sends them first", left)
-        if self._store.not_durable:
-            _log.warning("%d messages could not be put on the disk before they were sent", self._store.not_durable)
-        if missed := self._delivery.decisions_left + sum(self._delivery.decisions_dropped.values()):
+        for name, waiting in self._out.others.undelivered().items():
+            if waiting:
+                _log.warning("sink %s: %d messages are not delivered; the next run sends them first", name, waiting)
+        if store.not_durable:
+            _log.warning("%d messages could not be put on the disk before they were sent", store.not_durable)
+        if missed := delivery.decisions_left + sum(delivery.decisions_dropped.values()):
             _log.warning(
                 "%d decisions did not reach the broker in their time (`streamer events --decisions` has them all)",
                 missed,

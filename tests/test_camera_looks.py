@@ -35,7 +35,7 @@ def queues(camera: Camera) -> Queues:
 def chosen(keys: str, items: set[int] | None = None, frames: int = 41) -> list[list[int]]:
     """Return, for each outlet of a camera of 20 frames a second, which frames it takes."""
     camera = made_camera(keys)
-    outlets = outlets_of("cam", camera, queues(camera), gate=None, skipped=lambda: None)
+    outlets = outlets_of("cam", camera, queues(camera), gate=None, skipped=lambda: None, closer=None)
     taken: list[list[int]] = [[] for _ in outlets]
     for seq in range(frames):
         frame = made_frame(seq, at_ns=seq * 50_000_000)

@@ -34,7 +34,6 @@ OWNERS = {
     "sqlite3": ("store/",),
     "cbor2": ("events/",),
     "gpiod": ("gpio/",),
-    "urllib3": ("publish/",),
 }
 CORE_MAY_IMPORT = {"numpy"}  # beside the standard library
 

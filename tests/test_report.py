@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from streamer.publish.mqtt import MqttSink
+    from streamer.outgoing import Outgoing
 
 COUNTS = {
     "items": 1_204, "accepted": 1_190, "rejected": 14, "late": 2,
@@ -42,11 +43,11 @@ class Rig:
         self.delivery = Delivery(self.outbox, self.sink, StateBoard(), clock=self.clock)
         self.figures = Figures(["belt", "yard"], self.metrics, self.clock)
         self.figures.count_items("belt", lambda: COUNTS)
+        others = SimpleNamespace(figures=lambda: {"alarm": {"delivered": 3}}, undelivered=lambda: {"alarm": 2})
+        out = SimpleNamespace(sink=self.sink, delivery=self.delivery, store=self.store, others=others)
         self.report = Report(
             self.figures,
-            self.delivery,
-            self.store,
-            cast("MqttSink", self.sink),
+            cast("Outgoing", out),
             names=[],
             models={},
             doing=lambda _model: None,
@@ -85,11 +86,13 @@ def test_what_did_not_arrive_is_in_all_three(rig: Rig, caplog: pytest.LogCapture
     rig.delivery._keep_house(lambda: None)
     outbox = json.loads(rig.report.statistics().payload)["outbox"]
     assert (outbox["decisions_sent"], outbox["decisions_dropped"]) == (1, {"expired": 2, "refused": 0, "full": 0})
+    assert json.loads(rig.report.statistics().payload)["sinks"] == {"alarm": {"delivered": 3}}
     assert rig.report.snapshot({}).broker.missed == 2
     with caplog.at_level(logging.INFO):
         rig.report.last_words()
     assert "items 1,204 | accepted 1,190 | rejected 14 (short 9, open 3, late 2)" in caplog.text
     assert "3 decisions did not reach the broker in their time" in caplog.text
+    assert "sink alarm: 2 messages are not delivered" in caplog.text
 
 
 def test_what_could_not_be_judged_is_rejected_or_accepted_as_the_configuration_wants_it() -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .frames import Lost
     from .objects import Objects
     from .tandem import Tandem
+    from .views_desk import Views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class DeskPlan:
     classes: ClassStates | None = None  # of the frame and of zones
     items: Items | None = None  # None: no verdicts
     crossing: CrossingItems | None = None  # of those, the objects that cross a line
+    views: Views | None = None  # None: no pictures of its events are kept
 
 
 class CameraDesk:
@@ -75,6 +77,9 @@ class CameraDesk:
                 plan.crossing.observe(result, plan.objects.crossings())
             if plan.tandem is not None:
                 plan.tandem.look(info, tracks)
+            if plan.views is not None:
+                better = plan.views.look(info, plan.objects.in_view())
+                plan.objects.better_views(outcome, better)
         return outcome
 
     def classified(self, classified: Classified, now_ns: int) -> Outcome:

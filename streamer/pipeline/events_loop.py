@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from streamer.core.clock import Clock
     from streamer.core.event import Event
+    from streamer.core.frame import FrameInfo
     from streamer.store.store import EventStore
 
     from .channel import Channel
@@ -42,7 +43,9 @@ class EventsPlan:
     desks: Mapping[str, CameraDesk]
     store: EventStore
     delivery: Delivery
+    stored: Callable[[], None]  # events were stored, or states changed
     states: Callable[[str, bytes], None]  # a retained topic has a new payload
+    done: Callable[[FrameInfo], None]  # nobody wants the picture of a frame any more
     release: Callable[[str], None]  # a taken frame of this camera, or a mark, has been dealt with
     ended: Callable[[str], None]  # a camera's finite source is over: no object of it will be looked at any more
     count: Callable[[str, str, int], None]  # (camera, cause or counter, how many)
@@ -104,6 +107,7 @@ class Events:
             for message in outcome.feed:  # at once: its readers want it now, and it needs no disk
                 plan.delivery.feed(message, outcome.feed_deadline_ns)
             self._count(item.info.camera, outcome)
+            plan.done(item.info)
             plan.release(item.info.camera)
             return outcome
         if isinstance(item, Classified):
@@ -138,7 +142,7 @@ class Events:
         for topic, payload in states.items():
             self._plan.states(topic, payload)
         if events or states:
-            self._plan.delivery.poke()
+            self._plan.stored()
         for event in events:
             self._plan.told(event)
 

@@ -12,7 +12,7 @@ from streamer.publish.base import Message
 from .outcome import NULL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from streamer.core.event import EndReason
     from streamer.core.frame import FrameInfo
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streamer.events.feed import FeedForm
     from streamer.events.life import CameraEvents
     from streamer.events.lines import Crossing
+    from streamer.events.sighting import Sighting
     from streamer.track.tracker import ObjectTracker
 
     from .outcome import Outcome
@@ -71,6 +72,14 @@ class Objects:
         self._say_active(outcome)
         return tracks
 
+    def in_view(self) -> Sequence[tuple[str, Sighting]]:
+        """Return the open events that the last result shows, and what was seen of each."""
+        return self._plan.events.in_view()
+
+    def better_views(self, outcome: Outcome, events: Collection[str]) -> None:
+        """Take in that there are better pictures of some events now."""
+        outcome.events += self._plan.events.better_views(events)
+
     def crossings(self) -> Sequence[Crossing]:
         """Return who has crossed which line, as the last result has shown."""
         return self._plan.events.crossings()
@@ -94,8 +103,8 @@ class Objects:
         if shown is None or info.connection != shown.info.connection or info.captured_ns <= shown.info.captured_ns:
             return
         plan.tracker.still(info.captured_ns)
-        outcome.events += plan.events.observe(info, shown.tracks, shown.model, labels_of)
-        self._say_counts(outcome, plan.counts.observe(info, shown.tracks))
+        outcome.events += plan.events.observe(info, shown.tracks, shown.model, labels_of, still=True)
+        self._say_counts(outcome, plan.counts.observe(info, shown.tracks, still=True))
         self._say_active(outcome)
 
     def tick(self, outcome: Outcome, now_ns: int) -> None:

@@ -23,6 +23,8 @@ _LOOK_S = 1.0
 _STOP_S = 4.5
 _STOP_LOOPS_S = 1.0
 _STOP_EVENTS_S = 1.2  # the last commit, on a slow disk
+_STOP_EVIDENCE_S = 1.0  # behind them: the last pictures
+_EVIDENCE_S = 10.0  # the same where nobody is in a hurry
 _STOP_DRAIN_S = 2.5
 _STOP_CLOSE_S = 0.3  # behind the drain: the goodbye
 _STOP_SIDE_S = 1.0  # behind that, as far as time is left: a process that built an engine lets go of a GPU
@@ -36,11 +38,14 @@ class Stages:
     inferences: Sequence[Worker]
     others: Sequence[Worker]  # side work that ends when `stop` is set
     events: Worker
+    evidence: Worker  # ends by itself behind the events
     publish: Worker
     stop: Callable[[], None]  # frees every capture and inference thread; no new frame is taken
     close_events: Callable[[], None]  # forces the events thread to its end, should a writer be stuck
-    finish: Callable[[float], object]  # lets the publish thread drain for so many seconds at most, and leave; waits not
-    cut: Callable[[], None]  # closes the sink under a publish thread that does not leave
+    # Lets the publish thread and the sinks' drain for so many seconds at most, and leave; waits not.
+    finish: Callable[[float], object]
+    cut: Callable[[], None]  # closes the receivers under those of them that do not leave
+    sinks: Sequence[Worker] = ()  # that send to others than the broker, each apart from all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +97,8 @@ class Supervisor:
         stages = self._stages
         if self._stop_requested:  # before anything began
             return Outcome(failure=None, stuck=())
-        for worker in (stages.publish, stages.events, *stages.inferences, *stages.captures, *stages.others):
+        senders = (*stages.sinks, stages.publish, stages.evidence)
+        for worker in (*senders, stages.events, *stages.inferences, *stages.captures, *stages.others):
             worker.start(ended=lambda: self._attention.put(None))
         failed = self._watch()
         self._ending()
@@ -105,7 +111,11 @@ class Supervisor:
 
     def _all(self) -> tuple[Worker, ...]:
         stages = self._stages
-        return (*stages.captures, *stages.inferences, *stages.others, stages.events, stages.publish)
+        writers = (stages.events, stages.evidence, stages.publish, *stages.sinks)
+        return (*stages.captures, *stages.inferences, *stages.others, *writers)
+
+    def _sending(self) -> bool:
+        return any(worker.alive() for worker in (self._stages.publish, *self._stages.sinks))
 
     def _failed(self) -> Worker | None:
         return next((worker for worker in self._all() if worker.failure is not None), None)
@@ -135,21 +145,22 @@ class Supervisor:
         self._join([*stages.captures, *stages.inferences], self._now_ns(_STOP_LOOPS_S))
         stages.close_events()
         self._join([stages.events], self._now_ns(_STOP_EVENTS_S if hurried else self._drain_s))
+        self._join([stages.evidence], self._now_ns(_STOP_EVIDENCE_S if hurried else _EVIDENCE_S))
         if hurried:
             self._drain(min(self._drain_s, _STOP_DRAIN_S, self._left_s(end_ns) - _STOP_CLOSE_S), hurried=True)
         else:
             self._drain(self._drain_s, hurried=False)
-        if stages.publish.alive():
+        if self._sending():
             stages.cut()
-        self._join([stages.publish], self._now_ns(_STOP_CLOSE_S))
+        self._join([stages.publish, *stages.sinks], self._now_ns(_STOP_CLOSE_S))
         self._join(stages.others, max(self._now_ns(_STOP_CLOSE_S), min(self._now_ns(_STOP_SIDE_S), end_ns)))
 
     def _drain(self, drain_s: float, *, hurried: bool) -> None:
-        """Wait for the broker, with an eye on the watchdog; a stop meanwhile shortens the wait."""
+        """Wait for all receivers, with an eye on the watchdog; a stop meanwhile shortens the wait."""
         self._stages.finish(max(0.0, drain_s))
         end_ns = self._now_ns(max(0.0, drain_s) + _STOP_CLOSE_S)
         look_ns = self._now_ns(_LOOK_S)
-        while self._stages.publish.alive() and (left_s := self._left_s(end_ns)) > 0:
+        while self._sending() and (left_s := self._left_s(end_ns)) > 0:
             self._heard(min(left_s, self._left_s(look_ns)))
             if self._left_s(look_ns) <= 0:
                 look_ns = self._now_ns(_LOOK_S)

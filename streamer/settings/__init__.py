@@ -8,6 +8,7 @@ from .model import HEADS, ModelSettings
 from .problem import Problem, SettingsError
 from .rule import Rule
 from .schema import json_schema
+from .sinks import ExtraSink
 from .tree import Mqtt, Outbox, Settings
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "BrokerAddress",
     "Camera",
     "Detect",
+    "ExtraSink",
     "Loaded",
     "ModelSettings",
     "Mqtt",

@@ -124,7 +124,6 @@ class Rig:
         )
         delivery = SimpleNamespace(
             feed=lambda message, _deadline: self.done.append(f"feed {message.topic}"),
-            poke=lambda: self.done.append("poke"),
         )
         self.events = Events(
             EventsPlan(
@@ -132,7 +131,9 @@ class Rig:
                 desks=cast("dict[str, CameraDesk]", desks),
                 store=cast("Any", store),
                 delivery=cast("Any", delivery),
+                stored=lambda: self.done.append("poke"),
                 states=self.states.__setitem__,
+                done=lambda _info: None,
                 release=lambda lane: self.done.append(f"release {lane}"),
                 ended=lambda camera: self.done.append(f"ended {camera}"),
                 count=lambda camera, name, n: self.counts.update({(camera, name): n}),

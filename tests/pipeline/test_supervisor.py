@@ -27,6 +27,7 @@ class Rig:
             inferences=[Worker("infer", lambda: self._wait(self.captured, "infer"), at_end=self.inferred.set)],
             others=[],
             events=Worker("events", lambda: self._wait(self.inferred, "events"), at_end=self.stored.set),
+            evidence=Worker("evidence", lambda: self._wait(self.stored, "evidence")),
             publish=Worker("publish", lambda: self._wait(self.finished, "publish")),
             stop=self.stop.set,
             close_events=self.inferred.set,
@@ -57,7 +58,7 @@ def test_a_run_that_ends_by_itself_drains_in_full() -> None:
     thread, outcomes = rig.run_in_thread(rig.supervisor())
     rig.stop.set()  # the source has ended
     thread.join(5)
-    assert rig.order == ["capture", "infer", "events", "publish"]
+    assert rig.order == ["capture", "infer", "events", "evidence", "publish"]
     assert outcomes == [Outcome(failure=None, stuck=())]
     assert rig.drains == [30.0]
 
@@ -69,7 +70,7 @@ def test_a_stop_ends_every_stage_in_order_and_drains_shortly() -> None:
     assert rig.looked.wait(3)
     supervisor.request_stop()
     thread.join(5)
-    assert rig.order == ["capture", "infer", "events", "publish"]
+    assert rig.order == ["capture", "infer", "events", "evidence", "publish"]
     assert outcomes == [Outcome(failure=None, stuck=())]
     assert rig.drains == [2.5]
 
@@ -88,7 +89,7 @@ def test_a_failed_stage_stops_all_and_is_handed_on() -> None:
     outcome = rig.supervisor().run()
     assert outcome.failure is failure
     assert outcome.stuck == ()
-    assert sorted(rig.order) == ["capture", "events", "publish"]
+    assert sorted(rig.order) == ["capture", "events", "evidence", "publish"]
 
 
 def test_a_stuck_thread_is_passed_over_and_named_within_five_seconds() -> None:

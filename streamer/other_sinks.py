@@ -1,0 +1,130 @@
+"""Webhooks and commands that are told of a run's events, each with an outbox side and a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import random
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from streamer.core.event import EventType
+from streamer.pipeline.row_delivery import RowDelivery
+from streamer.pipeline.worker import Worker
+from streamer.publish.shell import CommandOptions, clean_environment, open_command
+from streamer.publish.webhook import WebhookOptions, open_webhook
+from streamer.store.wanted import SinkFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import ExitStack
+
+    from streamer.core.clock import Clock
+    from streamer.ops.health import Beats
+    from streamer.publish.shell import CommandSink
+    from streamer.publish.webhook import WebhookSink
+    from streamer.settings import ExtraSink
+    from streamer.store.store import EventStore
+
+_LIMIT_S = 30.0
+
+
+class _Told(NamedTuple):
+    """One that is told."""
+
+    sink: WebhookSink | CommandSink
+    delivery: RowDelivery
+
+
+class OtherSinks:
+    """Those of a run. They fail apart from each other and from the broker."""
+
+    def __init__(self, sinks: Sequence[ExtraSink], store: EventStore, *, clock: Clock, stack: ExitStack) -> None:
+        """Open them; their threads are started with the others.
+
+        Args:
+            sinks: the settings of each.
+            store: that keeps their messages.
+            clock: for back-offs.
+            stack: closes them.
+        """
+        self._told: dict[str, _Told] = {}
+        for settings in sinks:
+            sink = _opened(settings, clock)
+            stack.callback(sink.close)
+            self._told[settings.name] = _Told(sink, RowDelivery(store.outbox(settings.name), sink, clock=clock))
+
+    def workers(self, beats: Beats) -> list[Worker]:
+        """Return a thread for each."""
+        workers = []
+        for name, told in self._told.items():
+            thread = f"sink-{name}"
+            run = partial(told.delivery.run, beats.register(thread, _LIMIT_S))
+            workers.append(Worker(thread, run, at_end=partial(beats.retire, thread)))
+        return workers
+
+    def poke(self) -> None:
+        """Say that messages were stored."""
+        for told in self._told.values():
+            told.delivery.poke()
+
+    def end_within(self, timeout_s: float) -> None:
+        """Let each thread end once all is delivered, or the time is over. Waits not."""
+        for told in self._told.values():
+            told.delivery.end_within(timeout_s)
+
+    def cut(self) -> None:
+        """Break off what is being delivered."""
+        for told in self._told.values():
+            told.sink.close()
+
+    def undelivered(self) -> dict[str, int]:
+        """Return how many messages each has not taken yet."""
+        return {name: told.delivery.undelivered() for name, told in self._told.items()}
+
+    def figures(self) -> dict[str, dict[str, int]]:
+        """Return what each has taken, refused and not got yet."""
+        return {
+            name: {
+                "delivered": told.delivery.delivered,
+                "undelivered": told.delivery.undelivered(),
+                "refused": told.delivery.refused,
+                "parked": told.delivery.parked,
+            }
+            for name, told in self._told.items()
+        }
+
+
+def filters_of(sinks: Sequence[ExtraSink]) -> list[SinkFilter]:
+    """Return which messages each sink wants."""
+    return [
+        SinkFilter(
+            name=sink.name,
+            cameras=None if sink.cameras is None else frozenset(sink.cameras),
+            rules=None if sink.events is None else frozenset(sink.events),
+            types=None if sink.types is None else frozenset(map(EventType, sink.types)),
+        )
+        for sink in sinks
+    ]
+
+
+def _opened(settings: ExtraSink, clock: Clock) -> WebhookSink | CommandSink:
+    rng = random.Random()  # noqa: S311  jitter is no secret
+    if settings.command is not None:
+        options = CommandOptions(
+            name=settings.name,
+            command=settings.command,
+            environ=clean_environment(os.environ),
+            timeout_s=settings.timeout_s,
+        )
+        return open_command(options, clock=clock, rng=rng)
+    return open_webhook(
+        WebhookOptions(
+            name=settings.name,
+            url="" if settings.webhook is None else settings.webhook.get_secret_value(),
+            secret=None if settings.secret is None else settings.secret.get_secret_value(),
+            headers={name: value.get_secret_value() for name, value in settings.headers.items()},
+            timeout_s=settings.timeout_s,
+        ),
+        clock=clock,
+        rng=rng,
+    )
