@@ -21,7 +21,7 @@ PART = ".part"  # behind the name of a file that is still being written
 # A camera and an event's id, and nothing that could lead out of the folder.
 _KEY = r"[a-z0-9][a-z0-9_-]*/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _OURS = {kind: re.compile(f"({_KEY})(?:{'|'.join(map(re.escape, ends))})") for kind, ends in _ENDS.items()}
-_MIB = 1 << 20
+_MB = 1_000_000  # as sizes are written in the configuration
 
 
 class Usage(Protocol):
@@ -99,7 +99,7 @@ class EvidenceFolder:
             return self._refused(f"{folder} can't be looked at ({exc.strerror})")
         if free_bytes < self._min_free_bytes:
             return self._refused(
-                f"the disk has less than {self._min_free_bytes // _MIB} MiB to spare (evidence.min_free)"
+                f"the disk has less than {self._min_free_bytes // _MB} MB to spare (evidence.min_free)"
             )
         return True
 

@@ -14,7 +14,7 @@ from streamer.evidence.files import CLIPS, KINDS, SNAPSHOTS, EvidenceFolder, key
 
 ID = "0199c3b2-7d1e-7c44-9a31-5f1f0c7b2a10"
 KEY = f"porch/{ID}"
-MIB = 1 << 20
+MB = 1_000_000
 
 
 class Usage(NamedTuple):
@@ -24,7 +24,7 @@ class Usage(NamedTuple):
 class Disk:
     """What `shutil.disk_usage` is asked."""
 
-    def __init__(self, free: int = 100 * MIB) -> None:
+    def __init__(self, free: int = 100 * MB) -> None:
         self.free = free
         self.asked: list[Path] = []
 
@@ -34,7 +34,7 @@ class Disk:
 
 
 def folder(root: Path, disk: Disk | None = None) -> EvidenceFolder:
-    return EvidenceFolder(root, min_free_bytes=10 * MIB, free=disk or Disk())
+    return EvidenceFolder(root, min_free_bytes=10 * MB, free=disk or Disk())
 
 
 def test_what_is_written_lies_under_the_path_that_the_event_names(tmp_path: Path) -> None:
@@ -112,15 +112,15 @@ def test_nothing_is_written_where_the_disk_is_short_and_that_is_logged_once(
     disk = Disk()
     written = folder(tmp_path, disk)
     caplog.set_level(logging.INFO)
-    disk.free = 10 * MIB - 1
+    disk.free = 10 * MB - 1
     assert [written.write(SNAPSHOTS, f"{KEY}.jpg", b"x") for _ in range(3)] == [False] * 3
     assert not written.room()
     assert list(tmp_path.iterdir()) == []
-    disk.free = 10 * MIB
+    disk.free = 10 * MB
     assert written.room()
     assert [written.write(SNAPSHOTS, f"{KEY}.jpg", b"x") for _ in range(3)] == [True] * 3
     assert [record.getMessage() for record in caplog.records] == [
-        "pictures and clips are not written: the disk has less than 10 MiB to spare (evidence.min_free); events are",
+        "pictures and clips are not written: the disk has less than 10 MB to spare (evidence.min_free); events are",
         "pictures and clips are written again",
     ]
 
