@@ -100,7 +100,11 @@ class CommandSink(Courier):
             left_s = deadline_s - time.monotonic()
             if left_s <= 0 or self._ending.is_set():
                 return False
-            talk.step(min(_TICK_S, left_s))
+            if talk.over():
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(min(_TICK_S, left_s))
+            else:
+                talk.step(min(_TICK_S, left_s))
         return True
 
 
@@ -129,6 +133,10 @@ class _Talk:
         self._selector.close()
         self._stdin.close()
         self._stderr.close()
+
+    def over(self) -> bool:
+        """Whether both are closed: mostly since it has just ended."""
+        return not self._selector.get_map()
 
     def step(self, timeout_s: float) -> None:
         """Write and read what is possible now, after at most `timeout_s`."""

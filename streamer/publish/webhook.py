@@ -106,6 +106,18 @@ class WebhookSink(Courier):
         self._used_ns = 0  # when the line was used last
         self._cut = threading.Event()  # whether this attempt was broken off
 
+    def _run(self) -> None:
+        """As a courier's, and close the connection behind it.
+
+        Thread: webhook-<name>.  Ends: `close`.
+        Blocks on: what a courier does; the host's name (the system's limit), connecting to each of its addresses, and
+        the answer (`timeout_s` each; `close`).
+        """
+        try:
+            super()._run()
+        finally:
+            self._hang_up()
+
     def _attempt(self, message: Message) -> Answer:
         headers = self._headers(message.payload)
         self._cut.clear()
@@ -121,8 +133,6 @@ class WebhookSink(Courier):
         finally:
             limit.cancel()
             limit.join()  # if it is just breaking this one off, it must not go on to the next
-            if self._ending.is_set():
-                self._hang_up()
 
     def _break_off(self) -> None:
         self._cut.set()
