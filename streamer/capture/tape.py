@@ -139,6 +139,9 @@ class Tape:
                 self._gops.append(_Gop(reel, self._number, captured_ns))
             taped = Taped(packet=coded.packet, pts_ns=coded.pts_ns, key=coded.key, captured_ns=captured_ns)
             self._add_locked(taped, self._gops[-1], reel)
+            for reader in self._readers:
+                if reader.reel is None:
+                    self._attach_locked(reader)
             while self._due_locked() and not (spare and self._unread_locked()):
                 self._drop_locked()
 
@@ -200,8 +203,6 @@ class Tape:
 
     def _read(self, reader: TapeReader, until_ns: int) -> Reading:
         with self._moved:
-            if reader.reel is None:
-                self._attach_locked(reader)
             reel = reader.reel
             if reel is None:
                 return Reading()
