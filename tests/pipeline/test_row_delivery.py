@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +20,7 @@ from streamer.store.store import EventStore, open_store
 from streamer.store.wanted import SinkFilter
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
     from pathlib import Path
 
