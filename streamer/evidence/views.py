@@ -24,12 +24,20 @@ _EDGE = 0.005  # of the frame's side: as near to the edge as that is at it
 class _View(NamedTuple):
     """The best view of an event so far."""
 
-    score: float
-    shown: float  # 0..1: how large the object is, and how much of it may be cut off
+    shown: float  # how sure the detector is of how much of the object
     sharpness: float
     sharpest: float  # of the event's views that were measured
     at_ns: int
     measured_ns: int  # the last view that was measured
+
+    @property
+    def worth(self) -> float:
+        return self.shown * _clarity(self.sharpness, self.sharpest)
+
+    def may_yield(self, shown: float, now_ns: int) -> bool:
+        """Whether another view could take its place by now, be it as sharp as can be."""
+        soon = now_ns - self.at_ns < _EVERY_NS or now_ns - self.measured_ns < _MEASURED_EVERY_NS
+        return not soon and shown >= _BETTER * self.shown * _BLURRED
 
 
 class BestViews:
@@ -66,21 +74,15 @@ class BestViews:
             True for the first view, and for one that is a tenth better, at least a second later.
         """
         best, shown = self._best.get(event_id), 1.0 if box is None else _shown(box, frame_hw)
-        if best is None:
-            sharp = sharpness()
-            self._best[event_id] = _View(score, shown, sharp, sharp, now_ns, now_ns)
-            return True
-        hopeless = score * shown < _BETTER * best.score * best.shown * _BLURRED  # be it as sharp as can be
-        if hopeless or now_ns - best.at_ns < _EVERY_NS or now_ns - best.measured_ns < _MEASURED_EVERY_NS:
+        if best is not None and not best.may_yield(score * shown, now_ns):
             return False
         sharp = sharpness()
-        sharpest = max(best.sharpest, sharp)
-        worth = best.score * best.shown * _clarity(best.sharpness, sharpest)
-        better = score * shown * _clarity(sharp, sharpest) >= _BETTER * worth
-        if better:
-            self._best[event_id] = _View(score, shown, sharp, sharpest, now_ns, now_ns)
-        else:
-            self._best[event_id] = best._replace(sharpest=sharpest, measured_ns=now_ns)
+        sharpest = sharp if best is None else max(best.sharpest, sharp)
+        view = _View(score * shown, sharp, sharpest, now_ns, now_ns)
+        if best is not None:
+            best = best._replace(sharpest=sharpest, measured_ns=now_ns)
+        better = best is None or view.worth >= _BETTER * best.worth
+        self._best[event_id] = view if best is None or better else best
         return better
 
     def has(self, event_id: str) -> bool:

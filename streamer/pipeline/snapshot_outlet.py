@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .evidence_loop import Snap
+from .shot_queue import Snap
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,42 +11,23 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from event_shots import NBYTES, SIDE, event, picture, shot
 from factory_line import EventClock
 
 from streamer.core.clock import NS_PER_S, FakeClock, SystemClock
-from streamer.core.frame import FrameInfo, Picture, PixelFormat
 from streamer.evidence.files import SNAPSHOTS, EvidenceFolder, names_of
 from streamer.evidence.retention import Retention
-from streamer.evidence.stills import Marked, Shot, Stills
-from streamer.pipeline.evidence_loop import Evidence, EvidencePlan, Snap
+from streamer.pipeline.evidence_loop import Evidence, EvidencePlan
+from streamer.pipeline.shot_queue import Snap
 from streamer.pipeline.worker import Worker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from streamer.core.clock import Clock
+    from streamer.evidence.stills import Shot, Stills
 
-SIDE = 64
-NBYTES = SIDE * SIDE
-TOO_WIDE = 70_000  # for a JPEG
-BOX = Marked(box=(10.0, 10.0, 50.0, 50.0), name="person", class_id=0, score=0.8)
-
-
-def event(number: int) -> str:
-    return f"{number:08x}-7d1e-7c44-9a31-5f1f0c7b2a10"
-
-
-def picture(level: int = 90, side: int = SIDE, width: int | None = None) -> Picture:
-    plane = np.full((side, width or side), level, np.uint8)
-    return Picture(format=PixelFormat.GRAY, planes=(plane,), width=width or side, height=side)
-
-
-def shot(number: int, of: Picture | None = None, *, camera: str = "porch", first: bool = True) -> Shot:
-    of = of or picture()
-    info = FrameInfo(
-        camera=camera, connection=0, seq=number, captured_ns=1, utc_ns=1, width=of.width, height=of.height, live=True
-    )
-    return Shot(camera=camera, event_id=event(number), picture=of, boxes=(BOX,), info=info, first=first)
+TOO_WIDE = 70_000  # px, for a JPEG
 
 
 class RecordedClips:
@@ -70,7 +51,7 @@ class RecordedClips:
 class Rig:
     """An evidence thread and what it has told."""
 
-    def __init__(self, root: Path, clock: Clock, *, min_free: int = 0, max_bytes: int = 1 << 20) -> None:
+    def __init__(self, root: Path, clock: Clock, *, min_free: int = 0, max_bytes: int = 100 * NBYTES) -> None:
         self.clock = clock
         self.saved: list[Shot] = []
         self.stills: list[Stills] = []
@@ -148,69 +129,13 @@ def test_a_full_disk_keeps_nobody_from_being_shown(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_better_view_takes_the_place_of_one_that_still_waits(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, FakeClock())
-    better = shot(1, picture(200), first=False)
-    for job in (shot(1), shot(2), better):
-        rig.evidence.offer(job)
-    rig.run_and_stop()
-    assert [told.event_id for told in rig.saved] == [event(1), event(2)]  # it has waited as long
-    assert rig.saved[0].picture is better.picture
-    assert rig.saved[0].first  # nothing of that event has been told yet
-    assert not rig.counts
-
-
-def test_the_oldest_go_when_too_many_wait_and_each_is_counted(tmp_path: Path) -> None:
+def test_what_is_dropped_is_counted_for_its_camera(tmp_path: Path) -> None:
     rig = Rig(tmp_path, FakeClock(), max_bytes=3 * NBYTES)
     for number in range(5):
         rig.evidence.offer(shot(number, camera="ab"[number % 2]))
     rig.run_and_stop()
     assert [told.event_id for told in rig.saved] == [event(2), event(3), event(4)]
     assert rig.counts == {("a", "snapshot_dropped"): 1, ("b", "snapshot_dropped"): 1}
-
-
-def test_what_is_only_better_goes_before_what_is_an_events_only_picture(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, FakeClock(), max_bytes=3 * NBYTES)
-    for number, first in enumerate((True, False, True, True, False)):
-        rig.evidence.offer(shot(number, first=first))
-    rig.run_and_stop()
-    assert [told.event_id for told in rig.saved] == [event(0), event(2), event(3)]
-    assert rig.counts == {("porch", "snapshot_dropped"): 2}
-
-
-def test_a_picture_that_several_events_share_counts_once(tmp_path: Path) -> None:
-    rig, one = Rig(tmp_path, FakeClock(), max_bytes=NBYTES), picture()
-    for number in range(4):
-        rig.evidence.offer(shot(number, one))
-    rig.run_and_stop()
-    assert len(rig.saved) == 4
-    for number in range(4):
-        rig.evidence.offer(shot(number))
-
-
-def test_a_picture_larger_than_all_that_may_wait_is_made_all_the_same(tmp_path: Path) -> None:
-    rig = Rig(tmp_path, FakeClock(), max_bytes=NBYTES // 2)
-    rig.evidence.offer(shot(1))
-    rig.run_and_stop()
-    assert len(rig.saved) == 1
-
-
-def test_bytes_are_given_back_in_full(tmp_path: Path, seed: int) -> None:
-    """However jobs come and are replaced, in the end as many fit as in the beginning."""
-    dice, rig = np.random.default_rng(seed), Rig(tmp_path, FakeClock(), max_bytes=3 * NBYTES)
-    shared = [picture() for _ in range(4)]
-    waiting = rig.evidence._waiting
-    for _ in range(500):
-        if dice.random() < 0.3:
-            waiting.take()
-        else:
-            of = shared[dice.integers(4)] if dice.random() < 0.5 else None
-            waiting.put(shot(int(dice.integers(8)), of, first=bool(dice.random() < 0.5)))
-        held = {id(job.picture) for job in waiting._jobs.values()}
-        assert waiting._nbytes == NBYTES * len(held) <= 3 * NBYTES
-    while waiting.take() is not None:
-        pass
-    assert waiting._nbytes == 0
 
 
 def test_a_picture_that_can_t_be_made_is_counted_and_told_once(
