@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from streamer.capture.scenes.doorway import KINDS, Doorway, Weather
 from streamer.capture.scenes.doorway_story import What, happenings
 from streamer.capture.synthetic import _i420
@@ -18,20 +20,25 @@ from streamer.events.counts import ObjectCounts
 from streamer.events.ids import EventIds
 from streamer.events.life import CameraEvents, no_labels
 from streamer.events.rules import RuleSpec
+from streamer.infer.model import open_model
+from streamer.infer.recognise.load import load_spec
 from streamer.motion.gate import MotionGate, MotionPlan
 from streamer.pipeline.gated import Gated, GatePlan
 from streamer.pipeline.objects import Objects, ObjectsPlan
 from streamer.pipeline.outcome import Outcome
-from streamer.track.tracker import ObjectTracker
+from streamer.track.tracker import GOES_ON_AT, ObjectTracker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamer.capture.scenes.doorway_story import Happening
     from streamer.capture.scenes.shapes import SceneFrame
     from streamer.core.event import Event
-    from streamer.core.frame import Picture
     from streamer.core.results import Detections
     from streamer.infer.model import Model
     from streamer.pipeline.messages import Still
+
+    Detect = Callable[[SceneFrame], Detections]
 
 NS_PER_S = 1_000_000_000
 FPS = 10  # of the camera
@@ -48,8 +55,6 @@ MODEL = ModelRef(name="doorway", digest="sha256:" + "d" * 64, backend="onnxrunti
 # A start is told so long after what it tells of, s: `after`, the time that an inference takes to come, and to be sure.
 _LATEST_S = {What.CAME: 6.0, What.LEFT: 12.0, What.TAKEN: 9.0}
 _BEGAN_NS = 1_000 * NS_PER_S
-
-Detect = "Callable[[Picture, SceneFrame], Detections]"
 
 
 class Said(NamedTuple):
@@ -121,19 +126,19 @@ class Watch:
                 height=size[1],
                 live=True,
             )
-            self._take(Frame(info=info, picture=_i420(shown.bgr)), shown, number)
+            self._take(Frame(info=info, picture=_i420(shown.bgr)), shown)
         return self.watched
 
-    def _take(self, frame: Frame, shown: SceneFrame, number: int) -> None:
+    def _take(self, frame: Frame, shown: SceneFrame) -> None:
         self.watched.frames += 1
         self._gated.watch(frame)
-        if number % EVERY or (self._gated_at_all and self._gated.skips(frame)):
+        if frame.info.seq % EVERY or (self._gated_at_all and self._gated.skips(frame)):
             return
         self.watched.inferred += 1
         at_ns, outcome = frame.info.captured_ns, Outcome()
         result = Result(
             info=frame.info,
-            output=self._detect(frame.picture, shown),
+            output=self._detect(shown),
             timing=Timing(captured_ns=at_ns, taken_ns=at_ns, inferred_ns=at_ns),
             model=MODEL,
         )
@@ -153,11 +158,32 @@ class Watch:
                 self.watched.said.append(Said(event.rule, told_s, began_s))
 
 
+def open_doorway(backend: str = "onnxruntime") -> Model:
+    """Return the doorway's network, on one core."""
+    return open_model(
+        load_spec("doorway"),
+        backend=backend,
+        precision="f32",
+        latency=True,
+        floor=GOES_ON_AT * SCORE,
+        iou=0.5,
+        on_ready=lambda: None,
+        threads=1,
+    )
+
+
+def drawn_weather(seed: int, *, windy: bool = False) -> Weather:
+    """Return the weather of a seed: any wind or much of it, and rain one time in three."""
+    rng = np.random.default_rng((seed, 0x3EA7))
+    wind, rain = rng.uniform(0.6, 1.0) if windy else rng.uniform(0, 1), rng.uniform(0.1, 1.0)
+    return Weather(wind=wind, rain=rain if rng.random() < 1 / 3 else 0.0)
+
+
 def by_network(model: Model) -> Detect:
     """Return what asks a network, one picture at a time."""
 
-    def detect(picture: Picture, _shown: SceneFrame) -> Detections:
-        (found,) = model.collect(model.submit([picture]))
+    def detect(shown: SceneFrame) -> Detections:
+        (found,) = model.collect(model.submit([_i420(shown.bgr)]))
         return found
 
     return detect

@@ -108,9 +108,8 @@ def test_boxes_are_tight_to_what_is_drawn(seed: int) -> None:
 
 
 def union(frame: SceneFrame) -> tuple[float, float, float, float]:
-    boxes = np.array([thing.box for thing in frame.objects])
-    x1, y1, x2, y2 = *boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)
-    return float(x1), float(y1), float(x2), float(y2)
+    left, top, right, bottom = zip(*(thing.box for thing in frame.objects), strict=True)
+    return min(left), min(top), max(right), max(bottom)
 
 
 def test_nothing_jumps_when_a_parcel_is_put_down_or_picked_up(seed: int) -> None:

@@ -6,6 +6,7 @@ import pytest
 from host_picture import on_host
 
 from streamer.capture.base import Delivery, DropCause, Source, SourceSpec
+from streamer.capture.scenes.doorway import Doorway, Weather
 from streamer.capture.scenes.shapes import Scene
 from streamer.capture.synthetic import Pace, SyntheticOptions, open_synthetic, parse_synthetic
 from streamer.core.clock import NS_PER_S, FakeClock
@@ -75,12 +76,26 @@ def test_every_option() -> None:
         ("synthetic:shapes?seconds=-3", "0.1 to"),
         ("synthetic:shapes?seconds=inf", "0.1 to"),
         ("synthetic:shapes?pace=slow", "live | fast"),
+        ("synthetic:shapes?wind=1", "seed, size, fps, seconds, pace"),
+        ("synthetic:doorway?storm=1", "wind, rain, visitors"),
+        ("synthetic:doorway?wind=1.5", "from 0 to 1"),
     ],
 )
 def test_a_wrong_address_says_what_is_allowed(url: str, named: str) -> None:
     with pytest.raises(ConfigError, match="synthetic") as caught:
         _open(url, FakeClock())
     assert named in str(caught.value)
+
+
+def test_a_doorway_has_weather_and_visitors() -> None:
+    options = parse_synthetic("synthetic:doorway?seed=7&wind=0.9&rain=0.5&visitors=0")
+    assert (options.scene, options.seed, options.wind, options.rain, options.visitors) == ("doorway", 7, 0.9, 0.5, 0.0)
+
+    source = _open("synthetic:doorway?seed=7&size=64x36&fps=10&pace=fast&wind=0.9&rain=0.5&visitors=0", FakeClock())
+    scene = Doorway(7, 64, 36, weather=Weather(wind=0.9, rain=0.5), visitors=0.0)
+    for number in range(3):
+        wanted = cv2.cvtColor(scene.at(number / 10).bgr, cv2.COLOR_BGR2YUV_I420)
+        assert np.array_equal(on_host(source.read().picture).planes[0], wanted[:36])
 
 
 def test_fast_is_like_a_file() -> None:
