@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 _BETTER = 1.1  # the contract's: by a tenth
 _EVERY_NS = NS_PER_S  # and at most so often
-_MEASURED_EVERY_NS = NS_PER_S // 5  # 0.1 ms each
+# To measure a view takes 0.1 ms. One that wins only by being sharper than any before is looked for less and less often:
+# a car that is parked all day costs nothing.
+_MEASURED_EVERY_NS, _SELDOM_NS = NS_PER_S // 5, 5 * NS_PER_S
+_SELDOM_AFTER = 8  # an eighth of the time for which the best one has been the best
 _LARGE = 0.15  # of the frame: an object of that area, or a larger one, is large enough
 _BLURRED = 0.4  # however blurred a view is, it counts no less: the measure is of little worth down there
 _CUT_OFF = 0.75  # for each edge of the frame that the box touches: what is beyond it is not seen
@@ -35,9 +38,13 @@ class _View(NamedTuple):
         return self.shown * _clarity(self.sharpness, self.sharpest)
 
     def may_yield(self, shown: float, now_ns: int) -> bool:
-        """Whether another view could take its place by now, be it as sharp as can be."""
-        soon = now_ns - self.at_ns < _EVERY_NS or now_ns - self.measured_ns < _MEASURED_EVERY_NS
-        return not soon and shown >= _BETTER * self.shown * _BLURRED
+        """Whether another view could take its place, be it as sharp as can be, and it is time to see."""
+        held_ns, waited_ns = now_ns - self.at_ns, now_ns - self.measured_ns
+        if held_ns < _EVERY_NS or shown < _BETTER * self.shown * _BLURRED:
+            return False
+        likely = shown >= _BETTER * self.worth
+        pause_ns = 0 if likely else min(held_ns // _SELDOM_AFTER, _SELDOM_NS)
+        return waited_ns >= max(_MEASURED_EVERY_NS, pause_ns)
 
 
 class BestViews:

@@ -142,8 +142,19 @@ def test_sharpness_is_measured_five_times_a_second_at_most() -> None:
     rig = Rig()
     rig.see()
     for _ in range(300):
-        rig.see(later_s=0.01)
+        rig.see(Seen(0.9, sharp=SHARP / 30), later_s=0.01)
     assert rig.measured == 1 + 1 + 2 * 5  # for a second after the first there is nothing to measure it for
+
+
+def test_what_stays_as_it_is_costs_less_and_less() -> None:
+    """An hour of a parked car, five looks a second: where only a sharper view would win, it is seldom looked for."""
+    rig = Rig()
+    rig.see()
+    for _ in range(5 * 3600):
+        rig.see(Seen(0.82), later_s=0.2)
+    assert 600 < rig.measured < 3600 / 5 + 60
+    assert rig.see(Seen(0.82, sharp=10 * SHARP), later_s=5)
+    assert not rig.see(Seen(0.82, sharp=10 * SHARP))
 
 
 def test_a_blurred_first_view_is_soon_replaced() -> None:
