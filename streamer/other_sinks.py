@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from streamer import __version__
 from streamer.core.event import EventType
 from streamer.pipeline.row_delivery import RowDelivery
 from streamer.pipeline.worker import Worker
@@ -47,6 +48,7 @@ class OtherSinks:
             clock: for back-offs.
             stack: closes them.
         """
+        self._store = store
         self._told: dict[str, _Told] = {}
         for settings in sinks:
             sink = _opened(settings, clock)
@@ -73,7 +75,9 @@ class OtherSinks:
             told.delivery.end_within(timeout_s)
 
     def cut(self) -> None:
-        """Break off what is being delivered."""
+        """Break off what is being delivered, by all of them at once."""
+        for told in self._told.values():
+            told.sink.let_go()
         for told in self._told.values():
             told.sink.close()
 
@@ -81,14 +85,17 @@ class OtherSinks:
         """Return how many messages each has not taken yet."""
         return {name: told.delivery.undelivered() for name, told in self._told.items()}
 
-    def figures(self) -> dict[str, dict[str, int]]:
-        """Return what each has taken, refused and not got yet."""
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Return what each has taken, refused, not got yet and never will, and why it takes nothing now."""
         return {
             name: {
                 "delivered": told.delivery.delivered,
                 "undelivered": told.delivery.undelivered(),
+                "tried_again": told.sink.tried_again,
                 "refused": told.delivery.refused,
                 "parked": told.delivery.parked,
+                "dropped": dict(self._store.sink_dropped[name]),
+                "trouble": told.sink.trouble(),
             }
             for name, told in self._told.items()
         }
@@ -124,6 +131,7 @@ def _opened(settings: ExtraSink, clock: Clock) -> WebhookSink | CommandSink:
             secret=None if settings.secret is None else settings.secret.get_secret_value(),
             headers={name: value.get_secret_value() for name, value in settings.headers.items()},
             timeout_s=settings.timeout_s,
+            agent=f"streamer/{__version__}",
         ),
         clock=clock,
         rng=rng,

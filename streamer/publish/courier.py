@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 _FIRST_S = 1.0  # before another try; doubles with each in turn
 _LONGEST_S = 60.0
 _LONGEST_ASKED_S = 3600.0  # what a receiver may ask for
-_LEAVE_S = 1.0
+_LEAVE_S = 0.6  # a program is asked to end, and 0.3 s later killed
 FAULT = "a fault of ours; the log has it"
 
 
@@ -63,10 +64,11 @@ class Courier(ABC):
         self._name = name
         self._clock = clock
         self._rng = rng
-        self._lock = threading.Lock()  # guards the message on its way
+        self._lock = threading.Lock()  # guards the message on its way, and the end
         self._message: tuple[Message, Callable[[str | None], None]] | None = None
         self._wake = threading.Event()  # there is one, or the end
         self._ending = threading.Event()
+        self._leave_s = 0.0  # monotonic: how long its thread is waited for, once it is to end
         self._failures = 0  # in turn
         self._trouble: str | None = None
         self.tried_again = 0  # how often a message was not taken and not refused
@@ -94,14 +96,23 @@ class Courier(ABC):
         """Return why the last message was not taken, None if it was."""
         return self._trouble
 
-    def close(self) -> None:
-        """Break off what is on its way, which is never answered then, and end the thread. Idempotent."""
+    def let_go(self) -> None:
+        """Begin to end, as `close`, without waiting for it: so that many may leave in the time of one. Idempotent."""
         with self._lock:
+            if not self._ending.is_set():
+                self._leave_s = time.monotonic() + _LEAVE_S
             self._ending.set()
         self._wake.set()
         self._break_off()
+
+    def close(self) -> None:
+        """Break off what is on its way, which is never answered then, and end the thread. Idempotent.
+
+        A name look-up or a connect in progress is left to its own limit, and then ends by itself.
+        """
+        self.let_go()
         if self._thread.ident is not None:
-            self._thread.join(_LEAVE_S)
+            self._thread.join(max(0.0, self._leave_s - time.monotonic()))
 
     @abstractmethod
     def _attempt(self, message: Message) -> Answer:

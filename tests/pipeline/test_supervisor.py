@@ -169,3 +169,40 @@ def test_a_stop_before_the_run_starts_nothing() -> None:
     supervisor.request_stop()
     assert supervisor.run() == Outcome(failure=None, stuck=())
     assert rig.order == []
+
+
+def test_every_sink_s_thread_is_started_waited_for_and_cut() -> None:
+    rig = Rig()
+    told, cut = threading.Event(), threading.Event()
+    rig.stages = replace(
+        rig.stages,
+        sinks=[
+            Worker("sink-alarm", lambda: rig._wait(told, "alarm")),
+            Worker("sink-siren", lambda: rig._wait(cut, "siren")),
+        ],
+        cut=cut.set,
+    )
+    supervisor = rig.supervisor()
+    thread, outcomes = rig.run_in_thread(supervisor)
+    assert rig.looked.wait(3)
+    supervisor.request_stop()
+    assert rig.finished.wait(3)
+    thread.join(0.2)
+    assert thread.is_alive()  # the broker's thread has left, and the others still send
+    told.set()
+    thread.join(5)
+    assert outcomes == [Outcome(failure=None, stuck=())]
+    assert rig.order[-2:] == ["alarm", "siren"]
+
+
+def test_a_sink_s_fault_ends_the_run() -> None:
+    rig = Rig()
+    fault = RuntimeError("a fault of ours")
+
+    def fail() -> None:
+        raise fault
+
+    rig.stages = replace(rig.stages, sinks=[Worker("sink-alarm", fail)])
+    thread, outcomes = rig.run_in_thread(rig.supervisor())
+    thread.join(6)
+    assert outcomes == [Outcome(failure=fault, stuck=())]

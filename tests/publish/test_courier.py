@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -163,6 +164,35 @@ def test_the_log_says_when_it_begins_to_take_nothing_and_when_it_takes_again(
         "sink alarm: an event was not taken: nobody is there",
         "sink alarm: it takes events again",
     ]
+
+
+class Deaf(Scripted):
+    """Sits in what nothing breaks off: a name look-up."""
+
+    def __init__(self, name_found: threading.Event) -> None:
+        super().__init__(clock=SystemClock(), rng=random.Random(1))
+        self._name_found = name_found
+
+    def _attempt(self, message: Message) -> Answer:
+        super()._attempt(message)
+        self._name_found.wait(8.0)
+        return NO
+
+
+def test_many_that_can_not_be_broken_off_leave_in_the_time_of_one() -> None:
+    name_found = threading.Event()
+    couriers = [Deaf(name_found) for _ in range(5)]
+    for courier in couriers:
+        courier.start()
+        assert courier.send(message(), Said())
+    wait_until(lambda: all(courier.tried for courier in couriers), 5.0, "they sit in it")
+    began_ns = time.monotonic_ns()
+    for courier in couriers:
+        courier.let_go()
+    for courier in couriers:
+        courier.close()
+    assert time.monotonic_ns() - began_ns < 2_000_000_000  # 0.6 s, not 3 s
+    name_found.set()
 
 
 def test_the_end_cuts_a_pause_short_and_answers_nothing(seed: int) -> None:
