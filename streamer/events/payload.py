@@ -75,8 +75,8 @@ def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns
     seen_at = max(rfc3339(last_seen_utc_ns), last["captured_at"])  # one format and zone: text sorts as time
     return _json(
         {
-            "stationary": False,  # an older version may have written the last one, without
             **last,
+            "stationary": last.get("stationary", False),  # an older version may have written the last one, without
             "seq": last["seq"] + 1,
             "type": EventType.END.value,
             "captured_at": seen_at,

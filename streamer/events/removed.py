@@ -70,7 +70,10 @@ class Removed:
             other = next((k for k, s in self._watched.items() if k not in seen and _is_there(s, sighting)), None)
             stay = None if other is None else self._watched.pop(other)
         if stay is not None and _is_there(stay, sighting):
-            self._watched[track_id] = stay.seen(replace(sighting, stationary=True), self._frames)
+            there = replace(
+                sighting, stationary=True, box=stay.last.box
+            )  # a thing that is pushed slowly takes none along
+            self._watched[track_id] = stay.seen(there, self._frames)
         elif sighting.stationary:
             self._watched[track_id] = Stay(
                 rule=self._rule,

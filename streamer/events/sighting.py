@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from streamer.core.clock import NS_PER_S
+
 if TYPE_CHECKING:
     from streamer.core.frame import FrameInfo
-    from streamer.core.results import Box, ModelRef, Track
+    from streamer.core.results import Box, ModelRef, Track, Velocity
 
 Labels = Mapping[str, tuple[str, float]]  # of an object: name of the classification -> class, score
 
@@ -30,6 +32,7 @@ class Sighting:
     count: int | None = None
     labels: Labels = field(default_factory=dict)  # those that are decided
     stationary: bool = False  # it has rested in one place for 10 s
+    velocity: Velocity | None = None  # of its box
     shown: bool = True  # by this very frame: a picture may be taken of it
 
 
@@ -45,6 +48,7 @@ def of_track(info: FrameInfo, track: Track, model: ModelRef, *, zones: tuple[str
         zones=zones,
         labels=labels,
         stationary=track.stationary,
+        velocity=track.velocity,
     )
 
 
@@ -58,6 +62,22 @@ def renamed(before: Labels, after: Labels) -> bool:
 def area(info: FrameInfo, box: Box) -> float:
     """Return the area of a box as a fraction of the frame."""
     return (box[2] - box[0]) * (box[3] - box[1]) / (info.width * info.height)
+
+
+def astray(seen: Sighting, track: Track) -> float:
+    """Return how far a new track begins from where an object was last seen, or from where it was heading.
+
+    In units of the larger box's diagonal; infinite for what has no box.
+    """
+    if seen.box is None:
+        return math.inf
+    there = apart(seen.box, track.box)
+    if seen.velocity is None:
+        return there
+    away_s = max(0, track.last_ns - seen.info.captured_ns) / NS_PER_S
+    x, y = seen.velocity.x * away_s, seen.velocity.y * away_s
+    x1, y1, x2, y2 = seen.box
+    return min(there, apart((x1 + x, y1 + y, x2 + x, y2 + y), track.box))
 
 
 def apart(a: Box, b: Box) -> float:

@@ -9,7 +9,7 @@ from streamer.core.clock import NS_PER_S
 from streamer.core.event import EndReason, EventType
 
 from .absence import gone, hidden
-from .sighting import apart, renamed
+from .sighting import astray, renamed
 from .stay import Stay
 
 if TYPE_CHECKING:
@@ -179,8 +179,9 @@ class Stays:
     def take_over(self, key: Key, track: Track, seen_ids: set[int]) -> None:
         """Give a new track the stay that it continues, if there is one.
 
-        It is of the same rule and class, its own track is out of sight, and it was last seen about here. One that had
-        been at rest goes on with no track that was there before it was lost: that is what passes in front of it.
+        It is of the same rule and class, its own track is out of sight, and it was last seen about here, or on its way
+        here. One that had been at rest goes on with no track that was there before it was lost: that is what passes in
+        front of it.
         """
         if key in self._stays:
             return
@@ -191,9 +192,8 @@ class Stays:
             and other[1] not in seen_ids
             and not stay.outside
             and stay.last.class_id == track.class_id
-            and stay.last.box is not None
             and not (stay.last.stationary and track.first_ns < stay.last.info.captured_ns)
-            and (distance := apart(stay.last.box, track.box)) <= _NEAR
+            and (distance := astray(stay.last, track)) <= _NEAR
         ]
         if near:
             self._stays[key] = self._stays.pop(min(near)[1])

@@ -14,7 +14,7 @@ from streamer.core.event import EndReason, Event
 from streamer.events.payload import encode_event, encode_interrupted, rfc3339
 
 CONTRACT = """schema id seq type camera event class class_id score top_score box box_norm frame track zones line
-direction count labels captured_at started_at ended_at end_reason age_ms model snapshot clip"""
+direction count labels stationary captured_at started_at ended_at end_reason age_ms model snapshot clip"""
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from streamer.events.rules import RuleSpec, default_rules
+from streamer.events.rules import RuleSpec, check_rules, default_rules
 
 NAMES = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -37,15 +38,43 @@ def test_names_are_never_shared() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"line": "gate", "more_than": 2}, "a line or a count"),
+        ({"line": "gate", "more_than": 2}, "one at most"),
+        ({"line": "gate", "removed": True}, "one at most"),
+        ({"left_by": frozenset({1}), "removed": True}, "one at most"),
+        ({"any_of": ("a",)}, "either classes or other rules"),
+        ({"none_of": ("a",)}, "needs `all` or `any`"),
+        ({"class_ids": frozenset()}, "either classes or other rules"),
+        ({"class_ids": frozenset(), "all_of": ("a",), "more_than": 2}, "one at most"),
+        ({"class_ids": frozenset(), "all_of": ("a",), "zone": "mat"}, "for objects"),
+        ({"cooldown_s": -1.0}, "cooldown_s >= 0"),
         ({"direction": "in"}, "direction"),
         ({"line": "gate", "direction": "left"}, "direction"),
         ({"more_than": -1}, "more_than >= 0"),
     ],
 )
-def test_what_does_not_fit_each_other_is_refused(wrong: dict[str, str], words: str) -> None:
+def test_what_does_not_fit_each_other_is_refused(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=f"yard: .*{words}"):
-        RuleSpec(name="yard", class_ids=frozenset({0}), **wrong)  # type: ignore[arg-type]
+        RuleSpec(**{"name": "yard", "class_ids": frozenset({0}), **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("missing", [{"zone": "mat"}, {"line": "gate"}])
+def test_a_rule_on_a_place_that_is_not_there_is_refused(missing: dict[str, str]) -> None:
+    rule = RuleSpec(name="yard", class_ids=frozenset({0}), **missing)  # type: ignore[arg-type]
+    check_rules([rule], ["mat"], ["gate"])
+    with pytest.raises(ValueError, match="yard: no such zone or line"):
+        check_rules([rule], [], [])
+
+
+@pytest.mark.parametrize("key", ["all_of", "any_of", "none_of"])
+def test_only_rules_on_objects_are_combined(key: str) -> None:
+    yard = RuleSpec(name="yard", class_ids=frozenset({0}))
+    both = RuleSpec(name="both", any_of=("yard",))
+    wrong = replace(RuleSpec(name="wrong", any_of=("yard",)), **{key: ("both",)})
+    check_rules([yard, both], [], [])
+    with pytest.raises(ValueError, match="wrong: no such rule on objects: both"):
+        check_rules([yard, both, wrong], [], [])
+    with pytest.raises(ValueError, match="both: no such rule on objects: yard"):
+        check_rules([both], [], [])
 
 
 @pytest.mark.parametrize("wrong", [{"after_s": -1.0}, {"end_after_s": 0.0}, {"min_area": 1.5}])

@@ -177,6 +177,76 @@ class TestIdentity:
         assert tracker.update(frame((BOX, 0.9, 0), (beside, 0.9, 0)), 2 * step_ns).track_ids.tolist() == [1, 2]
 
 
+class TestAtRest:
+    """A parked car, five times a second: at rest for the first twelve seconds."""
+
+    def parked(self, *, seconds: float = 12.0) -> tuple[ObjectTracker, int]:
+        tracker, random = ObjectTracker(least={0: 0.5, 2: 0.5}), np.random.default_rng(3)
+        told = []
+        for k in range(round(seconds * 5) + 1):
+            box = tuple((np.array(BOX) + random.normal(0, 2, 4)).tolist())
+            (track,) = tracker.update(frame((box, 0.9, 2)), k * NS_PER_S // 5).tracks
+            told.append(track.stationary)
+        assert told == [k >= 50 for k in range(len(told))]
+        return tracker, round(seconds * NS_PER_S)
+
+    @pytest.mark.parametrize("away_s", [1.0, 4.0, 30.0, 59.0])
+    def test_it_keeps_its_id_while_it_is_hidden(self, away_s: float) -> None:
+        tracker, now_ns = self.parked()
+        for k in range(1, round(away_s * 5)):
+            lorry = ((90.0, 80.0, 300.0, 260.0), 0.9, 0)
+            tracker.update(frame(lorry), now_ns + k * NS_PER_S // 5)
+        (track,) = tracker.update(frame((BOX, 0.8, 2)), now_ns + round(away_s * NS_PER_S)).tracks
+        assert (track.id, track.first_ns, track.hits, track.stationary) == (1, 0, 62, True)
+
+    def test_neither_what_comes_later_nor_its_neighbour_is_taken_for_it(self) -> None:
+        tracker, now_ns = self.parked()
+        for k in range(1, 20):
+            tracker.update(frame(), now_ns + k * NS_PER_S // 5)
+        beside = (150.0, 100.0, 210.0, 250.0)
+        (track,) = tracker.update(frame((beside, 0.9, 2)), now_ns + 4 * NS_PER_S).tracks
+        assert (track.id, track.stationary) == (2, False)
+        for k in range(21, 330):
+            tracker.update(frame((beside, 0.9, 2)), now_ns + k * NS_PER_S // 5)
+        ids = tracker.update(frame((BOX, 0.9, 2), (beside, 0.9, 2)), now_ns + 66 * NS_PER_S).track_ids
+        assert ids.tolist() == [3, 2]
+
+    def test_one_that_drives_off_is_not_remembered_there(self) -> None:
+        tracker, now_ns = self.parked()
+        for k in range(1, 11):
+            gone = (100.0 + 30 * k, 100.0, 160.0 + 30 * k, 250.0)
+            (track,) = tracker.update(frame((gone, 0.9, 2)), now_ns + k * NS_PER_S // 5).tracks
+        assert (track.id, track.stationary) == (1, False)
+        for k in range(11, 30):
+            tracker.update(frame(), now_ns + k * NS_PER_S // 5)
+        (track,) = tracker.update(frame((BOX, 0.9, 2)), now_ns + 6 * NS_PER_S).tracks
+        assert track.id == 2
+
+    def test_it_is_looked_for_before_all_counts_as_settled(self) -> None:
+        tracker, now_ns = self.parked()
+        assert tracker.settled()
+        told = []
+        for k in range(1, 40):
+            tracker.update(frame(), now_ns + k * NS_PER_S // 5)
+            told.append(tracker.settled())
+        assert told == [False] * 25 + [True] * 14  # 2 s of memory, and 3 s in which it may only be missed
+
+    def test_hours_in_which_nobody_looks_change_nothing(self) -> None:
+        tracker, now_ns = self.parked()
+        for minute in range(1, 180):
+            tracker.still(now_ns + minute * 60 * NS_PER_S)
+        (track,) = tracker.update(frame((BOX, 0.8, 2)), now_ns + (179 * 60 + 10) * NS_PER_S).tracks
+        assert (track.id, track.stationary) == (1, True)
+
+    def test_what_was_lost_before_is_not_remembered_for_hours(self) -> None:
+        tracker, now_ns = self.parked()
+        for k in range(1, 30):
+            tracker.update(frame(), now_ns + k * NS_PER_S // 5)
+        tracker.still(now_ns + 3600 * NS_PER_S)
+        (track,) = tracker.update(frame((BOX, 0.9, 2)), now_ns + 3601 * NS_PER_S).tracks
+        assert track.id == 2
+
+
 ROWS = st.lists(
     st.tuples(
         st.tuples(st.floats(0, 1280, width=32), st.floats(0, 720, width=32), st.floats(0, 300), st.floats(0, 300)).map(
