@@ -178,6 +178,7 @@ class LiveSource:
             self._idling = Idling(
                 spec.idle,
                 camera=spec.camera,
+                look_s=spec.idle_look_s,
                 captured_ns=lambda coded: self._clock.captured_ns(coded.pts_ns, arrived_ns=coded.arrived_ns),
                 left=lambda packets: dropped(DropCause.IDLE, packets),
             )

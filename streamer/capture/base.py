@@ -43,6 +43,7 @@ class SourceSpec:
     epoch_ns: int | None = None  # monotonic: when a recording's first picture counts as captured; None: at its opening
     decode: str = "auto"  # auto: on `hardware` if it can | cpu | gpu: on a GPU, or the source fails
     idle: Callable[[], bool] | None = None  # asked with each packet: True while nothing moves; None: decode them all
+    idle_look_s: float = 4.0  # of an idle camera, a key frame is decoded at least so often, where there is one
     hardware: int | None = None  # index of the GPU that looks at the pictures, which may stay there; None: no GPU does
     tape: Tape | None = None  # gets every packet as it comes, for clips; None: nobody wants any
 

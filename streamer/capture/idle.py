@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _LONGEST_KEY_STEP_NS = 12 * NS_PER_S  # between key frames: whatever is not noticed before is noticed at the next one
+_LONGEST_NOISY_STEP_NS = 2500 * NS_PER_MS  # the same where the packets' sizes tell nothing
 _SHORTEST_LOOK_NS = 900 * NS_PER_MS  # between key frames that are decoded: MJPEG has nothing else
+_EARLY_NS = 100 * NS_PER_MS  # a key frame comes by this much before its time
 _MOST_BYTES = 16 << 20  # of packets that are kept: a 4K camera sends 20 Mbit/s
 _CALM_NS = 1 * NS_PER_S  # all is decoded for so long at least: whoever judges what moves needs some looks
 _CATCH_UP_NS = 5 * NS_PER_S  # after a wake, packets that lay ready meanwhile count as late only when this is over
@@ -55,6 +57,7 @@ class Idling:
         idle: Callable[[], bool],
         *,
         camera: str,
+        look_s: float,
         captured_ns: Callable[[Coded], int],
         left: Callable[[int], None],
     ) -> None:
@@ -63,11 +66,13 @@ class Idling:
         Args:
             idle: asked with each packet; True: nothing moves, and all that was seen is certain.
             camera: for the log.
+            look_s: a key frame is decoded at least so often, where there is one.
             captured_ns: gives the capture time of a packet's picture; asked in their order.
             left: told how many packets are left undecoded for good.
         """
         self._idle = idle
         self._camera = camera
+        self._look_ns = round(look_s * NS_PER_S) - _EARLY_NS
         self._captured_ns = captured_ns
         self._left = left
         self._sizes = PacketSizes()
@@ -78,6 +83,7 @@ class Idling:
         self._restless_ns: int | None = None  # arrival of the last packet that was no sign of rest
         self._in_step = 0
         self._behind_until_ns: int | None = None  # packets lie ready because what was kept is decoded; arrival
+        self._least_step_ns = _SHORTEST_LOOK_NS  # between key frames that are decoded
         self._never = False
         self._told: set[str] = set()
 
@@ -91,7 +97,7 @@ class Idling:
         quiet = self._idle()
         if self._behind_until_ns is not None and (coded.waited or coded.arrived_ns > self._behind_until_ns):
             self._behind_until_ns = None
-        unusual = self._sizes.look(coded)
+        unusual = self._sizes.look(size=coded.packet.size, key=coded.key)
         key_step_ns = self._step(coded)
         if not self._kept:
             return (self._awake(coded, quiet=quiet, key_step_ns=key_step_ns),)
@@ -99,7 +105,7 @@ class Idling:
             return self._wake(coded)
         self._sizes.learn()
         due = Due(coded=coded, captured_ns=self._captured_ns(coded), compared=coded.key)
-        if coded.key and self._since_last_look_ns(coded) >= _SHORTEST_LOOK_NS:
+        if coded.key and self._since_last_look_ns(coded) >= self._least_step_ns:
             return (due,)
         self._kept.append(due)
         self._kept_bytes += coded.packet.size
@@ -127,7 +133,7 @@ class Idling:
             return (replace(first, shown=False), *_recalled(others), replace(due, compared=False))
         self._keys.learn()
         self._let_go()
-        self._kept.append(due)
+        self._rest(due)
         return ()
 
     def end(self) -> None:
@@ -142,16 +148,25 @@ class Idling:
             self._restless_ns = coded.arrived_ns
         elif coded.key and coded.arrived_ns - self._restless_ns >= _CALM_NS:
             self._sizes.learn()
-            if not due.recalled and self._sizes.known and self._may_sleep(key_step_ns):
+            if not due.recalled and self._may_sleep(key_step_ns):
                 due = replace(due, captured_ns=self._captured_ns(coded))
-                self._kept, self._kept_bytes = [due], 0
+                self._rest(due)
         return due
 
+    def _rest(self, due: Due) -> None:
+        """Keep what comes behind a key frame."""
+        self._kept.append(due)
+        self._least_step_ns = _SHORTEST_LOOK_NS if self._sizes.noisy() else max(_SHORTEST_LOOK_NS, self._look_ns)
+
     def _may_sleep(self, key_step_ns: int | None) -> bool:
-        if key_step_ns is None or key_step_ns > _LONGEST_KEY_STEP_NS:
-            self._tell("its key frames are too far apart")
+        """Whether what goes unnoticed now is noticed soon enough; key frames tell where packets don't."""
+        if self._in_step < _IN_STEP or not self._sizes.known or self._never or key_step_ns is None:
             return False
-        return self._in_step >= _IN_STEP and not self._never
+        noisy = self._sizes.noisy()
+        if key_step_ns <= (_LONGEST_NOISY_STEP_NS if noisy else _LONGEST_KEY_STEP_NS):
+            return True
+        self._tell(f"its key frames are {key_step_ns / NS_PER_S:.1f} s apart{', and it is full of noise' * noisy}")
+        return False
 
     def _wake(self, coded: Coded) -> Sequence[Due]:
         """Return what was kept, and the packet."""

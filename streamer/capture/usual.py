@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
     from streamer.core.frame import AnyPicture
 
-    from .packets import Coded
-
 _RENEWED_EVERY = 16  # numbers: after so many the limit is worked out anew
-_SPREADS = 2.0  # standard deviations above what was nearly the largest
+_SPREADS = 2.0  # standard deviations above the second largest
 _TO_DEVIATION = 1.4826  # from the median absolute deviation, of what is normally distributed
 
-_PACKETS = 512  # remembered: two groups of pictures at least, for the first packet after a key frame stands out in each
+_PACKETS = 512  # remembered
+_LEAST_PACKETS = 25  # known before one is unusual
 _KEYS = 32
-_LEAST_PACKETS = 25
 _LEAST_KEYS = 4
-_BYTES = 128  # added to each size: a stream without noise sends packets of 20 bytes, and of 40 now and then
-_SUMMED = 8  # packets: what moves and is small shows in their sum
-# How much larger than ever a packet must be at least; a sum of packets varies less.
+_BYTES = 256  # added to each size: without noise a packet has 20 bytes, and 200 now and then
+_SUMMED = 8  # packets: what is small, or moves slowly, shows in their sum
+_LEARNED = 0.25  # of each size goes into what is usual at its place
+_MOST_LEARNED = 0.5  # log2: no packet is taken for farther from it than this
+_QUIET = 16  # times smaller than key frames packets are at least where there is little noise
+_MOST_PLACES = 1024  # behind a key frame
+# How much larger than ever before a number is at least that is unusual, log2; a sum of packets varies less than one.
 _PACKET_RISE = math.log2(1.10)
 _SUM_RISE = math.log2(1.03)
 _KEY_RISE = math.log2(1.10)
@@ -39,15 +41,11 @@ _LEAST_CONTRAST = 4.0  # levels of 255 by which a cell must differ,
 _OF_NOISE = 6.0  # and so many times the middle cell's difference
 _TOGETHER = 3 / 9  # of a cell and its neighbours
 _CELLS_RISE = math.log2(1.5)
-_FEW = 8  # cells, added to each number of them: four where there are usually none stand out
+_FEW = 8  # cells, added to each number of them: four where there are usually none are unusual
 
 
 class Usual:
-    """Numbers above zero, of which those far above what is usual are told. Robust: a few odd ones change nothing.
-
-    What is compared are logarithms. The limit lies above the second largest remembered, because what is regular stands
-    out regularly, and above that by as much as the numbers vary.
-    """
+    """Numbers, of which those far above what is usual are told. Robust: a few odd ones change little."""
 
     def __init__(self, *, most: int, least: int, rise: float) -> None:
         """Begin without any.
@@ -55,66 +53,84 @@ class Usual:
         Args:
             most: how many are remembered.
             least: how many must be known before one is far above.
-            rise: log2 of how many times the second largest a number is at least that is far above.
+            rise: how far above the second largest a number is at least that is far above.
         """
-        self._logs: deque[float] = deque(maxlen=most)
+        self._numbers: deque[float] = deque(maxlen=most)
         self._least = least
         self._rise = rise
         self._limit = math.inf
         self._learned = 0
 
     @property
+    def middle(self) -> float:
+        """The median of what was learned."""
+        return median(self._numbers)
+
+    @property
     def known(self) -> bool:
         """Whether enough have been learned."""
-        return len(self._logs) >= self._least
+        return len(self._numbers) >= self._least
 
     def exceeds(self, number: float) -> bool:
         """Tell whether a number is far above what is usual."""
-        return math.log2(number) > self._limit
+        return number > self._limit
 
     def learn(self, number: float) -> None:
         """Take in a number that came while nothing moved."""
-        self._logs.append(math.log2(number))
+        self._numbers.append(number)
         self._learned += 1
-        if len(self._logs) == self._least or (self.known and self._learned % min(_RENEWED_EVERY, self._least) == 0):
-            self._renew()
-
-    def _renew(self) -> None:
-        ordered = sorted(self._logs)
-        middle = ordered[len(ordered) // 2]
-        deviation = _TO_DEVIATION * median(abs(log - middle) for log in ordered)
-        self._limit = ordered[-2] + max(self._rise, _SPREADS * deviation)
+        if self.known and (self._learned % _RENEWED_EVERY == 0 or self._learned <= self._least + _RENEWED_EVERY):
+            ordered = sorted(self._numbers)
+            middle = ordered[len(ordered) // 2]
+            deviation = _TO_DEVIATION * median(abs(number - middle) for number in ordered)
+            self._limit = ordered[-2] + max(self._rise, _SPREADS * deviation)
 
 
 class PacketSizes:
-    """How large the packets of a stream usually are: key frames, the others, and some of the others together."""
+    """How large the packets of a stream usually are, by their place behind the last key frame.
+
+    Rate control and the first picture's quality make waves that come back with each key frame; what moves does not.
+    Sizes are logarithms here, so that all is about shares.
+    """
 
     def __init__(self) -> None:
         self._keys = Usual(most=_KEYS, least=_LEAST_KEYS, rise=_KEY_RISE)
         self._others = Usual(most=_PACKETS, least=_LEAST_PACKETS, rise=_PACKET_RISE)
         self._sums = Usual(most=_PACKETS, least=_LEAST_PACKETS, rise=_SUM_RISE)
-        self._last: deque[int] = deque(maxlen=_SUMMED)
-        self._sum = 0
-        self._untold: deque[tuple[Usual, int]] = deque(maxlen=4 * _PACKETS)  # of packets that may show motion yet
+        self._at_place: list[float] = []  # usual size of the packets behind a key frame, in order
+        self._place = 0
+        self._last: deque[float] = deque(maxlen=_SUMMED)  # how far the last ones are from it
+        self._untold: deque[tuple[Usual, float]] = deque(maxlen=4 * _PACKETS)  # since `learn`: they may show motion
+        self._unplaced: deque[tuple[int, float]] = deque(maxlen=2 * _PACKETS)  # place and size of those
 
     @property
     def known(self) -> bool:
         """Whether it can tell what is unusual."""
-        return self._sums.known or (self._keys.known and not self._last)
+        return self._sums.known if self._at_place or self._unplaced else self._keys.known
 
-    def look(self, coded: Coded) -> bool:
-        """Take in the next packet; tell whether it, or the last few together, are far larger than usual."""
-        size = coded.packet.size + _BYTES
-        if coded.key:
-            numbers = [(self._keys, size)]
-        else:
-            numbers = [(self._others, size)]
-            if len(self._last) == _SUMMED:
-                self._sum -= self._last[0]
-            self._last.append(size)
-            self._sum += size
-            if len(self._last) == _SUMMED:
-                numbers.append((self._sums, self._sum))
+    def look(self, *, size: int, key: bool) -> bool:
+        """Take in the next packet; tell whether it, or the last few together, are far larger than usual.
+
+        Args:
+            size: bytes.
+            key: it is a key frame.
+        """
+        log = math.log2(size + _BYTES)
+        if key:
+            self._place = 0
+            self._untold.append((self._keys, log))
+            return self._keys.exceeds(log)
+        place = min(self._place, _MOST_PLACES - 1)
+        self._place += 1
+        self._unplaced.append((place, log))
+        if place >= len(self._at_place):
+            self._last.clear()
+            return False
+        off = log - self._at_place[place]
+        self._last.append(off)
+        numbers = [(self._others, off)]
+        if len(self._last) == _SUMMED:
+            numbers.append((self._sums, sum(self._last) / _SUMMED))
         self._untold.extend(numbers)
         return any(usual.exceeds(number) for usual, number in numbers)
 
@@ -122,11 +138,24 @@ class PacketSizes:
         """Nothing has moved up to the last packet: take those for usual that came since it was said last."""
         for usual, number in self._untold:
             usual.learn(number)
-        self._untold.clear()
+        for place, log in self._unplaced:
+            if place < len(self._at_place):
+                off = log - self._at_place[place]
+                self._at_place[place] += _LEARNED * max(-_MOST_LEARNED, min(_MOST_LEARNED, off))
+            elif place == len(self._at_place):
+                self._at_place.append(log)
+        self.forget()
 
     def forget(self) -> None:
         """Something moves: the packets since `learn` say nothing of what is usual."""
         self._untold.clear()
+        self._unplaced.clear()
+
+    def noisy(self) -> bool:
+        """Whether sizes may tell nothing of what moves: packets are large though nothing does, or all are key frames."""
+        if not self._at_place or not self._keys.known:
+            return True
+        return 2**self._keys.middle - _BYTES < _QUIET * (2 ** median(self._at_place) - _BYTES)
 
 
 class KeyFrames:
@@ -135,7 +164,7 @@ class KeyFrames:
     def __init__(self) -> None:
         self._usual = Usual(most=_KEYS, least=_LEAST_KEYS, rise=_CELLS_RISE)
         for _ in range(_LEAST_KEYS):
-            self._usual.learn(_FEW)
+            self._usual.learn(math.log2(_FEW))
         self._last: NDArray[np.uint8] | None = None
         self._differing = 0
 
@@ -153,11 +182,11 @@ class KeyFrames:
         if last.shape != luma.shape:
             return True
         self._differing = differing_cells(last, luma)
-        return self._usual.exceeds(self._differing + _FEW)
+        return self._usual.exceeds(math.log2(self._differing + _FEW))
 
     def learn(self) -> None:
         """Nothing moved between the last two: that is how much they usually differ."""
-        self._usual.learn(self._differing + _FEW)
+        self._usual.learn(math.log2(self._differing + _FEW))
 
 
 def differing_cells(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> int:
