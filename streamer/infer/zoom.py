@@ -68,7 +68,7 @@ def joined(
 
     What a part cuts off gives way: to the other half in another part, with which it becomes one box, or to the whole
     frame. Of two boxes of a class that overlap the better one stays; where one lies within the other, the one of the
-    look that saw all of the object closest.
+    look that saw all of the object closest, and is as sure. That one is also believed what the object is.
 
     Args:
         whole: what was found in the frame.
@@ -92,9 +92,10 @@ def joined(
 
 def only_close(whole: Detections, found: Detections) -> Detections:
     """Return what of all that was found the look at the whole frame does not show, or shows less surely."""
-    overlap, _ = _overlaps(found, whole)
+    overlap, _ = _shares(found, whole)
     as_sure = whole.scores[None] >= found.scores[:, None] - _LESS_SURE
-    return found[~_any((overlap >= _SAME) & as_sure, axis=1)]
+    same = found.class_ids[:, None] == whole.class_ids[None]
+    return found[~_any(same & (overlap >= _SAME) & as_sure, axis=1)]
 
 
 def _join_group(groups: list[Box], box: Box, input_hw: HW) -> None:
@@ -152,15 +153,20 @@ def _cut(boxes: NDArray[np.float32], part: Part, frame_hw: HW) -> NDArray[np.boo
 def _without_nested(whole: Detections, close: Detections, beyond: NDArray[np.bool_]) -> tuple[Detections, Detections]:
     """Return both without those of one that show a part of what the other shows, or the same less well.
 
+    What is so small that the whole frame takes it for something else than the part does, and less surely, goes as well.
+
     Args:
         whole: what was found in the frame.
         close: what was found in a part of it, px of the frame.
         beyond: (N,), which of `whole` the part does not show all of.
     """
-    _, covered = _overlaps(whole, close)
-    nested = covered >= _COVERED
+    overlap, covered = _shares(whole, close)
+    same = whole.class_ids[:, None] == close.class_ids[None]
+    nested = same & (covered >= _COVERED)
     closer_wins = ~beyond[:, None] & (close.scores[None] >= whole.scores[:, None])
-    return whole[~_any(nested & closer_wins, axis=1)], close[~_any(nested & ~closer_wins, axis=0)]
+    confirmed = _any(same & (overlap >= _SAME), axis=1)
+    mistaken = ~same & ~confirmed[:, None] & ((overlap >= _SAME) | (covered >= _COVERED))
+    return whole[~_any((nested | mistaken) & closer_wins, axis=1)], close[~_any(nested & ~closer_wins, axis=0)]
 
 
 def _mended(halves: Sequence[Detections]) -> Detections:
@@ -200,8 +206,10 @@ def _best(looks: Sequence[Detections], iou: float) -> Detections:
         np.concatenate([getattr(found, name) for found in looks]) for name in ("boxes", "scores", "class_ids")
     )
     every, look_of = _sorted(boxes, scores, class_ids), look_of[np.argsort(-scores, kind="stable")]
-    overlap, _ = _overlaps(every, every)
-    rivals = (overlap >= iou) & (look_of[:, None] != look_of[None])
+    overlap, _ = _shares(every, every)
+    rivals = (
+        (overlap >= iou) & (every.class_ids[:, None] == every.class_ids[None]) & (look_of[:, None] != look_of[None])
+    )
     kept = np.ones(len(every), bool)
     for index in range(len(every)):
         if kept[index]:
@@ -214,14 +222,12 @@ def _sorted(boxes: NDArray[np.float32], scores: NDArray[np.float32], class_ids: 
     return Detections(boxes=boxes[order], scores=scores[order], class_ids=class_ids[order])
 
 
-def _overlaps(one: Detections, other: Detections) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return of each two boxes what they share, (N, M): of their union, and of the smaller; 0 for another class."""
+def _shares(one: Detections, other: Detections) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what each two boxes share, (N, M): of their union, and of the smaller of the two."""
     a, b = one.boxes[:, None], other.boxes[None]
     shared = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None).prod(axis=-1)
-    shared = np.where(one.class_ids[:, None] == other.class_ids[None], shared, 0)
     areas = (a[..., 2:] - a[..., :2]).prod(axis=-1), (b[..., 2:] - b[..., :2]).prod(axis=-1)
-    union, smaller = areas[0] + areas[1] - shared, np.minimum(*areas)
-    return _ratio(shared, union), _ratio(shared, smaller)
+    return _ratio(shared, areas[0] + areas[1] - shared), _ratio(shared, np.minimum(*areas))
 
 
 def _ratio(shared: NDArray[np.float32], area: NDArray[np.float32]) -> NDArray[np.float32]:

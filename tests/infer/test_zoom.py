@@ -146,10 +146,27 @@ def test_what_both_show_is_one_the_better_one() -> None:
     assert len(only_close(found(((98, 396, 134, 466), 0.75, 1)), both)) == 0
 
 
-def test_what_one_look_alone_shows_twice_stays_and_classes_do_not_compete() -> None:
+def test_what_one_look_alone_shows_twice_stays() -> None:
     whole = found(((100, 400, 130, 460), 0.9, 1), ((102, 400, 132, 460), 0.8, 1), ((100, 400, 130, 460), 0.7, 2))
     assert len(joined(whole, [of_part(MIDDLE)], frame_hw=HD)) == 3
-    assert len(joined(whole, [of_part(LEFT, ((100, 400, 130, 460), 0.85, 3))], frame_hw=HD)) == 4
+
+
+def test_what_something_is_the_closer_look_knows_better_unless_it_is_less_sure() -> None:
+    bird = found(((98, 398, 132, 462), 0.6, 14))
+    person = of_part(LEFT, ((100, 400, 130, 460), 0.8, 0), ((90, 440, 140, 465), 0.5, 1))
+    assert rows_of(joined(bird, [person], frame_hw=HD)) == [
+        ((100, 400, 130, 460), 0.8, 0),
+        ((90, 440, 140, 465), 0.5, 1),
+    ]
+    vague = found(((60, 360, 180, 500), 0.6, 14))  # it may be hardly more than a guess where it is
+    assert len(joined(vague, [person], frame_hw=HD)) == 2
+    car = found(((60, 360, 180, 500), 0.6, 2))  # both are there, if the part shows both
+    both = of_part(LEFT, ((100, 400, 130, 460), 0.8, 0), ((62, 362, 180, 500), 0.5, 2))
+    assert sorted(one.class_id for one in joined(car, [both], frame_hw=HD)) == [0, 2]
+    sure = found(((98, 398, 132, 462), 0.9, 14))
+    assert len(joined(sure, [person], frame_hw=HD)) == 3
+    beyond = found(((380, 400, 440, 460), 0.6, 14))  # the part does not show all of it
+    assert len(joined(beyond, [of_part(LEFT, ((370, 400, 405, 460), 0.8, 0))], frame_hw=HD)) == 2
 
 
 def test_what_a_part_cuts_off_gives_way_to_the_whole() -> None:
