@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from .stay import Stay
 
 _PATIENCE_NS = 3 * NS_PER_S  # how much longer than it must the absence of an object may last that may be missed
-# The chance at which so many misses in a row are no longer taken for such: one event in a thousand is torn by flicker.
+# The chance at which so many misses in a row are no longer taken for such. Of objects that are detected in half of the
+# frames, five a second, one in ten thousand is torn by that.
 _CHANCE = 1e-6
+_SURE_HITS = 6  # sightings: what was never missed in so many frames is not taken for one that flickers
 _HIDDEN_SHARE = 0.3  # of its place: a detector seldom finds what is hidden that much
 _HIDDEN_NS = 60 * NS_PER_S  # what hides it for longer has taken its place
 
@@ -45,8 +48,26 @@ def gone(stay: Stay, wait_s: float, *, now_ns: int, missed: int) -> bool:
 
 def flickers(stay: Stay, missed: int) -> bool:
     """Tell whether an object is seen so seldom that it may well be missed in so many frames running."""
-    share = stay.hits / (stay.last_frame - stay.first_frame + 1)
-    return share < 1 and (1 - share) ** missed > _CHANCE
+    frames = stay.last_frame - stay.first_frame + 1
+    if stay.hits >= max(_SURE_HITS, frames):
+        return False
+    return chance(stay.hits, max(0, frames - stay.hits), missed) > _CHANCE
+
+
+def chance(hits: int, gaps: int, missed: int) -> float:
+    """Return how likely it is to miss an object in so many frames running.
+
+    How often the detector finds it nobody knows but by the frames so far; before them any share was as likely. So this
+    is no power of a share, but B(hits + 1, gaps + missed + 1) / B(hits + 1, gaps + 1).
+
+    Args:
+        hits: frames so far in which it was seen.
+        gaps: frames between them in which it was not.
+        missed: frames running.
+    """
+    frames = hits + gaps
+    before = math.lgamma(frames + 2) - math.lgamma(gaps + 1)
+    return math.exp(before + math.lgamma(gaps + missed + 1) - math.lgamma(frames + missed + 2))
 
 
 def hidden(stay: Stay, tracks: Iterable[Track], step_ns: int) -> Stay:
