@@ -32,6 +32,13 @@ def told(watch: Watch, rule: str) -> list[tuple[str, float]]:
     ]
 
 
+def times(watch: Watch, rule: str) -> list[float]:
+    """Return when a rule's only event has started and ended."""
+    (first, start), (last, end) = told(watch, rule)
+    assert (first, last) == ("start", "end")
+    return [start, end]
+
+
 def test_all_of_them() -> None:
     watch = watched(BOTH)
     watch.show(5, lambda _: [person(300)])
@@ -39,9 +46,9 @@ def test_all_of_them() -> None:
     watch.show(5, lambda _: [person(300), parcel(700)])
     watch.show(10, lambda _: [person(300)])
     # the parcel's event starts 0.6 s after 5.0 and ends 2 s after 9.8: the combination adds its own times
-    assert told(watch, "both") == [("start", pytest.approx(6.2, abs=0.21)), ("end", pytest.approx(13.6, abs=0.21))]
+    assert times(watch, "both") == pytest.approx([6.2, 13.6], abs=0.21)
     start, end = (e for e in watch.said if e.rule == "both" and e.type is not EventType.UPDATE)
-    assert (start.started_utc_ns, start.id, start.count) == (pytest.approx(utc(5.6)), end.id, None)
+    assert (start.started_utc_ns, start.id, start.count) == (utc(5.6), end.id, None)
     assert (end.end_reason, start.box is not None) == (EndReason.GONE, True)
 
 
@@ -50,7 +57,7 @@ def test_one_of_them() -> None:
     watch.show(5, lambda _: [person(300)])
     watch.show(5, lambda _: [parcel(700)])
     watch.show(10, lambda _: [car(600)])
-    assert told(watch, "either") == [("start", 0.6), ("end", pytest.approx(13.6, abs=0.21))]
+    assert times(watch, "either") == pytest.approx([0.6, 13.6], abs=0.21)
     assert [e.class_name for e in watch.said if e.rule == "either"] == ["person", "parcel"]
 
 
@@ -72,7 +79,7 @@ def test_none_of_others() -> None:
     watch.show(10, lambda _: [parcel(700)])
     watch.show(10, lambda _: [parcel(700), person(300)])
     # nobody's event is open from 11.8 to 20.6
-    assert told(watch, "alone") == [("start", pytest.approx(14.8, abs=0.21)), ("end", pytest.approx(22.4, abs=0.21))]
+    assert times(watch, "alone") == pytest.approx([14.8, 22.4], abs=0.21)
 
 
 def test_its_truth_must_hold_and_may_fail_for_a_moment() -> None:

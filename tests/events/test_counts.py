@@ -22,6 +22,15 @@ def watch(shown: list[tuple[float, int]], counts: ObjectCounts | None = None, *,
     return told
 
 
+def test_while_nothing_moves_the_next_frame_may_be_twelve_seconds_away() -> None:
+    counts, tracks = ObjectCounts([0]), Tracks()
+    for k in range(10):
+        counts.observe(info(k / 5), [tracks.seen(k / 5)])
+    counts.observe(info(2.0), [tracks.seen(2.0)], still=True)
+    assert [told for k in range(1, 49) if (told := counts.tick(ns(2 + k / 4)))] == []
+    assert counts.observe(info(14.0), [tracks.seen(14.0)], still=True) == {}
+
+
 def at_fps(fps: float, *parts: tuple[float, int]) -> list[tuple[float, int]]:
     """Frames of parts that each last until a time and show a number of objects."""
     shown, k = [], 0

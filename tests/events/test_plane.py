@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from streamer.events.plane import distance, foot, margin_px, meets, overlap, side_px, within
+from streamer.events.plane import covered, distance, foot, gap, margin_px, meets, overlap, side_px, size, within
 
 XY = st.tuples(st.integers(0, 60), st.integers(0, 60))
 POLYGONS = st.lists(XY, min_size=3, max_size=9, unique=True)
@@ -49,3 +49,19 @@ def test_boxes_lie_over_each_other() -> None:
     assert overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1.0
     assert overlap((0, 0, 10, 10), (5, 0, 15, 10)) == pytest.approx(1 / 3)
     assert overlap((0, 0, 10, 10), (20, 0, 30, 10)) == overlap((0, 0, 0, 0), (0, 0, 0, 0)) == 0.0
+
+
+def test_what_covers_a_box_is_measured_by_that_box() -> None:
+    parcel, person = (10.0, 10.0, 30.0, 20.0), (20.0, 0.0, 60.0, 100.0)
+    assert covered(parcel, person) == 0.5
+    assert covered(person, parcel) == pytest.approx(0.025)
+    assert covered(parcel, (30.0, 10.0, 50.0, 20.0)) == 0.0
+    assert covered((5.0, 5.0, 5.0, 5.0), person) == 0.0
+
+
+def test_the_gap_between_two_boxes_is_that_of_their_nearest_points() -> None:
+    box = (0.0, 0.0, 10.0, 10.0)
+    assert gap(box, (5.0, 5.0, 20.0, 20.0)) == gap(box, (10.0, 0.0, 20.0, 10.0)) == 0.0
+    assert gap(box, (14.0, 0.0, 20.0, 10.0)) == gap((14.0, 0.0, 20.0, 10.0), box) == 4.0
+    assert gap(box, (13.0, 14.0, 20.0, 20.0)) == 5.0
+    assert size((0.0, 0.0, 9.0, 4.0)) == 6.0

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -65,11 +64,17 @@ def test_a_rule_on_a_place_that_is_not_there_is_refused(missing: dict[str, str])
         check_rules([rule], [], [])
 
 
-@pytest.mark.parametrize("key", ["all_of", "any_of", "none_of"])
-def test_only_rules_on_objects_are_combined(key: str) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        RuleSpec(name="wrong", all_of=("both",)),
+        RuleSpec(name="wrong", any_of=("both",)),
+        RuleSpec(name="wrong", any_of=("yard",), none_of=("both",)),
+    ],
+)
+def test_only_rules_on_objects_are_combined(wrong: RuleSpec) -> None:
     yard = RuleSpec(name="yard", class_ids=frozenset({0}))
     both = RuleSpec(name="both", any_of=("yard",))
-    wrong = replace(RuleSpec(name="wrong", any_of=("yard",)), **{key: ("both",)})
     check_rules([yard, both], [], [])
     with pytest.raises(ValueError, match="wrong: no such rule on objects: both"):
         check_rules([yard, both, wrong], [], [])
