@@ -223,6 +223,10 @@ class HomeAssistant:
             return "unknown"
         return self._checked(entity, render(entity["value_template"], payload))
 
+    def states(self, part: str) -> list[str]:
+        """Return what the entities show whose unique_id has this part. Any thread."""
+        return [self.state(unique_id) for unique_id in list(self.entities) if part in unique_id]
+
     def attributes(self, unique_id: str) -> dict[str, Any]:
         """Return what else it shows."""
         entity = self.entities[unique_id]
