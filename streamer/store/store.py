@@ -239,9 +239,9 @@ class EventStore:
         for table, updates in (("outbox", False), ("updates", True)):
             values = [r.row_values() for r in waiting if r.is_update is updates]
             self._db.executemany(INSERT_ROW.format(table=table), values)
-        # Once for each message, under the least id of its rows. Memory may have let go of some of these.
-        messages = {(r.event.id, r.event.seq): r for r in reversed(records)}
-        self._db.executemany(UPSERT_EVENT, [r.event_values() for r in reversed(messages.values())])
+        # Once for each message, whoever gets it: memory may have let go of some of its records.
+        messages = {(r.event.id, r.event.seq): r for r in records}
+        self._db.executemany(UPSERT_EVENT, [r.event_values() for r in messages.values()])
 
     def _try_again(self, events: Sequence[Event]) -> bool:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import random
 import shutil
@@ -250,6 +251,24 @@ def test_the_end_breaks_off_what_is_on_its_way(server: HookServer, made: Make) -
     server.until(1)
     sink.close()
     assert not sink._thread.is_alive()
+    assert said.refusals == []
+
+
+def test_an_end_while_it_connects_posts_nothing(
+    server: HookServer, made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = made(server.url(), SystemClock())
+    connect = http.client.HTTPConnection.connect
+
+    def slowly(line: http.client.HTTPConnection) -> None:
+        connect(line)
+        sink.let_go()  # there was no socket yet that could be shut
+
+    monkeypatch.setattr(http.client.HTTPConnection, "connect", slowly)
+    said = Said()
+    assert sink.send(event(), said)
+    wait_until(lambda: not sink._thread.is_alive(), 5.0, "it has ended")
+    assert server.posted() == []
     assert said.refusals == []
 
 

@@ -203,6 +203,23 @@ def test_memory_is_given_up_by_the_sink_that_holds_most_of_it(tmp_path: Path, mo
     store.close()
 
 
+def test_memory_spares_a_sink_that_holds_little_although_that_is_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.store.store._HELD_BYTES", 100_000)
+    few = SinkFilter(name="few", types=frozenset({EventType.START}))
+    store = opened(tmp_path, ALL, few)
+    store._db.execute("PRAGMA query_only = ON")
+    store.append([make_event(f"e{i}") for i in range(5)])
+    store.append([make_event(f"e{i}", "end", 1) for i in range(100)])
+    assert waiting(store, "few") == [(f"e{i}", 0) for i in range(5)]
+    assert store.sink_dropped["few"] == {}
+    assert store.dropped["event_memory"] > 20
+    assert store.sink_dropped["alarm"]["event_memory"] > 20
+    store._db.execute("PRAGMA query_only = OFF")
+    store.close()
+
+
 def test_counting_and_reading_look_at_no_other_sink_s_rows(tmp_path: Path) -> None:
     store = opened(tmp_path, ALL)
     store.append([make_event("a")])
