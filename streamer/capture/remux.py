@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
     from .tape import CodecFacts, Taped
 
-_FRAGMENT_US = 2_000_000
 _PART = {
-    "movflags": "frag_keyframe+empty_moov+default_base_moof",
-    "frag_duration": str(_FRAGMENT_US),  # key frames may be far apart
+    "movflags": "empty_moov+default_base_moof",
+    "frag_duration": "1000000",  # us: a crash loses no more
     "flush_packets": "1",
 }
 # What the index takes at most: the boxes around it with the parameter sets, and for each picture its size, its
