@@ -25,6 +25,9 @@ SLOT_S = 90.0
 _BEND_S = 1.6  # down, and up again
 _WALK_M_S = (0.9, 1.6)
 _BESIDE_M = 0.62  # from where one stands to where one puts something down
+# Between one who goes and one who comes: who comes within `end_after` where another went is the same visitor to anybody
+# who has not seen the face. Only those who just pass by may meet.
+_APART_S = 3.5
 _NOMINAL_ASPECT = 16 / 9  # walking times do not depend on the picture's shape
 
 
@@ -154,15 +157,14 @@ def _delivery(rng: Generator, began_s: float, index: int) -> Slot:
     put_s = bringer.bends_s[0]
     bringer = replace(bringer, carries=(parcel, number + 5, began_s, put_s))
     taker_look = bringer_look if rng.random() < 0.3 else person_look(rng)
-    taker = _errand(rng, bringer.goes_s + rng.uniform(13, 24), number + 1, taker_look, (x, y))
+    taker = _errand(rng, bringer.goes_s + rng.uniform(16, 26), number + 1, taker_look, (x, y))
     taken_s = taker.bends_s[0]
     taker = replace(taker, carries=(parcel, number + 5, taken_s, math.inf))
     people = [bringer, taker]
     if rng.random() < 0.4:
-        at_s = rng.uniform(bringer.goes_s - 1.0, taker.comes_s - 5.0)
-        people.append(_passer(rng, at_s, number + 2))
-    if rng.random() < 0.25 and taker.goes_s < began_s + 70:
-        people.append(_passer(rng, rng.uniform(taker.goes_s, began_s + 75), number + 3))
+        people.append(_passer(rng, bringer.goes_s + _APART_S + rng.uniform(0, 1), number + 2))
+    if rng.random() < 0.25 and taker.goes_s < began_s + 65:
+        people.append(_passer(rng, rng.uniform(taker.goes_s + _APART_S, began_s + 75), number + 3))
     return Slot(
         people=tuple(people),
         parcels=(Parcel(id=number + 5, look=parcel, put_s=put_s, taken_s=taken_s, x=x, y=y),),
@@ -185,7 +187,7 @@ def _visit(rng: Generator, began_s: float, index: int) -> Slot:
 
 def _passing(rng: Generator, began_s: float, index: int) -> Slot:
     """One to three people go by."""
-    starts_s = rng.uniform(1, 72, int(rng.integers(1, 4)))
+    starts_s = rng.uniform(1, 72, int(rng.integers(1, 4))).tolist()
     return Slot(people=tuple(_passer(rng, began_s + start_s, 10 * index + i) for i, start_s in enumerate(starts_s)))
 
 
