@@ -123,10 +123,11 @@ class Idling:
         if not self._in_step:
             self._let_go()  # nothing between it and the key frame before can be decoded any more
             return ()
-        differs = self._keys.look(outcome.pictures[0].picture)
+        picture = outcome.pictures[0].picture
         if due is self._kept[0]:
+            self._keys.begin(picture)
             return ()
-        if differs:
+        if self._keys.look(picture):
             first, *others = self._kept
             self._kept.clear()
             self._rouse(due.coded, behind=True)
@@ -145,9 +146,11 @@ class Idling:
         due = Due(coded=coded, recalled=self._behind_until_ns is not None)
         if not quiet or self._restless_ns is None:
             self._sizes.forget()
+            self._keys.forget()
             self._restless_ns = coded.arrived_ns
         elif coded.key and coded.arrived_ns - self._restless_ns >= _CALM_NS:
             self._sizes.learn()
+            self._keys.learn()
             if not due.recalled and self._may_sleep(key_step_ns):
                 due = replace(due, captured_ns=self._captured_ns(coded))
                 self._rest(due)

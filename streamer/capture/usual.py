@@ -38,7 +38,11 @@ _KEY_RISE = math.log2(1.10)
 
 _CELLS = 160  # along the longer side of a key frame
 _LEAST_CONTRAST = 4.0  # levels of 255 by which a cell must differ,
-_OF_NOISE = 6.0  # and so many times the middle cell's difference
+_OF_NOISE = 6.0  # and so many times the middle cell's difference,
+_MOST_NOISE = 20.0  # levels, if that is no more: else all of the picture differs
+_OF_REACH = 1.5  # and so many times as far as it strays by itself: leaves that sway
+_REACH_LEARNED = 0.5  # of how much farther it has strayed this time goes into that,
+_REACH_KEPT = 0.98  # and so much is kept of it from one comparison to the next
 _TOGETHER = 3 / 9  # of a cell and its neighbours
 _CELLS_RISE = math.log2(1.5)
 _FEW = 8  # cells, added to each number of them: four where there are usually none are unusual
@@ -152,21 +156,30 @@ class PacketSizes:
         self._unplaced.clear()
 
     def noisy(self) -> bool:
-        """Whether sizes may tell nothing of what moves: packets are large though nothing does, or all are key frames."""
+        """Whether sizes may tell nothing of what moves: packets are large in quiet, or there are key frames alone."""
         if not self._at_place or not self._keys.known:
             return True
         return 2**self._keys.middle - _BYTES < _QUIET * (2 ** median(self._at_place) - _BYTES)
 
 
 class KeyFrames:
-    """How much key frames usually differ from one another."""
+    """How much key frames usually differ from one another, each cell and all together."""
 
     def __init__(self) -> None:
         self._usual = Usual(most=_KEYS, least=_LEAST_KEYS, rise=_CELLS_RISE)
         for _ in range(_LEAST_KEYS):
             self._usual.learn(math.log2(_FEW))
         self._last: NDArray[np.uint8] | None = None
-        self._differing = 0
+        self._reach: NDArray[np.float32] | None = None  # how far each cell strays by itself, levels
+        self._untold: NDArray[np.float32] | None = None  # the last difference: it may show motion
+
+    def begin(self, picture: AnyPicture) -> None:
+        """Take in a key frame without comparing it: much may have happened since the last one.
+
+        Raises:
+            BackendError: the picture is in the memory of a GPU that failed.
+        """
+        self._last = _cells(picture)
 
     def look(self, picture: AnyPicture) -> bool:
         """Compare a key frame with the one before; tell whether they differ far more than usual.
@@ -174,23 +187,40 @@ class KeyFrames:
         Raises:
             BackendError: the picture is in the memory of a GPU that failed.
         """
-        cell_px = math.ceil(max(picture.width, picture.height) / _CELLS)
-        luma, last = small_luma(picture, cell_px), self._last
-        self._last = luma
-        if last is None:
-            return False
-        if last.shape != luma.shape:
+        luma, last = _cells(picture), self._last
+        self._last, self._untold = luma, None
+        if last is None or last.shape != luma.shape:
+            self._reach = None
             return True
-        self._differing = differing_cells(last, luma)
-        return self._usual.exceeds(math.log2(self._differing + _FEW))
+        if self._reach is None or self._reach.shape != luma.shape:
+            self._reach = np.zeros(luma.shape, np.float32)
+        away = difference(last, luma)
+        self._untold = away
+        return self._usual.exceeds(_logarithm(away, self._reach))
 
     def learn(self) -> None:
-        """Nothing moved between the last two: that is how much they usually differ."""
-        self._usual.learn(math.log2(self._differing + _FEW))
+        """Nothing moved between the last two that were compared: that is how much they usually differ."""
+        if self._untold is not None and self._reach is not None:
+            farther = self._reach + np.float32(_REACH_LEARNED) * (self._untold - self._reach)
+            self._reach = np.maximum(self._reach * np.float32(_REACH_KEPT), farther)
+            self._usual.learn(_logarithm(self._untold, self._reach))
+        self._untold = None
+
+    def forget(self) -> None:
+        """Something moves: the last comparison says nothing of what is usual."""
+        self._untold = None
 
 
-def differing_cells(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> int:
-    """Return how many cells differ together with two of their neighbours; another light over all of them is none.
+def _logarithm(away: NDArray[np.float32], reach: NDArray[np.float32]) -> float:
+    return math.log2(differing_cells(away, reach) + _FEW)
+
+
+def _cells(picture: AnyPicture) -> NDArray[np.uint8]:
+    return small_luma(picture, math.ceil(max(picture.width, picture.height) / _CELLS))
+
+
+def difference(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return by how much each cell differs, (H, W) levels; another light over all of them is no difference.
 
     Args:
         before: (H, W) luma.
@@ -198,8 +228,18 @@ def differing_cells(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> int:
     """
     old, new = before.astype(np.float32), now.astype(np.float32)
     old *= np.float32(np.median((new[::4, ::4] + 1) / (old[::4, ::4] + 1)))
-    away = cv2.absdiff(old, new)
-    least = max(_LEAST_CONTRAST, _OF_NOISE * float(np.median(away[::4, ::4])))
-    differs = (away > least).astype(np.float32)
+    away: NDArray[np.float32] = cv2.absdiff(old, new)
+    return away
+
+
+def differing_cells(away: NDArray[np.float32], reach: NDArray[np.float32]) -> int:
+    """Return how many cells differ together with two of their neighbours.
+
+    Args:
+        away: (H, W) levels, of `difference`.
+        reach: (H, W) levels, what that is by itself.
+    """
+    noise = min(_OF_NOISE * float(np.median(away[::4, ::4])), _MOST_NOISE)
+    differs = (away > np.maximum(_OF_REACH * reach, max(_LEAST_CONTRAST, noise))).astype(np.float32)
     together = cv2.boxFilter(differs, -1, (3, 3)) * differs
     return int(np.count_nonzero(together >= _TOGETHER - 1e-3))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,15 +11,21 @@ from streamer.core.errors import ChannelClosed
 from streamer.core.frame import Frame, FrameInfo, Picture, PixelFormat
 from streamer.pipeline.frames import OUTSTANDING, FrameQueue, Lane, Lost, Mark
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 PIXELS = np.zeros((4, 4), np.uint8)
 
 
-def frame(camera: str, seq: int, *, at_s: float | None = None) -> Frame:
-    picture = Picture(format=PixelFormat.GRAY, planes=(PIXELS,), width=4, height=4)
+def frame(
+    camera: str, seq: int, *, at_s: float | None = None, recalled: bool = False, pixels: NDArray[np.uint8] = PIXELS
+) -> Frame:
+    picture = Picture(format=PixelFormat.GRAY, planes=(pixels,), width=4, height=4)
     at_ns = round((seq if at_s is None else at_s) * 1e9)
     info = FrameInfo(
-        camera=camera, connection=0, seq=seq, captured_ns=at_ns, utc_ns=at_ns, width=4, height=4, live=True
-    )
+        camera=camera, connection=0, seq=seq, captured_ns=at_ns, utc_ns=at_ns, width=4, height=4, live=True,
+        recalled=recalled,
+    )  # fmt: skip
     return Frame(info=info, picture=picture)
 
 
@@ -227,3 +234,61 @@ def test_what_is_dropped_behind_the_queue_is_told_and_makes_room() -> None:
     queue.drop(first, "too_old")
     assert seqs(queue.take(100, 0)) == [("b", OUTSTANDING)]
     assert losses.counts == {("b", "too_old"): 1}
+
+
+def test_recalled_frames_wait_beside_the_newest_one_in_order() -> None:
+    losses = Losses()
+    queue = FrameQueue({"a": Lane.NEWEST, "b": Lane.NEWEST}, losses)
+    queue.offer(frame("a", 0))
+    for seq in range(1, 6):
+        queue.offer(frame("a", seq, recalled=True))
+    for seq in range(6, 9):
+        queue.offer(frame("a", seq))
+    queue.offer(frame("b", 0))
+
+    assert seqs(queue.take(3, 0)) == [("a", 1), ("b", 0), ("a", 2)]
+    queue.offer(frame("a", 9))
+    assert seqs(queue.take(8, 0)) == [("a", 3), ("a", 4), ("a", 5), ("a", 9)]
+    assert losses.counts == {("a", "superseded"): 4}  # 0, 6, 7 and 8
+
+
+def test_of_recalled_frames_sixteen_wait_and_the_oldest_make_room() -> None:
+    losses = Losses()
+    queue = FrameQueue({"a": Lane.NEWEST}, losses)
+    for seq in range(30):
+        queue.offer(frame("a", seq, recalled=True))
+    queue.offer(frame("a", 30))
+    assert seqs(queue.take(50, 0)) == [("a", seq) for seq in range(14, 31)]
+    assert losses.counts == {("a", "superseded"): 14}
+
+
+def test_recalled_frames_are_bounded_in_bytes_too() -> None:
+    losses = Losses()
+    queue = FrameQueue({"a": Lane.NEWEST}, losses)
+    heavy = np.broadcast_to(np.zeros(1, np.uint8), (5120, 4096))  # 20 MiB, which nobody has to hold
+    for seq in range(5):
+        queue.offer(frame("a", seq, recalled=True, pixels=heavy))
+    assert seqs(queue.take(8, 0)) == [("a", 2), ("a", 3), ("a", 4)]
+    huge = np.broadcast_to(np.zeros(1, np.uint8), (10240, 8192))  # more than all may have together
+    queue.offer(frame("a", 5, recalled=True))
+    queue.offer(frame("a", 6, recalled=True, pixels=huge))
+    assert seqs(queue.take(8, 0)) == [("a", 6)]
+    assert losses.counts == {("a", "superseded"): 3}
+
+
+def test_where_frames_are_buffered_a_recalled_one_is_like_any_other() -> None:
+    queue = FrameQueue({"a": Lane.BUFFER}, Losses())
+    queue.offer(frame("a", 0))
+    queue.offer(frame("a", 1, recalled=True))
+    queue.offer(frame("a", 2))
+    assert seqs(queue.take(8, 0)) == [("a", 0), ("a", 1), ("a", 2)]
+
+
+def test_recalled_frames_that_wait_at_the_end_are_counted() -> None:
+    losses = Losses()
+    queue = FrameQueue({"a": Lane.NEWEST}, losses)
+    for seq in range(3):
+        queue.offer(frame("a", seq, recalled=True))
+    queue.finish("a")
+    queue.close()
+    assert losses.counts == {("a", "stopped"): 3}
