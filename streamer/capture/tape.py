@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PREROLL_BYTES = 64 << 20  # a main stream of 16 Mbit/s for half a minute
 _LEAST = 64  # pictures that are kept however old: a slow recording gives one now and then
 _DEEPEST = 16  # pictures; no codec reorders over more
+_TOLD_BY = 8  # pictures, by which a camera that reorders them has done so
 _REORDERED_NS = 1 * NS_PER_S  # a stamp that is earlier by more is a clock that was set
 
 
@@ -204,7 +205,7 @@ class Tape:
     def _read(self, reader: TapeReader, until_ns: int) -> Reading:
         with self._moved:
             reel = reader.reel
-            if reel is None:
+            if reel is None or (len(reel.stamps) < _TOLD_BY and not reel.over):
                 return Reading()
             found: list[Taped] = []
             for gop in self._gops:

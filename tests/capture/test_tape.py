@@ -76,7 +76,7 @@ def test_the_oldest_group_goes_when_the_next_one_reaches_back_far_enough(seed: i
     tape = begun(seconds=seconds)
     for count in range(2000):
         fill(tape, range(count, count + 1), gop=gop)
-        if count % 97 == 0:
+        if count % 97 == 96:
             held = numbers(tape.reader(0).read(LATE))
             assert held[0] % gop == 0
             assert held == list(range(held[0], count + 1))
@@ -143,7 +143,20 @@ def test_pictures_behind_one_that_is_missing_are_left_out_up_to_the_next_key_fra
 def test_a_key_frame_behind_a_loss_counts() -> None:
     tape = begun()
     tape.put(picture(0, key=True, lost=True), 0)
+    tape.end()
     assert numbers(tape.reader(0).read(LATE)) == [0]
+
+
+def test_nothing_is_read_before_it_is_known_whether_the_pictures_are_reordered() -> None:
+    tape = begun()
+    reader = tape.reader(0)
+    for n, shown in enumerate((0, 3, 1, 2, 6, 4, 5)):
+        tape.put(picture(n, key=n == 0, pts=shown), shown * STEP)
+        assert reader.read(LATE) == Reading()
+    tape.put(picture(7, pts=9), 9 * STEP)
+    reading = reader.read(LATE)
+    assert numbers(reading) == list(range(8))
+    assert reading.depth == 1
 
 
 def test_what_comes_before_the_first_key_frame_and_between_connections_is_not_kept() -> None:
@@ -187,6 +200,7 @@ def test_the_depth_of_reordering_is_seen(order: tuple[int, ...], depth: int) -> 
     tape = begun()
     for n, shown in enumerate(order):
         tape.put(picture(n, key=n == 0, pts=shown), shown * STEP)
+    tape.end()
     assert tape.reader(0).read(LATE).depth == depth
 
 
