@@ -161,6 +161,20 @@ def test_a_full_store_takes_from_the_sink_that_is_away_and_leaves_the_broker_its
     store.close()
 
 
+def test_dropping_finds_an_event_s_rows_by_the_event_not_among_all_of_a_sink(tmp_path: Path) -> None:
+    store = opened(tmp_path, ALL)
+    store.append([make_event(f"e{i}", "end", 1) for i in range(300)])
+    asked: list[str] = []
+    store._db.set_trace_callback(asked.append)
+    bound_to(store, 0.5)
+    store._db.set_trace_callback(None)
+    deletions = [s for s in asked if s.startswith("DELETE FROM") and "WHERE event = " in s]
+    assert len(deletions) >= 200
+    plans = [detail for s in deletions[:3] for *_, detail in store._db.execute(f"EXPLAIN QUERY PLAN {s}")]
+    assert all("_event (event=?)" in plan for plan in plans), plans
+    store.close()
+
+
 def test_a_long_event_keeps_the_broker_s_end_when_the_away_sink_loses_its_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
