@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -137,11 +138,10 @@ class WebhookSink(Courier):
     def _break_off(self) -> None:
         self._cut.set()
         line = self._line
-        if line is not None and line.sock is not None:
-            try:
-                socket.socket.shutdown(line.sock, socket.SHUT_RDWR)  # not TLS's own, which is not for two threads
-            except OSError:  # it is closed, or not open yet: then its own limit ends it
-                return
+        sock = None if line is None else line.sock
+        if sock is not None:
+            with suppress(OSError):  # it is closed, or still shakes hands: then its own limit ends it
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not TLS's own, which is not for two threads
 
     def _post(self, body: bytes, headers: dict[str, str]) -> Answer:
         if self._line is not None and self._clock.monotonic_ns() - self._used_ns <= _REUSED_NS:
@@ -169,14 +169,9 @@ class WebhookSink(Courier):
         line.request("POST", self._target, body=body, headers=headers)
         with line.getresponse() as response:
             answer = self._read(response)
-            try:
-                response.read(_MOST_ANSWER_BYTES)
-            except (OSError, http.client.HTTPException):  # it has said what it had to
-                whole = False
-            else:
-                whole = response.isclosed()
+            reusable = not response.will_close and _emptied(response)
         self._used_ns = self._clock.monotonic_ns()
-        if response.will_close or not whole:
+        if not reusable:
             self._hang_up()
         return answer
 
@@ -257,6 +252,15 @@ def _basic(username: str | None, password: str | None) -> dict[str, str]:
         return {}
     login = f"{unquote(username)}:{unquote(password or '')}".encode()
     return {"Authorization": f"Basic {base64.b64encode(login).decode()}"}
+
+
+def _emptied(response: http.client.HTTPResponse) -> bool:
+    """Read the rest of an answer, so that its connection can be used again; False if that is too much, or breaks."""
+    try:
+        response.read(_MOST_ANSWER_BYTES)
+    except (OSError, http.client.HTTPException):  # it has said what it had to
+        return False
+    return response.isclosed()
 
 
 def _words(status: int) -> str:

@@ -225,6 +225,14 @@ def test_an_answer_of_any_length_is_an_answer(server: HookServer, made: Make, si
     assert len(server.posted()) == 2
 
 
+@pytest.mark.parametrize("head", [{}, {"Connection": "close"}])
+def test_an_answer_counts_whatever_becomes_of_its_body(server: HookServer, made: Make, head: dict[str, str]) -> None:
+    server.answer = lambda _: Says(status=200, headers=head, body=b"x" * 1000, breaks_off=True)
+    sink = made(server.url(), timeout_s=0.3)
+    assert [sent(sink, event(name)) for name in ("a", "b")] == [None, None]
+    assert [posted.name() for posted in server.posted()] == ["a", "b"]
+
+
 def test_a_receiver_that_says_nothing_or_drips_is_left_after_the_time_limit(
     server: HookServer, made: Make, caplog: pytest.LogCaptureFixture
 ) -> None:

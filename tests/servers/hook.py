@@ -36,6 +36,7 @@ class Says:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     hangs_up: bool = False  # before a word of it
+    breaks_off: bool = False  # half its body comes, and then nothing
     drips: bool = False  # one byte of its head each 50 ms, for ever
 
 
@@ -122,7 +123,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(says.body)))
         self.end_headers()
-        self.wfile.write(says.body)
+        if says.breaks_off:
+            self.close_connection = True
+            self.wfile.write(says.body[: len(says.body) // 2])
+            self.server.owner.stop.wait(5.0)
+        else:
+            self.wfile.write(says.body)
 
     def log_message(self, *_: object) -> None:
         """Keep quiet."""
