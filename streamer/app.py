@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamer.capture.open import open_source
@@ -48,7 +49,6 @@ from .report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from streamer.capture.base import OpenSource
     from streamer.core.clock import Clock
@@ -111,7 +111,8 @@ def open_loaded(
     for unusable in found.unusable.values():
         raise unusable
     with ExitStack() as stack:
-        parts = RunParts(clock=clock or SystemClock(), source=source, prove=prove, table=table)
+        folder = Path(loaded.file).absolute().parent
+        parts = RunParts(clock=clock or SystemClock(), source=source, prove=prove, table=table, folder=folder)
         yield Run(loaded.settings, found.specs, stack, parts)
 
 
@@ -123,6 +124,7 @@ class RunParts:
     source: OpenSource
     prove: bool
     table: bool
+    folder: Path  # of the configuration
 
 
 class Run:
@@ -145,7 +147,7 @@ class Run:
         self._notifier = Notifier.from_environ(os.environ, os.getpid())
         self._watchdog = Watchdog(self._notifier, self._beats, clock)
         self._event_ids = EventIds()
-        self._out = Outgoing(settings, stack, clock=clock, beats=self._beats)
+        self._out = Outgoing(settings, stack, folder=parts.folder, clock=clock, beats=self._beats)
         self.broker = self._out.broker
         self._factory = Factory(self._cameras, specs, clock=clock, beats=self._beats)
         self._keeping = Keeping(

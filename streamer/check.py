@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from streamer.capture.base import Delivery, SourceSpec
@@ -23,15 +23,17 @@ from streamer.infer.spec import Task
 from streamer.publish.mqtt import MqttOptions
 from streamer.settings import SettingsError, check_classes, json_schema, load
 
+from .other_sinks import command_problem, webhook_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from streamer.capture.tape import Tape
     from streamer.infer.spec import ModelSpec
     from streamer.publish.url import BrokerAddress
     from streamer.settings import Camera, Loaded, ModelSettings, Mqtt, Problem, Settings, Source
 
+_IDLE_LOOK_S = 4.0  # a key frame of an idle camera is looked at so often, or at each heartbeat
 # Runtime -> its name, and the precisions that may be asked of it.
 _COMPUTES_IN = {
     "onnxruntime": ("ONNX Runtime", ("auto", "f32")),
@@ -179,10 +181,16 @@ def _wrong_with(source: Source, spec: SourceSpec) -> str | None:
 
 
 def _without_program(loaded: Loaded) -> Iterator[Problem]:
-    """Yield a problem for each sink whose program is not there."""
+    """Yield a problem for each sink whose program is not there, or whose address can't be asked."""
+    folder = Path(loaded.file).absolute().parent
     for i, sink in enumerate(loaded.settings.sinks):
-        if sink.command is not None and shutil.which(sink.command[0]) is None:
-            yield loaded.problem(("sinks", str(i), "command"), "its program is not there, or can't be run")
+        if sink.command is not None and (wrong := command_problem(sink.command, folder)):
+            yield loaded.problem(("sinks", str(i), "command"), wrong)
+        if sink.webhook is not None:
+            try:
+                webhook_options(sink)
+            except ValueError as exc:
+                yield loaded.problem(("sinks", str(i), "webhook"), str(exc))
 
 
 def _wrong_places(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -265,6 +273,7 @@ def source_spec(
         decode=camera.decode,
         hardware=hardware,
         idle=idle,
+        idle_look_s=min(_IDLE_LOOK_S, camera.motion.heartbeat_s),
         tape=tape,
     )
 

@@ -12,7 +12,7 @@ from streamer.pipeline.switch import Switch
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streamer.pipeline.evidence_loop import Snap
+    from streamer.pipeline.shot_queue import Snap
     from streamer.settings import Camera
 
     from .figures import Figures

@@ -47,6 +47,10 @@ LOOK_DROP_CAUSES = (
 )
 
 
+# What became of the pictures and clips of a camera's events.
+EVIDENCE = ("clips", "clip_dropped", "record_lost", "snapshot_dropped", "snapshot_failed", "snapshot_unsaved")
+
+
 @dataclass(slots=True)
 class CameraFigures:
     """One camera's latest facts. Each field is written by one thread and replaced at once."""
@@ -100,6 +104,11 @@ class Figures:
         """Return a camera's looks that came to nothing, by cause; causes without any are left out."""
         counts = {cause: self.value(camera, f"look_{cause}") for cause in LOOK_DROP_CAUSES}
         return {cause: n for cause, n in counts.items() if n}
+
+    def evidence(self, camera: str) -> dict[str, int]:
+        """Return what became of the pictures and clips of a camera's events; what never happened is left out."""
+        counts = {name: self.value(camera, name) for name in EVIDENCE}
+        return {name: n for name, n in counts.items() if n}
 
     def count_items(self, camera: str, counts: Callable[[], Mapping[str, int]]) -> None:
         """Take a camera's items from where they are counted (`ItemBook.counts`). Before the threads begin."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from streamer.evidence.stills import Shot, Stills
     from streamer.infer.spec import ModelSpec
     from streamer.ops.health import Beats
-    from streamer.pipeline.evidence_loop import Snap
+    from streamer.pipeline.shot_queue import Snap
     from streamer.settings import Camera, Settings
 
 _LIMIT_S = 30.0  # a disk that takes nothing for longer is no disk, and connecting has limits of its own

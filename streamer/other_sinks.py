@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ from streamer.store.wanted import SinkFilter
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import ExitStack
+    from pathlib import Path
 
     from streamer.core.clock import Clock
     from streamer.ops.health import Beats
@@ -39,19 +41,22 @@ class _Told(NamedTuple):
 class OtherSinks:
     """Those of a run. They fail apart from each other and from the broker."""
 
-    def __init__(self, sinks: Sequence[ExtraSink], store: EventStore, *, clock: Clock, stack: ExitStack) -> None:
+    def __init__(
+        self, sinks: Sequence[ExtraSink], store: EventStore, *, folder: Path, clock: Clock, stack: ExitStack
+    ) -> None:
         """Open them; their threads are started with the others.
 
         Args:
             sinks: the settings of each.
             store: that keeps their messages.
+            folder: of the configuration: commands run there.
             clock: for back-offs.
             stack: closes them.
         """
         self._store = store
         self._told: dict[str, _Told] = {}
         for settings in sinks:
-            sink = _opened(settings, clock)
+            sink = _opened(settings, folder, clock)
             stack.callback(sink.close)
             self._told[settings.name] = _Told(sink, RowDelivery(store.outbox(settings.name), sink, clock=clock))
 
@@ -114,25 +119,37 @@ def filters_of(sinks: Sequence[ExtraSink]) -> list[SinkFilter]:
     ]
 
 
-def _opened(settings: ExtraSink, clock: Clock) -> WebhookSink | CommandSink:
-    rng = random.Random()  # noqa: S311  jitter is no secret
-    if settings.command is not None:
-        options = CommandOptions(
-            name=settings.name,
-            command=settings.command,
-            environ=clean_environment(os.environ),
-            timeout_s=settings.timeout_s,
-        )
-        return open_command(options, clock=clock, rng=rng)
-    return open_webhook(
-        WebhookOptions(
-            name=settings.name,
-            url="" if settings.webhook is None else settings.webhook.get_secret_value(),
-            secret=None if settings.secret is None else settings.secret.get_secret_value(),
-            headers={name: value.get_secret_value() for name, value in settings.headers.items()},
-            timeout_s=settings.timeout_s,
-            agent=f"streamer/{__version__}",
-        ),
-        clock=clock,
-        rng=rng,
+def webhook_options(sink: ExtraSink) -> WebhookOptions:
+    """Return how a webhook is asked.
+
+    Raises:
+        ValueError: its address or a header can't be used; the message holds no secret.
+    """
+    return WebhookOptions(
+        name=sink.name,
+        url="" if sink.webhook is None else sink.webhook.get_secret_value(),
+        secret=None if sink.secret is None else sink.secret.get_secret_value(),
+        headers={name: value.get_secret_value() for name, value in sink.headers.items()},
+        timeout_s=sink.timeout_s,
+        agent=f"streamer/{__version__}",
     )
+
+
+def command_problem(command: Sequence[str], folder: Path) -> str | None:
+    """Return why a command can't be run, or None; a path in it starts at the configuration's folder."""
+    program = str(folder / command[0]) if os.sep in command[0] else command[0]
+    return None if shutil.which(program) else "its program is not there, or can't be run"
+
+
+def _opened(settings: ExtraSink, folder: Path, clock: Clock) -> WebhookSink | CommandSink:
+    rng = random.Random()  # noqa: S311  jitter is no secret
+    if settings.command is None:
+        return open_webhook(webhook_options(settings), clock=clock, rng=rng)
+    options = CommandOptions(
+        name=settings.name,
+        command=settings.command,
+        environ=clean_environment(os.environ),
+        timeout_s=settings.timeout_s,
+        folder=folder if folder.is_dir() else None,
+    )
+    return open_command(options, clock=clock, rng=rng)

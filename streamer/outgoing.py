@@ -22,6 +22,7 @@ from .other_sinks import OtherSinks, filters_of
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
+    from pathlib import Path
 
     from streamer.core.clock import Clock
     from streamer.ops.health import Beats
@@ -35,8 +36,15 @@ _LIMIT_S = 30.0  # for which a thread may be silent before the watchdog is no lo
 class Outgoing:
     """What of a run goes out. Made in the main thread, before the others; `stack` owns what was opened."""
 
-    def __init__(self, settings: Settings, stack: ExitStack, *, clock: Clock, beats: Beats) -> None:
+    def __init__(self, settings: Settings, stack: ExitStack, *, folder: Path, clock: Clock, beats: Beats) -> None:
         """Take the data directory, and end what a crash has left open.
+
+        Args:
+            settings: of the run.
+            stack: owns what is opened.
+            folder: of the configuration.
+            clock: for ages and back-offs.
+            beats: the threads show life there.
 
         Raises:
             StoreError: another run has the directory, or it can't be written.
@@ -44,6 +52,7 @@ class Outgoing:
         """
         self._settings = settings
         self._stack = stack
+        self._folder = folder
         self._clock = clock
         self._beats = beats
         self._board = StateBoard()
@@ -83,7 +92,7 @@ class Outgoing:
             birth = Birth(settings.mqtt.discovery_prefix, self._announcer.renew, rng)
         self.sink = open_mqtt(mqtt_options(settings.mqtt, self.broker), on_command=take, birth=birth)
         self._stack.callback(self.sink.close)
-        self.others = OtherSinks(settings.sinks, self.store, clock=self._clock, stack=self._stack)
+        self.others = OtherSinks(settings.sinks, self.store, folder=self._folder, clock=self._clock, stack=self._stack)
         self.delivery = Delivery(self.store.outbox(), self.sink, self._board, clock=self._clock)
         self._delivery = self.delivery
 

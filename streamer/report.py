@@ -90,11 +90,14 @@ class Report:
             name: {
                 "state": camera.state,
                 "decoded": figures.value(name, "decoded"),
+                "idle": figures.value(name, "idle"),
                 "inferred": figures.value(name, "inferred"),
                 "classified": figures.value(name, "classified"),
+                "zoomed": figures.value(name, "zoomed"),
                 "looks_dropped": figures.look_drops(name),
                 "dropped": figures.drops(name),
                 "lost_connections": figures.value(name, "lost_connections"),
+                "evidence": figures.evidence(name),
                 "age_p50_ms": None if (age_ms := camera.age_p50_ms()) is None else round(age_ms, 1),
                 **({} if (items := figures.items(name)) is None else {"items": dict(items)}),
             }
@@ -132,11 +135,14 @@ class Report:
         for name in figures.cameras:
             drops = ", ".join(f"{n} {cause}" for cause, n in figures.drops(name).items()) or "none"
             decoded, inferred = figures.value(name, "decoded"), figures.value(name, "inferred")
+            idle = figures.value(name, "idle")
+            spared = f" ({idle} more spared while nothing moved)" if idle else ""
             looks = figures.value(name, "classified")
             missed = ", ".join(f"{n} {cause}" for cause, n in figures.look_drops(name).items())
             looked = f", {looks} looks classified ({missed or 'none dropped'})" if looks or missed else ""
             extra = {"camera": name}
-            _log.info("%d frames decoded, %d inferred%s; dropped: %s", decoded, inferred, looked, drops, extra=extra)
+            found = (decoded, spared, inferred, looked, drops)
+            _log.info("%d frames decoded%s, %d inferred%s; dropped: %s", *found, extra=extra)
             if (items := figures.items(name)) is not None:
                 _log.info("items %s", items_in_words(items_row(name, items)), extra={"camera": name})
         self._last_words_of_delivery()

@@ -226,4 +226,4 @@ def test_the_run_ends_well(witness: Witness) -> None:
 def test_the_camera_topics_are_the_contracts(witness: Witness) -> None:
     topics = {topic.removeprefix("live/") for topic, _, _ in witness.messages if topic.startswith("live/")}
     own = {topic.split("/", 1)[1].split("/")[0] for topic in topics if "/" in topic}
-    assert own <= {"status", "event", "active", "objects"}, topics
+    assert own <= {"status", "event", "active", "objects", "snapshot"}, topics

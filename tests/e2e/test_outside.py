@@ -127,7 +127,8 @@ def test_a_command_begins_an_item_and_is_answered(tmp_path: Path, broker: Mosqui
             assert command("belt/set/trigger", b"A-%d" % number) == {"ok": True, "error": None, "item": f"A-{number}"}
             wait_until(lambda number=number: len(decisions(heard)) == number, 5.0, "a decision")  # type: ignore[misc]
         assert not command("belt/set/trigger", b"")["ok"]
-        assert "not supported yet" in command("belt/set/enabled", b"ON")["error"]
+        assert command("belt/set/enabled", b"ON") == {"ok": True, "error": None}  # it is
+        assert "allowed: ON, OFF" in command("belt/set/enabled", b"on")["error"]
         assert "allowed: belt" in command("yard/set/trigger", b"A-9")["error"]
     assert [said["item"] for said in decisions(heard)] == [f"A-{number}" for number in range(1, 6)]
     assert all(said["age_ms"] is not None and said["age_ms"] < 1_000 for said in decisions(heard) if not said["late"])

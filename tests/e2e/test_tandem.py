@@ -50,6 +50,7 @@ cameras:
   table:
     source: {source}
     detect: {{model: shapes}}
+    save: {{snapshot: false}}
     classify:
       - {{name: hue, model: hue, of: {{class: {kinds}}}, agree: 3}}
     events:
