@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .files import KINDS, PART, SNAPSHOTS, Measured, key_of, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from .files import EvidenceFolder
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _NS_PER_S = 1_000_000_000
-# Of one sweep, which holds up whoever writes clips.
+# Of one sweep, which holds up whoever writes clips. A disk that is busy takes its time for each file.
+_LIMIT_S = 0.05
 _LOOKED_AT, _REMOVED = 500, 100  # files of earlier runs, events
 # A machine without a clock of its own starts in 1970: what it wrote then is not old when it learns the time.
 _SANE_NS = 1_577_836_800 * _NS_PER_S  # 2020-01-01
@@ -40,17 +42,26 @@ class Retention:
     not count.
     """
 
-    def __init__(self, folder: EvidenceFolder, *, max_age_s: float, max_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: EvidenceFolder,
+        *,
+        max_age_s: float,
+        max_bytes: int,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Store the bounds.
 
         Args:
             folder: whose files they are.
             max_age_s: an event's files go when the newest of them is older.
             max_bytes: of all files; then the oldest go.
+            timer: seconds, by which a sweep finds its end.
         """
         self._folder = folder
         self._max_age_ns = round(max_age_s * _NS_PER_S)
         self._max_bytes = max_bytes
+        self._timer = timer
         self._events: dict[str, Measured] = {}  # <camera>/<id> -> what it has; oldest first once all has been looked at
         self._nbytes = 0
         self._unseen: Iterator[tuple[str, str]] | None = _files(folder)  # None: all has been looked at
@@ -68,14 +79,20 @@ class Retention:
         Args:
             now_utc_s: seconds since 1970.
         """
+        until_s = self._timer() + _LIMIT_S
         for key in self._folder.take_written():
             self._measure(key)
         if self._unseen is not None:
-            self._look_on(self._unseen)
+            self._look_on(self._unseen, until_s)
             return Removed(0, 0)  # what is the oldest is not known before
-        due, before = self._due(round(now_utc_s * _NS_PER_S)), self._nbytes
-        self._more = len(due) > _REMOVED
-        count = sum(self._remove(key) for key in due[:_REMOVED])
+        due, count, before = self._due(round(now_utc_s * _NS_PER_S)), 0, self._nbytes
+        self._more = bool(due)
+        for key in due:
+            if count and self._timer() >= until_s:
+                break
+            count += self._remove(key)
+        else:
+            self._more = len(due) == _REMOVED
         return Removed(count, before - self._nbytes)
 
     @property
@@ -83,7 +100,7 @@ class Retention:
         """Whether the last sweep has left something to do."""
         return self._more
 
-    def _look_on(self, unseen: Iterator[tuple[str, str]]) -> None:
+    def _look_on(self, unseen: Iterator[tuple[str, str]], until_s: float) -> None:
         """Look at some more of what earlier runs have left."""
         for _ in range(_LOOKED_AT):
             found = next(unseen, None)
@@ -99,6 +116,8 @@ class Retention:
             elif kind == SNAPSHOTS and relative.endswith(PART) and key_of(kind, relative[: -len(PART)]) is not None:
                 # A crash has left it: pictures are written by this very thread, and in one go.
                 _unlink(self._folder.folder(kind) / relative)
+            if self._timer() >= until_s:
+                return
 
     def _measure(self, key: str) -> None:
         """Learn what an event has by now; what has just been written becomes the newest."""
@@ -109,11 +128,11 @@ class Retention:
             self._nbytes += after.nbytes
 
     def _due(self, now_ns: int) -> list[str]:
-        """Return the events that have to go, oldest first: at most one more than a sweep removes."""
+        """Return the events that have to go, oldest first: as many as one sweep may remove."""
         due: list[str] = []
         nbytes = self._nbytes
         for key, (newest_ns, own) in self._events.items():
-            if len(due) > _REMOVED:
+            if len(due) == _REMOVED:
                 break
             too_old = _SANE_NS < newest_ns < now_ns - self._max_age_ns
             if too_old or nbytes > self._max_bytes:

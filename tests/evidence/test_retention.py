@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,12 +43,12 @@ def kept(root: Path) -> set[str]:
 
 def settled(retention: Retention, now: float = NOW) -> tuple[int, int]:
     """Sweep until nothing is left to do; return files and bytes that were removed."""
-    count = nbytes = 0
+    files = nbytes = 0
     for _ in range(1000):
         removed = retention.sweep(now)
-        count, nbytes = count + removed.count, nbytes + removed.nbytes
+        files, nbytes = files + removed.count, nbytes + removed.nbytes
         if not retention.busy:
-            return count, nbytes
+            return files, nbytes
     pytest.fail("never done")
 
 
@@ -159,7 +160,7 @@ def test_no_sweep_does_all_the_work_at_once(tmp_path: Path, monkeypatch: pytest.
         return measure(key)
 
     monkeypatch.setattr(ours, "measured", recorded)
-    retention = Retention(ours, max_age_s=1000 * DAY, max_bytes=0)
+    retention = Retention(ours, max_age_s=1000 * DAY, max_bytes=0, timer=lambda: 0.0)
     steps, removals = [], []
     while retention.busy:
         before = len(measured)
@@ -174,6 +175,21 @@ def test_no_sweep_does_all_the_work_at_once(tmp_path: Path, monkeypatch: pytest.
     for _ in range(60):
         retention.sweep(NOW)
     assert measured == []  # nothing is looked at again
+
+
+def test_a_disk_that_is_slow_is_given_up_for_now(tmp_path: Path) -> None:
+    """Each look at the time is 20 ms after the last here: three files are looked at, and three are removed."""
+    for number in range(20):
+        put(tmp_path, SNAPSHOTS, f"{event(number)}.jpg", at=NOW - 5000 + number)
+    ticks = count()
+    retention = Retention(folder(tmp_path), max_age_s=DAY, max_bytes=0, timer=lambda: 0.02 * next(ticks))
+    removals = []
+    while retention.busy:
+        removals.append(retention.sweep(NOW).count)
+    assert sum(removals) == 20
+    assert [n for n in removals if n] == [3, 3, 3, 3, 3, 3, 2]
+    assert removals.count(0) == 7  # six to look at twenty files, and the one that finds nothing to be left
+    assert kept(tmp_path) == set()
 
 
 def test_what_a_clock_that_was_not_set_has_dated_is_not_old(tmp_path: Path) -> None:
