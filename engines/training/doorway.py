@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ import torch
 import yaml
 from doorway_samples import training_samples, vary
 from doorway_score import SCORE, measure
-from shapes import export, train
+from shapes import Recipe, export, train
 from shapes_samples import INPUT_HW, PAD
 
 from streamer.capture.scenes.doorway import KINDS
@@ -87,7 +88,8 @@ def main() -> None:
     if not asked.measure_only:
         samples = list(training_samples(np.random.default_rng(asked.seed), asked.samples))
         _log.info("%d pictures, %d objects", len(samples), sum(len(s.class_ids) for s in samples))
-        network = train(samples, classes=len(KINDS), steps=asked.steps, seed=asked.seed, bf16=asked.bf16, vary=vary)
+        recipe = Recipe(classes=len(KINDS), vary=vary, size=lambda width, height: math.sqrt(width * height))
+        network = train(samples, recipe, steps=asked.steps, seed=asked.seed, bf16=asked.bf16)
         export(network, asked.out, kinds=KINDS, scene="doorway")
     asked.out.with_suffix(".yaml").write_text(sidecar(asked.out))
 

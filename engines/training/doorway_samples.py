@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from streamer.capture.scenes.shapes import SceneFrame
 
-_SIZES = ((640, 360),) * 5 + ((1280, 720), (960, 540), (640, 480), (480, 270), (352, 288))
-_PICTURES_PER_SCENE = 8
+_SIZES = ((640, 360),) * 5 + ((320, 180),) * 2 + ((1280, 720), (960, 540), (640, 480), (352, 288))
+_PICTURES_PER_SCENE = 10
 _SLOTS = 20  # of each scene are drawn from
 _SURE = {"person": 0.4, "parcel": 0.45}  # visible share from which it must be found
 _SLIVER = 0.2  # visible share below which it must not

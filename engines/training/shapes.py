@@ -17,6 +17,7 @@ import copy
 import hashlib
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,22 +39,40 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    Vary = Callable[[Generator, Sample], tuple[NDArray[np.uint8], NDArray[np.float32]]]
-
 _log = logging.getLogger("shapes")
 _ENGINES = Path(__file__).resolve().parents[1]
 _BATCH = 32
 _RATE = 4e-3  # peak of the learning rate
 _BOX_WEIGHT = 4.0  # of the boxes against the kinds
 _AVERAGE = 0.998  # of the weights, a step
-_SIDES = ((0, 38), (28, 84), (68, 1000))  # px: the longer sides that each stride answers for; they overlap
+_SIZES = ((0, 38), (28, 84), (68, 1000))  # px: what each stride answers for; they overlap
 _RADIUS = 1.0  # strides around a box's centre whose cells answer for it
 _BACKGROUND, _IGNORED = -1, -2
 _POINTS, _STRIDES = (part.numpy() for part in centres(INPUT_HW))
-_LEAST, _MOST = (np.array([dict(zip(STRIDES, _SIDES, strict=True))[int(s)][i] for s in _STRIDES]) for i in (0, 1))
+_LEAST, _MOST = (np.array([dict(zip(STRIDES, _SIZES, strict=True))[int(s)][i] for s in _STRIDES]) for i in (0, 1))
 
 
-def targets(boxes: NDArray[np.float32], sample: Sample) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def varied(rng: Generator, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return a sample's picture and boxes in other colours, and mirrored."""
+    rgb, moved = flip(rng, sample.rgb, sample.boxes)
+    return recolour(rng, rgb), moved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What differs from scene to scene."""
+
+    classes: int
+    # Changes a sample anew whenever it is used.
+    vary: Callable[[Generator, Sample], tuple[NDArray[np.uint8], NDArray[np.float32]]] = varied
+    # Of a box of a width and a height, px: says which strides answer for it. What is much taller than wide may have no
+    # cell of the stride of its height within.
+    size: Callable[[float, float], float] = max
+
+
+def targets(
+    boxes: NDArray[np.float32], sample: Sample, size: Callable[[float, float], float]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Say what each cell must answer: a class (A,), or nothing or anything, and a box (A, 4) x1 y1 x2 y2."""
     kind = np.full(len(_POINTS), _BACKGROUND, np.int64)
     box_of = np.zeros((len(_POINTS), 4), np.float32)
@@ -64,27 +83,21 @@ def targets(boxes: NDArray[np.float32], sample: Sample) -> tuple[NDArray[np.int6
         if not sure:
             kind[inside & (kind == _BACKGROUND)] = _IGNORED
             continue
-        longer = max(x2 - x1, y2 - y1)
+        large = size(x2 - x1, y2 - y1)
         near = np.maximum(abs(x - (x1 + x2) / 2), abs(y - (y1 + y2) / 2)) < _RADIUS * _STRIDES
-        chosen = inside & near & (longer >= _LEAST) & (longer < _MOST)
+        chosen = inside & near & (large >= _LEAST) & (large < _MOST)
         kind[chosen] = class_id
         box_of[chosen] = box
     return kind, box_of
 
 
-def varied(rng: Generator, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return a sample's picture and boxes in other colours, and mirrored."""
-    rgb, moved = flip(rng, sample.rgb, sample.boxes)
-    return recolour(rng, rgb), moved
-
-
-def batch_of(rng: Generator, samples: list[Sample], vary: Vary) -> tuple[Tensor, Tensor, Tensor]:
+def batch_of(rng: Generator, samples: list[Sample], recipe: Recipe) -> tuple[Tensor, Tensor, Tensor]:
     """Return pixels (B, 3, H, W) 0..1, classes (B, A) and boxes (B, A, 4), varied anew."""
     pixels, kinds, boxes = [], [], []
     for sample in samples:
-        rgb, moved = vary(rng, sample)
+        rgb, moved = recipe.vary(rng, sample)
         pixels.append(rgb.transpose(2, 0, 1))
-        kind, box_of = targets(moved, sample)
+        kind, box_of = targets(moved, sample, recipe.size)
         kinds.append(kind)
         boxes.append(box_of)
     scaled = torch.from_numpy(np.ascontiguousarray(np.stack(pixels))).float() / 255
@@ -117,20 +130,18 @@ def _generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     return both / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
 
 
-def train(
-    samples: list[Sample], *, classes: int, steps: int, seed: int, bf16: bool, vary: Vary = varied
-) -> ShapesNetwork:
-    """Return the averaged network after so many steps; `vary` changes each sample anew whenever it is used."""
+def train(samples: list[Sample], recipe: Recipe, *, steps: int, seed: int, bf16: bool) -> ShapesNetwork:
+    """Return the averaged network after so many steps."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = ShapesNetwork(classes)
+    network = ShapesNetwork(recipe.classes)
     averaged = copy.deepcopy(network)
     optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=0.02)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps, pct_start=0.1)
     began = time.monotonic()
     for step in range(steps):
         chosen = [samples[i] for i in rng.integers(len(samples), size=_BATCH)]
-        pixels, kinds, boxes = batch_of(rng, chosen, vary)
+        pixels, kinds, boxes = batch_of(rng, chosen, recipe)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             wrong_kind, wrong_box = loss_of(network, pixels, kinds, boxes)
         optimiser.zero_grad()
@@ -268,7 +279,7 @@ def make(asked: argparse.Namespace) -> None:
     """Render the samples, train, and write the weights."""
     samples = list(training_samples(np.random.default_rng(asked.seed), asked.samples))
     _log.info("%d pictures, %d shapes", len(samples), sum(len(s.class_ids) for s in samples))
-    network = train(samples, classes=len(KINDS), steps=asked.steps, seed=asked.seed, bf16=asked.bf16)
+    network = train(samples, Recipe(classes=len(KINDS)), steps=asked.steps, seed=asked.seed, bf16=asked.bf16)
     _log.info("%d weights", sum(p.numel() for p in network.parameters()))
     export(network, asked.out, kinds=KINDS, scene="shapes")
 
