@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ _MOST = 256  # things and people remembered
 class Thing:
     """A thing in its place, and who has brought it there."""
 
+    number: int  # the same in each of its places, and under each of its track ids
     class_id: int
     place: Box
     came: FrameInfo  # the first frame in which it was there
@@ -75,6 +77,7 @@ class Left:
         self._rule = rule
         self._people: dict[int, _Somebody] = {}
         self._things: dict[int, Thing] = {}
+        self._numbers = itertools.count(1)
 
     def observe(self, info: FrameInfo, tracks: Sequence[Track]) -> None:
         """Take in the tracks seen in the next frame."""
@@ -118,7 +121,8 @@ class Left:
             thing = self._taken_over(track, seen_ids)
         if thing is not None and overlap(thing.place, track.box) >= _SAME_PLACE_IOU:
             return thing
-        brought = Thing(class_id=track.class_id, place=track.box, came=info, seen_ns=info.captured_ns)
+        number = next(self._numbers) if thing is None else thing.number
+        brought = Thing(number=number, class_id=track.class_id, place=track.box, came=info, seen_ns=info.captured_ns)
         for owner, somebody in self._people.items():
             near_ns = somebody.near_ns(track.box, _BESIDE)
             if near_ns is not None:

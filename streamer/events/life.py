@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streamer.core.frame import FrameInfo
     from streamer.core.results import ModelRef, Track
 
+    from .left import Thing
     from .lines import Crossing
     from .plane import Point
     from .rules import RuleSpec
@@ -50,10 +51,10 @@ def no_labels(_track: int) -> Labels:
 class CameraEvents:
     """Turns tracks into events. Pure: time comes with the frames and ticks. Owned by one thread.
 
-    A stay is keyed by rule and number: the track's for an object, a negative one for what is over at once (a crossing
-    of a line, a thing taken away), 0 for a crowd and for a combination of other rules. When the tracker has given an
-    object a new id, the new track takes over the stay that it continues, so an object that flickers or jumps stays one
-    event. What is over at once ends `end_after` later.
+    A stay is keyed by rule and number: the track's for an object, its own for a thing left behind, a negative one for
+    what is over at once (a crossing of a line, a thing taken away), 0 for a crowd and for a combination of other rules.
+    When the tracker has given an object a new id, the new track takes over the stay that it continues, so an object
+    that flickers or jumps stays one event. What is over at once ends `end_after` later.
 
     An `end` shows the last sighting (box, score, `ended`); `captured` is the last frame, in which the object was missed
     or the camera was lost, so that the age of the message is that of what it says.
@@ -126,13 +127,7 @@ class CameraEvents:
             self._interval_ns = max(0, now_ns - self._frame_ns)
         self._frame_ns, self._slack_ns = now_ns, _IDLE_SLACK_NS if still else _SLACK_NS
         self._stays.begin(info)
-        zones, seen_ids = self._zones.observe(info, tracks), {track.id for track in tracks}
-        self._last_crossings = self._lines.observe(info, tracks)
-        for left in self._left.values():
-            left.observe(info, tracks)
-        found = [
-            of_track(info, track, model, zones=zones.get(track.id, ()), labels=labels(track.id)) for track in tracks
-        ]
+        found, seen_ids = self._found(info, tracks, model, labels), {track.id for track in tracks}
         happened: list[Event | None] = []
         for track, sighting in zip(tracks, found, strict=True):
             for rule in self._rules_of.get(track.class_id, ()):
@@ -142,7 +137,7 @@ class CameraEvents:
                     self._counted(rule, track, sighting)
                 elif not rule.removed:
                     happened.append(self._seen(rule, track, sighting, seen_ids))
-        self._stays.hide(tracks, seen_ids)
+        self._stays.hide(tracks)
         happened += [self._crowded(rule, crowd, info, model) for rule, crowd in self._crowds.items()]
         happened += self._at_once.taken(info, tracks, found, self._interval_ns)
         known = [] if labels is no_labels else self._stays.relabel(labels)
@@ -150,6 +145,18 @@ class CameraEvents:
         happened += [self._together(rule, info) for rule in self._combined]
         ended += self._stays.end_gone(now_ns, combined=True)
         return known + ended + [event for event in happened if event is not None]
+
+    def _found(
+        self, info: FrameInfo, tracks: Sequence[Track], model: ModelRef, labels: Callable[[int], Labels]
+    ) -> list[Sighting]:
+        """Take in where the objects of the next frame are; return each as it is found."""
+        zones = self._zones.observe(info, tracks)
+        self._last_crossings = self._lines.observe(info, tracks)
+        for left in self._left.values():
+            left.observe(info, tracks)
+        return [
+            of_track(info, track, model, zones=zones.get(track.id, ()), labels=labels(track.id)) for track in tracks
+        ]
 
     def tick(self, now_ns: int) -> list[Event]:
         """Let a live camera's time pass when no frame comes; return the ends that are due.
@@ -207,11 +214,13 @@ class CameraEvents:
 
     def _seen(self, rule: RuleSpec, track: Track, sighting: Sighting, seen_ids: set[int]) -> Event | None:
         """Begin or continue an object's stay, if it is as the rule asks for; return the message that is due."""
-        key, now_ns = (rule.name, track.id), sighting.info.captured_ns
+        now_ns, thing = sighting.info.captured_ns, self._left[rule].thing(track.id) if rule.left_by else None
+        key = rule.name, track.id if thing is None else thing.number
         if not rule.looks_at(sighting.zones):
             self._stays.outside(key, now_ns)
             return None
-        self._stays.take_over(key, track, seen_ids)
+        if thing is None:
+            self._stays.take_over(key, track, seen_ids)
         stay = self._stays.get(key)
         runs = stay is not None and stay.sent is not None
         if area(sighting.info, track.box) < (_GOES_ON_AT if runs else 1.0) * rule.min_area:
@@ -219,16 +228,15 @@ class CameraEvents:
         if rule.labels and runs and not rule.fits(self._stays.labels(key, sighting)):
             self._stays.outside(key, now_ns)
             return None
-        return self._lies(rule, key, sighting) if rule.left_by else self._stays.note(key, rule, sighting)
+        return self._stays.note(key, rule, sighting) if thing is None else self._lies(key, rule, sighting, thing)
 
-    def _lies(self, rule: RuleSpec, key: Key, sighting: Sighting) -> Event | None:
+    def _lies(self, key: Key, rule: RuleSpec, sighting: Sighting, thing: Thing) -> Event | None:
         """Begin or continue the stay of a thing, if it lies where it was left; return the message that is due."""
-        now_ns, stay, left = sighting.info.captured_ns, self._stays.get(key), self._left[rule]
-        thing = left.thing(key[1])
+        now_ns, stay = sighting.info.captured_ns, self._stays.get(key)
         if stay is not None and stay.first is not thing.came:  # it was moved since
             self._stays.outside(key, now_ns)
             return None
-        left_ns = left.since_ns(thing, now_ns)
+        left_ns = self._left[rule].since_ns(thing, now_ns)
         runs = stay is not None and stay.sent is not None
         if runs or (left_ns is not None and now_ns - left_ns >= rule.after_s * NS_PER_S):
             return self._stays.note(key, rule, sighting, first=thing.came, there_ns=left_ns)

@@ -198,10 +198,10 @@ class Stays:
         if near:
             self._stays[key] = self._stays.pop(min(near)[1])
 
-    def hide(self, tracks: Sequence[Track], seen_ids: set[int]) -> None:
+    def hide(self, tracks: Sequence[Track]) -> None:
         """Note which objects at rest are hidden by what the last frame shows."""
         for key, stay in self._stays.items():
-            if key[1] > 0 and key[1] not in seen_ids:
+            if key[1] > 0 and stay.last.info is not self._frame:
                 self._stays[key] = hidden(stay, tracks, self._step_ns)
 
     def end_gone(self, now_ns: int, *, combined: bool | None = None) -> list[Event]:
@@ -260,13 +260,7 @@ class Stays:
             self._open_by_rule[stay.rule.name] = self._open_by_rule.get(stay.rule.name, 0) + 1
             self._pauses.note(stay.rule, now_ns)
             return self._teller.message(stay, EventType.START, self._new_id(stay.last.info.utc_ns), seq=0)
-        changed = (
-            stay.better
-            or stay.last.zones != sent.zones
-            or stay.last.stationary != sent.stationary
-            or renamed(sent.labels, stay.labels)
-        )
-        if now_ns - stay.sent_ns < (_CHANGED_EVERY_NS if changed else _UPDATE_EVERY_NS):
+        if now_ns - stay.sent_ns < (_CHANGED_EVERY_NS if _has_changed(stay, sent) else _UPDATE_EVERY_NS):
             return None
         return self._teller.message(stay, EventType.UPDATE, sent.id, seq=sent.seq + 1)
 
@@ -281,6 +275,14 @@ class Stays:
             ended_utc_ns=stay.last.info.utc_ns,
             end_reason=reason,
         )
+
+
+def _has_changed(stay: Stay, sent: Event) -> bool:
+    """Tell whether what a stay's last message says is not so any more."""
+    if stay.better or stay.rule.combines:  # of a combination now this object is told, now that one
+        return stay.better
+    now = stay.last
+    return now.zones != sent.zones or now.stationary != sent.stationary or renamed(sent.labels, stay.labels)
 
 
 def _all_of(info: FrameInfo) -> Box:

@@ -118,3 +118,9 @@ def test_it_is_in_view_when_its_member_is() -> None:
     assert len(watch.events.in_view()) == 3
     watch.show(0.2, lambda _: [])
     assert watch.events.in_view() == []
+
+
+def test_members_that_flicker_in_turn_make_no_updates() -> None:
+    watch = watched(EITHER)
+    watch.show(40, lambda _: [person(300), parcel(700)], share=0.5)
+    assert [e.type for e in watch.said if e.rule == "either"] == [EventType.START]

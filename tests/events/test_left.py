@@ -139,3 +139,17 @@ def test_two_bring_two_and_each_is_left_by_its_own() -> None:
     assert for_one[0].box is not None
     assert for_one[0].box[0] > 500
     assert story(watch.show(20, lambda _: [parcel(640), parcel(240, 600)])) == [("left", "start")]
+
+
+def test_one_that_is_put_in_front_of_another_does_not_take_its_event() -> None:
+    watch = Watch([LEFT])
+    delivered(watch)
+    watch.show(30, lambda _: [parcel(640)])
+    watch.show(6, lambda _: [person(620)])
+    watch.show(3, lambda _: [person(600), parcel(685, 410)])
+    watch.show(20, lambda _: [parcel(685, 410), parcel(640)])
+    assert story(watch.said) == [("left", "start"), ("left", "start")]
+    watch.show(4, lambda _: [])
+    watch.show(10, lambda _: [parcel(685, 410)])
+    (end,) = [event for event in watch.said if event.type is EventType.END]
+    assert end.id == watch.said[0].id
