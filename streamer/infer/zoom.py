@@ -81,9 +81,11 @@ def joined(
     close, halves = [], []
     for part, found in parts:
         found = _lifted(found, part)  # noqa: PLW2901  the same, in px of the frame
-        cut = _cut(found.boxes, part, frame_hw)
-        halves.append(found[cut])
-        whole, found = _without_nested(whole, found[~cut], _cut(whole.boxes, part, frame_hw))  # noqa: PLW2901
+        sides = _cut(found.boxes, part, frame_hw)
+        cut = _any(sides, axis=1)
+        halves.append((found[cut], sides[cut]))
+        beyond = _any(_cut(whole.boxes, part, frame_hw), axis=1)
+        whole, found = _without_nested(whole, found[~cut], beyond)  # noqa: PLW2901
         close.append(found)
     mended = _mended(halves)
     _, mended = _without_nested(whole, mended, np.ones(len(whole), bool))
@@ -138,16 +140,12 @@ def _lifted(found: Detections, part: Part) -> Detections:
 
 
 def _cut(boxes: NDArray[np.float32], part: Part, frame_hw: HW) -> NDArray[np.bool_]:
-    """Return which boxes, (N, 4) px of the frame, reach a border of a part, or beyond, where the frame goes on."""
+    """Return which sides of boxes, (N, 4) px of the frame, a part's border cuts off; the frame's own cuts nothing."""
     x1, y1, x2, y2 = part
     across, down = max(_CUT_PX, _CUT * (x2 - x1)), max(_CUT_PX, _CUT * (y2 - y1))
-    limits = (
-        x1 + across if x1 > 0 else -np.inf,
-        y1 + down if y1 > 0 else -np.inf,
-        x2 - across if x2 < frame_hw[1] else np.inf,
-        y2 - down if y2 < frame_hw[0] else np.inf,
-    )
-    return _any(boxes[:, :2] <= limits[:2], axis=1) | _any(boxes[:, 2:] >= limits[2:], axis=1)
+    least = x1 + across if x1 > 0 else -np.inf, y1 + down if y1 > 0 else -np.inf
+    most = x2 - across if x2 < frame_hw[1] else np.inf, y2 - down if y2 < frame_hw[0] else np.inf
+    return np.hstack([boxes[:, :2] <= least, boxes[:, 2:] >= most])
 
 
 def _without_nested(whole: Detections, close: Detections, beyond: NDArray[np.bool_]) -> tuple[Detections, Detections]:
@@ -169,16 +167,23 @@ def _without_nested(whole: Detections, close: Detections, beyond: NDArray[np.boo
     return whole[~_any((nested | mistaken) & closer_wins, axis=1)], close[~_any(nested & ~closer_wins, axis=0)]
 
 
-def _mended(halves: Sequence[Detections]) -> Detections:
-    """Return the objects of which two parts show a half each, with the lower of the two scores."""
+def _mended(halves: Sequence[tuple[Detections, NDArray[np.bool_]]]) -> Detections:
+    """Return the objects of which two parts show a half each, with the lower of the two scores.
+
+    Args:
+        halves: what is cut off in each part, and which sides of it are, (N, 4).
+    """
     boxes, scores, class_ids = [], [], []
-    for one, other in combinations(halves, 2):
-        beside = _beside(one, other)
-        while beside.any():
-            i, j = np.unravel_index(int(beside.argmax()), beside.shape)
-            beside[i], beside[:, j] = False, False  # each is half of one object only
-            a, b = one.boxes[i], other.boxes[j]
-            boxes.append(np.concatenate([np.minimum(a[:2], b[:2]), np.maximum(a[2:], b[2:])]))
+    for (one, one_cut), (other, other_cut) in combinations(halves, 2):
+        a, b = one.boxes[:, None], other.boxes[None]
+        from_one = np.concatenate([a[..., :2] <= b[..., :2], a[..., 2:] >= b[..., 2:]], axis=-1)
+        both = np.where(from_one, a, b)
+        still_cut = _any(np.where(from_one, one_cut[:, None], other_cut[None]), axis=-1)
+        mends = _beside(one, other) & ~still_cut
+        while mends.any():
+            i, j = np.unravel_index(int(mends.argmax()), mends.shape)
+            mends[i], mends[:, j] = False, False  # each is half of one object only
+            boxes.append(both[i, j])
             scores.append(min(one.scores[i], other.scores[j]))
             class_ids.append(one.class_ids[i])
     if not boxes:

@@ -62,17 +62,16 @@ class MotionGate:
         self._cell_px = 1  # width and height of a cell
         self._size = (0, 0)  # of the camera's pictures, px
         self._seen_ns = 0  # capture time of the last picture,
+        self._step_ns = 0  # from the one before to that
         self._looked_ns = 0  # of the last one compared with the background,
         self._changed_ns = 0  # of the last one that was not as usual,
         self._passed_ns = 0  # and of the last one let through
         self._open_until_ns = 0
         self._undecided = False  # the last look could not tell whether something moves
-        self._regions: NDArray[np.int32] = np.zeros((0, 4), np.int32)  # (N, 4) cells, where it did in the last look
 
     def reset(self) -> None:
         """Begin anew: the next picture may show anything."""
         self._background = None
-        self._regions = self._regions[:0]
 
     def watch(self, picture: AnyPicture, captured_ns: int) -> None:
         """Take in the next picture of the camera, let through or not.
@@ -81,6 +80,7 @@ class MotionGate:
             BackendError: the picture is in the memory of a GPU that failed.
         """
         jumped = not 0 <= captured_ns - self._seen_ns <= _GAP_NS
+        self._step_ns = 0 if jumped else captured_ns - self._seen_ns
         self._seen_ns = captured_ns
         passed_ns = captured_ns - self._looked_ns
         if self._background is None or jumped or (picture.width, picture.height) != self._size:
@@ -90,7 +90,7 @@ class MotionGate:
             return
         look = self._background.look(small_luma(picture, self._cell_px), passed_ns / NS_PER_S)
         self._looked_ns = captured_ns
-        self._regions, self._undecided = look.regions, look.undecided
+        self._undecided = look.undecided
         if look.moves:
             self._changed_ns = captured_ns
         if look.moves and not look.everything:  # another light is looked at, but nothing goes on after it
@@ -103,7 +103,10 @@ class MotionGate:
             captured_ns: of the last picture watched.
             settled_ns: capture time of the last picture looked at, if all in it is certain; -1 if something is not.
         """
-        if self._is_still(settled_ns) and captured_ns - self._passed_ns < self._plan.heartbeat_s * NS_PER_S:
+        since_ns = captured_ns - self._passed_ns
+        heartbeat_ns = self._plan.heartbeat_s * NS_PER_S
+        # Of a camera that idles the next picture may come seconds later, and too late.
+        if self._is_still(settled_ns) and since_ns < heartbeat_ns and since_ns + self._step_ns <= heartbeat_ns:
             return True
         self._passed_ns = captured_ns
         return False
@@ -120,11 +123,13 @@ class MotionGate:
 
     def regions(self) -> tuple[Region, ...]:
         """Return where something moved in the last look, the largest first; of a change of everything: nowhere."""
+        if self._background is None:
+            return ()
         w, h = self._size
-        across, down = self._cell_px / max(1, w), self._cell_px / max(1, h)
+        across, down = self._cell_px / w, self._cell_px / h
         return tuple(
             (x1 * across, y1 * down, min(1.0, x2 * across), min(1.0, y2 * down))
-            for x1, y1, x2, y2 in self._regions.tolist()
+            for x1, y1, x2, y2 in self._background.regions().tolist()
         )
 
     def _is_still(self, settled_ns: int) -> bool:
@@ -141,7 +146,7 @@ class MotionGate:
             watched_cells(hw, self._plan.masks),
             contrast=4 ** (0.5 - self._plan.sensitivity),
         )
-        self._regions, self._undecided = self._regions[:0], False
+        self._undecided = False
         self._looked_ns = self._changed_ns = captured_ns
         self._open_until_ns = captured_ns + _NEW_SCENE_NS
 

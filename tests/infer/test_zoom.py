@@ -194,6 +194,14 @@ def test_halves_in_two_parts_become_one() -> None:
     assert rows_of(joined(whole, halves, frame_hw=HD)) == [((345, 500, 475, 562), 0.8, 2)]
 
 
+def test_what_two_parts_cut_off_at_the_same_side_is_not_mended() -> None:
+    parts = [
+        of_part(MIDDLE, ((400, 500, 440, 560), 0.9, 2)),
+        of_part((402, 200, 818, 616), ((402, 500, 440, 560), 0.7, 2)),
+    ]
+    assert len(joined(found(), parts, frame_hw=HD)) == 0
+
+
 def test_a_half_in_one_part_gives_way_to_all_of_it_in_another() -> None:
     parts = [
         of_part(LEFT, ((380, 500, 416, 560), 0.9, 2)),

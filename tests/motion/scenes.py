@@ -34,8 +34,9 @@ def looks(
     noise: float = 1.5,
     watched: NDArray[np.bool_] | None = None,
     contrast: float = 1.0,
+    told: Callable[[float, Background], None] = lambda _at_s, _background: None,
 ) -> list[tuple[float, Look]]:
-    """Show a scene ten times a second through a noisy sensor; return (seconds, what was found)."""
+    """Show a scene ten times a second through a noisy sensor; return (seconds, what was found), and tell after each."""
     background, found = None, []
     for step in range(round(until_s * 10)):
         level = scene(step / 10)
@@ -44,6 +45,7 @@ def looks(
             background = Background(luma, np.ones((H, W), bool) if watched is None else watched, contrast=contrast)
         else:
             found.append((step / 10, background.look(luma, 0.1)))
+            told(step / 10, background)
     return found
 
 

@@ -196,15 +196,16 @@ def test_it_is_said_where_something_moves(rng: np.random.Generator) -> None:
             scene[15:18, int(140 - 6 * (t - 10)) :][:, :2] += 60
         return scene
 
-    found = looks(two, 15, rng=rng)
+    regions: dict[float, list[list[int]]] = {}
+    found = looks(two, 15, rng=rng, told=lambda at_s, told: regions.update({at_s: told.regions().tolist()}))
 
     for at_s, look in found:
-        assert look.moves == bool(len(look.regions))
+        assert look.moves == bool(regions[at_s])
         assert not (look.moves and look.undecided)
         if at_s < 10:
             assert not look.moves
         if at_s > 10.5:
-            (large, small) = look.regions[:2].tolist()
+            large, small = regions[at_s][:2]
             left, right = int(20 + 6 * (at_s - 10)), int(140 - 6 * (at_s - 10))
             assert np.abs(np.array(large) - [left, 40, left + 12, 70]).max() <= 2
             assert np.abs(np.array(small) - [right, 15, right + 2, 18]).max() <= 2
@@ -213,9 +214,18 @@ def test_it_is_said_where_something_moves(rng: np.random.Generator) -> None:
 def test_of_a_change_of_everything_no_place_is_said(rng: np.random.Generator) -> None:
     quiet = textured(rng)
 
-    found = looks(lambda t: quiet * (1.0 if t < 3 else 0.4), 5, rng=rng)
+    def lit(t: float) -> Levels:
+        scene: Levels = quiet * (1.0 if t < 3 else 0.4)
+        if 2 <= t < 3:
+            scene[20:40, int(30 * t) :][:, :20] += 60
+        return scene
 
-    assert all(len(look.regions) == 0 and not look.undecided for _, look in found)
+    places: list[tuple[float, int]] = []
+    found = looks(lit, 5, rng=rng, told=lambda at_s, told: places.append((at_s, len(told.regions()))))
+
+    assert everything_at(found) == [3.0]
+    assert not any(look.undecided for at_s, look in found if at_s >= 3)
+    assert {at_s for at_s, count in places if count} == {2 + n / 10 for n in range(10)}
 
 
 def test_something_small_is_not_decided_until_it_has_stayed(rng: np.random.Generator) -> None:

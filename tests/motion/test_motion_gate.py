@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,18 @@ def test_a_camera_of_one_picture_in_ten_seconds_is_still_gated() -> None:
             passed.append(number)
 
     assert passed == [0, 6, 12, 18, 24, 30, 36]
+
+
+@pytest.mark.parametrize(("step_s", "most_s"), [(4, 8), (3, 9), (10, 10), (12, 12)])
+def test_a_heartbeat_is_never_later_than_it_must_be_though_pictures_come_seldom(step_s: int, most_s: int) -> None:
+    camera, passed = Camera(), []
+    camera.show(20)
+    for _ in range(40):
+        camera.now_ns += step_s * S - S // 10
+        passed += camera.show(0.1)
+
+    assert passed[-1] > 20
+    assert {round(later - earlier) for earlier, later in itertools.pairwise(passed)} == {most_s}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3000, 20), (20, 3000), (161, 91)])
