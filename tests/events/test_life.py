@@ -252,14 +252,28 @@ STEPS = st.lists(
 
 def place(tracks: Tracks, t_s: float, ids: frozenset[int]) -> list[Track]:
     """Tracks of two classes at three places, so that ids take each other's stays over."""
-    return [tracks.seen(t_s, i, box=(100.0 * (i % 3), 0.0, 100.0 * (i % 3) + 60, 150.0), class_id=i % 2) for i in ids]
+    seen = [tracks.seen(t_s, i, box=(100.0 * (i % 3), 0.0, 100.0 * (i % 3) + 60, 150.0), class_id=i % 2) for i in ids]
+    return [replace(track, stationary=track.hits > 3) for track in seen]
 
 
-@given(steps=STEPS, after_s=st.sampled_from([0.0, 0.5, 2.0]), end_after_s=st.sampled_from([0.5, 2.0]))
-def test_every_event_starts_once_counts_up_and_ends_once(steps: list[Step], after_s: float, end_after_s: float) -> None:
+@given(
+    steps=STEPS,
+    after_s=st.sampled_from([0.0, 0.5, 2.0]),
+    end_after_s=st.sampled_from([0.5, 2.0]),
+    cooldown_s=st.sampled_from([0.0, 0.0, 3.0]),
+)
+def test_every_event_starts_once_counts_up_and_ends_once(
+    steps: list[Step], after_s: float, end_after_s: float, cooldown_s: float
+) -> None:
+    some = RuleSpec(
+        name="any", class_ids=frozenset({0, 1}), after_s=after_s, end_after_s=end_after_s, cooldown_s=cooldown_s
+    )
     rules = (
-        RuleSpec(name="any", class_ids=frozenset({0, 1}), after_s=after_s, end_after_s=end_after_s),
-        RuleSpec(name="dog", class_ids=frozenset({1}), after_s=after_s, end_after_s=end_after_s),
+        some,
+        replace(some, name="dog", class_ids=frozenset({1})),
+        replace(some, name="left", class_ids=frozenset({1}), left_by=frozenset({0})),
+        replace(some, name="taken", removed=True),
+        replace(some, name="both", class_ids=frozenset(), all_of=("any",), any_of=("dog", "left"), none_of=("taken",)),
     )
     events, tracks, t = camera_events(*rules), Tracks(), 0.0
     happened: list[Event] = []
