@@ -57,6 +57,7 @@ class Capture:
         self._state: CameraState | None = None
         self._reason: LostReason | None = None
         self._since_utc_ns = 0
+        self._switched_off = False
 
     def loop(self) -> None:
         """Keep the camera open until the end.
@@ -67,13 +68,13 @@ class Capture:
         by (stop, 0.25 s).
         """
         while not self._stop.is_set():
-            if not self._plan.wanted():
+            if self._unwanted():
                 self._stand_by()
                 continue
             if self._state in (None, CameraState.DISABLED):
                 self._announce(CameraState.CONNECTING, None)
             reason = self._connect_once()
-            if not self._plan.wanted():
+            if self._unwanted():
                 continue
             if reason is None:
                 return
@@ -195,7 +196,7 @@ class Capture:
     def _rest(self, delay_s: float) -> None:
         """Wait for the next attempt, beating: a camera that is merely away is no fault."""
         end_ns = self._clock.monotonic_ns() + round(delay_s * NS_PER_S)
-        while (wait_ns := end_ns - self._clock.monotonic_ns()) > 0 and self._plan.wanted():
+        while (wait_ns := end_ns - self._clock.monotonic_ns()) > 0 and not self._unwanted():
             self._beat()
             if self._clock.wait(self._stop, min(wait_ns / NS_PER_S, _BEAT_S)):
                 return
@@ -209,10 +210,17 @@ class Capture:
             self._beat()
             if self._clock.wait(self._stop, _SWITCH_S):
                 return
+        self._switched_off = False
 
     def _leaves(self) -> bool:
         """Whether to let go of the source."""
-        return self._stop.is_set() or not self._plan.wanted()
+        return self._stop.is_set() or self._unwanted()
+
+    def _unwanted(self) -> bool:
+        """Whether the camera has been switched off since it was opened; it is let go even if it is on again by now."""
+        if not self._plan.wanted():
+            self._switched_off = True
+        return self._switched_off
 
     def _online(self, frame: Frame) -> None:
         info = frame.info

@@ -64,6 +64,8 @@ class Rig:
             {"cam": Lane.BUFFER}, lambda _frame, cause: self.counts.update([cause])
         )
         self.beats = 0
+        self.plan_wanted: Callable[[], bool] = lambda: True
+        self.before_open: Callable[[], object] = lambda: None
         plan = CapturePlan(
             spec=SourceSpec(camera="cam", url="x", delivery=delivery),
             finite=finite,
@@ -77,10 +79,14 @@ class Rig:
             changed=self._changed,
             count=lambda name, n: self.counts.update({name: n}),
             seen=lambda _frame: None,
+            wanted=self._wanted,
         )
         self.live = live
         self.epoch_ns: int | None = None
         self.capture = Capture(plan, clock=self.clock, stop=self.stop, beat=self._beat)
+
+    def _wanted(self) -> bool:
+        return self.plan_wanted()
 
     def _beat(self) -> None:
         self.beats += 1
@@ -93,6 +99,7 @@ class Rig:
         self, spec: SourceSpec, *, stopping: Callable[[], bool], dropped: Callable[[DropCause, int], None]
     ) -> Source:
         assert spec.camera == "cam"
+        self.before_open()
         assert not stopping()
         if not self.scripts:
             self.stop.set()
@@ -244,3 +251,37 @@ def test_where_the_newest_counts_a_loss_is_told_at_once_alone() -> None:
     rig.capture.loop()
     assert not any(isinstance(item, Mark) for item in rig.taken())
     assert not any(rig.trailing)
+
+
+def test_a_camera_that_is_switched_off_is_let_go_and_opened_anew_when_it_is_wanted() -> None:
+    rig = Rig()
+    wanted = iter([True, True, False, False, False, True, True, True, True, True, True])
+    rig.plan_wanted = lambda: next(wanted, True)
+    rig.scripts = [[0.0, 0.1, EndOfStream()], [0.0, SourceError(LostReason.FROZEN, "no packets")]]
+    rig.capture.loop()
+    states = [state for state, _ in rig.changes]
+    assert states == ["connecting", "online", "disabled", "connecting", "online", "offline"]
+    assert infos(rig.taken()) == [(0, 0), (0, 1), (1, 0)]
+    assert [source.closed for source in rig.opened] == [1, 1]
+    assert rig.beats > 3  # standing by is no silence
+
+
+def test_one_that_is_switched_off_while_it_is_away_is_not_tried_again() -> None:
+    rig = Rig()
+    opened: list[int] = []
+    rig.plan_wanted = lambda: rig.beats < 1 or rig.beats > 40  # off during the first pause
+    rig.scripts = [SourceError(LostReason.REFUSED, "refused"), [0.0, SourceError(LostReason.ENDED, "gone")]]
+    rig.before_open = lambda: opened.append(rig.beats)
+    rig.capture.loop()
+    assert [state for state, _ in rig.changes][:5] == ["connecting", "offline", "disabled", "connecting", "online"]
+    assert opened[0] == 0
+    assert opened[1] > 40
+
+
+def test_one_that_is_on_again_before_it_was_let_go_is_opened_anew_all_the_same() -> None:
+    rig = Rig()
+    wanted = iter([True, True, False])  # what the source asks; on again at once
+    rig.plan_wanted = lambda: next(wanted, True)
+    rig.scripts = [[0.0, EndOfStream()], [0.0, SourceError(LostReason.FROZEN, "no packets")]]
+    rig.capture.loop()
+    assert [state for state, _ in rig.changes][:5] == ["connecting", "online", "disabled", "connecting", "online"]

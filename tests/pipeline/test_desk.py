@@ -168,6 +168,23 @@ def test_a_lost_camera_ends_its_events_and_its_counts_are_null() -> None:
     }  # fmt: skip
 
 
+def test_a_camera_that_is_switched_off_ends_its_events_as_stopped() -> None:
+    it = desk()
+    watch(it, 101)
+    said = it.change(change(CameraState.DISABLED, None))
+    assert [event.end_reason for event in said.events] == [EndReason.STOPPED]
+    assert json.loads(said.states["yard/status"])["state"] == "disabled"
+    assert it.result(seen(102), now_ns=102 * S).dropped == "camera_lost"
+
+
+def test_a_frame_that_is_looked_at_after_the_fact_tells_no_age() -> None:
+    it, result = desk(max_age_ns=S), seen(100)
+    late = replace(result, info=replace(result.info, recalled=True))
+    said = it.result(late, now_ns=108 * S)
+    assert (said.age_ns, said.dropped) == (None, None)
+    assert it.result(result, now_ns=108 * S).dropped == "too_old"
+
+
 def test_a_result_of_a_lost_connection_begins_nothing() -> None:
     it = desk()
     watch(it, 101)
