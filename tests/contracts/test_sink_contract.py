@@ -47,7 +47,7 @@ def sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
         yield opened
         opened.close()
     elif request.param == "gpio":
-        plan = GpioPlan(name="porch", open_output=MemoryOutput, delay_s=0.0, pulse_s=0.001, alarm=lambda _: None)
+        plan = GpioPlan(name="porch", open_output=MemoryOutput, delay_s=0.0, pulse_s=0.5, alarm=lambda _: None)
         opened = open_gpio(plan, clock=SystemClock())
         yield opened
         opened.close()
