@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from streamer.ops.status import BrokerRow, CameraRow, ItemsRow, ModelRow, Snapshot, items_in_words
+from streamer.ops.status import BrokerRow, CameraRow, ItemsRow, ModelRow, SinkRow, Snapshot, items_in_words
 from streamer.publish.base import Message
 
 if TYPE_CHECKING:
@@ -81,7 +81,11 @@ class Report:
         )
         counted = ((name, figures.items(name)) for name in figures.cameras)
         items = tuple(items_row(name, counts) for name, counts in counted if counts is not None)
-        return Snapshot(cameras=cameras, models=models, broker=broker, items=items)
+        sinks = tuple(
+            SinkRow(name=name, undelivered=of["undelivered"], parked=of["parked"], trouble=of["trouble"])
+            for name, of in self._out.others.figures().items()
+        )
+        return Snapshot(cameras=cameras, models=models, broker=broker, items=items, sinks=sinks)
 
     def statistics(self) -> Message:
         """Return the numbers since the start as a message on `stats`: frames, drops by cause, models, delivery."""

@@ -14,7 +14,7 @@ from servers.made_events import encode
 from streamer.core.clock import FakeClock
 from streamer.figures import Figures
 from streamer.ops.metrics import Metrics
-from streamer.ops.status import ItemsRow
+from streamer.ops.status import ItemsRow, SinkRow
 from streamer.pipeline.deliver import Delivery
 from streamer.publish.memory import MemorySink
 from streamer.publish.states import StateBoard
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from streamer.outgoing import Outgoing
 
+SINKS = {"alarm": {"delivered": 3, "undelivered": 2, "parked": 1, "trouble": "HTTP 503"}}
 COUNTS = {
     "items": 1_204, "accepted": 1_190, "rejected": 14, "late": 2,
     "rejected_open": 3, "rejected_short": 9, "otherwise_late": 2,
@@ -43,7 +44,7 @@ class Rig:
         self.delivery = Delivery(self.outbox, self.sink, StateBoard(), clock=self.clock)
         self.figures = Figures(["belt", "yard"], self.metrics, self.clock)
         self.figures.count_items("belt", lambda: COUNTS)
-        others = SimpleNamespace(figures=lambda: {"alarm": {"delivered": 3}}, undelivered=lambda: {"alarm": 2})
+        others = SimpleNamespace(figures=lambda: SINKS, undelivered=lambda: {"alarm": 2})
         out = SimpleNamespace(sink=self.sink, delivery=self.delivery, store=self.store, others=others)
         self.report = Report(
             self.figures,
@@ -86,7 +87,8 @@ def test_what_did_not_arrive_is_in_all_three(rig: Rig, caplog: pytest.LogCapture
     rig.delivery._keep_house(lambda: None)
     outbox = json.loads(rig.report.statistics().payload)["outbox"]
     assert (outbox["decisions_sent"], outbox["decisions_dropped"]) == (1, {"expired": 2, "refused": 0, "full": 0})
-    assert json.loads(rig.report.statistics().payload)["sinks"] == {"alarm": {"delivered": 3}}
+    assert json.loads(rig.report.statistics().payload)["sinks"] == SINKS
+    assert rig.report.snapshot({}).sinks == (SinkRow(name="alarm", undelivered=2, parked=1, trouble="HTTP 503"),)
     assert rig.report.snapshot({}).broker.missed == 2
     with caplog.at_level(logging.INFO):
         rig.report.last_words()

@@ -70,6 +70,16 @@ class BrokerRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SinkRow:
+    """A receiver beside the broker."""
+
+    name: str
+    undelivered: int  # rows of it in the outbox
+    parked: int = 0  # rows that it refused for good
+    trouble: str | None = None  # why it takes nothing now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """All that the table shows."""
 
@@ -77,6 +87,7 @@ class Snapshot:
     models: tuple[ModelRow, ...]
     broker: BrokerRow
     items: tuple[ItemsRow, ...] = ()  # of the cameras that decide on items
+    sinks: tuple[SinkRow, ...] = ()
 
 
 def render(snapshot: Snapshot) -> Group:
@@ -90,7 +101,7 @@ def render(snapshot: Snapshot) -> Group:
     for row in snapshot.cameras:
         table.add_row(*_cells(row, gated=gated))
     lines = [_items_line(row) for row in snapshot.items]
-    lines += [_broker_line(snapshot.broker), *(_model_line(model) for model in snapshot.models)]
+    lines += [_broker_line(snapshot.broker), *map(_sink_line, snapshot.sinks), *map(_model_line, snapshot.models)]
     return Group(table, *lines)
 
 
@@ -176,6 +187,16 @@ def _broker_line(row: BrokerRow) -> Text:
         line.append(f"  {row.parked:,} refused", style="red")
     if row.missed:
         line.append(f"  {row.missed:,} decisions not delivered in time", style="red")
+    return line
+
+
+def _sink_line(row: SinkRow) -> Text:
+    line = Text.assemble(("sink    ", "bold"), row.name)
+    line.append(f"  {row.undelivered:,} waiting in the outbox", style="yellow" if row.undelivered else "")
+    if row.parked:
+        line.append(f"  {row.parked:,} refused", style="red")
+    if row.trouble is not None:
+        line.append(f"  {row.trouble}", style="red")
     return line
 
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from streamer.ops.log import LineFormatter, StderrHandler
-from streamer.ops.status import BrokerRow, CameraRow, ItemsRow, LiveStatus, ModelRow, Snapshot, one_line, render
+from streamer.ops.status import (
+    BrokerRow,
+    CameraRow,
+    ItemsRow,
+    LiveStatus,
+    ModelRow,
+    SinkRow,
+    Snapshot,
+    one_line,
+    render,
+)
 
 if TYPE_CHECKING:
     import pytest
@@ -67,6 +77,13 @@ def test_a_model_that_is_built_before_it_is_opened_is_shown() -> None:
     building = ModelRow(name="yolox-nano", backend="", precision="", doing="building tensorrt f16: build 40%")
     *_, model = drawn(replace(SNAPSHOT, models=(building,)))
     assert " ".join(model) == "model yolox-nano building tensorrt f16: build 40%"
+
+
+def test_a_sink_tells_its_trouble_behind_the_broker() -> None:
+    sinks = (SinkRow(name="siren", undelivered=0), SinkRow(name="alarm", undelivered=12, parked=1, trouble="HTTP 503"))
+    *_, siren, alarm, _ = drawn(replace(SNAPSHOT, sinks=sinks))
+    assert " ".join(siren) == "sink siren 0 waiting in the outbox"
+    assert " ".join(alarm) == "sink alarm 12 waiting in the outbox 1 refused HTTP 503"
 
 
 def test_frames_saved_stand_apart_from_those_lost_and_only_where_there_are_any() -> None:
