@@ -120,7 +120,9 @@ class Left:
         if thing is None:
             thing = self._taken_over(track, seen_ids)
         if thing is not None and overlap(thing.place, track.box) >= _SAME_PLACE_IOU:
-            return thing
+            rested = thing.seen_ns - thing.came.captured_ns >= _REST_NS
+            if rested or info.captured_ns - thing.seen_ns < _REST_NS:  # else it only passed there
+                return thing
         number = next(self._numbers) if thing is None else thing.number
         brought = Thing(number=number, class_id=track.class_id, place=track.box, came=info, seen_ns=info.captured_ns)
         for owner, somebody in self._people.items():

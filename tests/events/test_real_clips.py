@@ -177,6 +177,37 @@ def places(seen: list[Shot], events: CameraEvents, class_ids: list[int], *, leas
 
 
 @pytest.mark.parametrize("least", [0.4, 0.5])
+@pytest.mark.parametrize("every", [1, 2])
+def test_bottles_that_had_stood_there_for_long_are_told_of_when_they_are_taken(
+    bottles: list[Shot], every: int, least: float
+) -> None:
+    """Of the four that the hand takes two had been at rest for ten seconds: at 18 s, when it takes two, and at 32 s."""
+    rule = RuleSpec(name="taken", class_ids=frozenset({BOTTLE}), removed=True, after_s=2.0)
+    events = CameraEvents("clip", [rule], (_data() / "models/coco80.txt").read_text().splitlines(), EventIds())
+    said = places(bottles[::every], events, [BOTTLE], least=least)
+    starts = [e for e in said if e.type is EventType.START]
+    assert [e.started_utc_ns / NS_PER_S for e in starts] == pytest.approx([17.7, 31.9], abs=0.3)
+    assert [e.captured_utc_ns / NS_PER_S for e in starts] == pytest.approx([19.7, 33.9], abs=0.5)
+    assert [0 if e.box is None else e.box[0] for e in starts] == pytest.approx([287, 509], abs=8)
+
+
+@pytest.mark.parametrize("least", [0.3, 0.4])
+@pytest.mark.parametrize("every", [1, 2])
+def test_bottles_that_a_hand_puts_there_are_left_and_those_that_stood_there_are_not(
+    bottles: list[Shot], every: int, least: float
+) -> None:
+    """The network takes the arm for a person; the four that it puts down are left when it has gone."""
+    rule = RuleSpec(
+        name="left", class_ids=frozenset({BOTTLE}), left_by=frozenset({PERSON}), after_s=1.0, end_after_s=3.0
+    )
+    events = CameraEvents("clip", [rule], (_data() / "models/coco80.txt").read_text().splitlines(), EventIds())
+    said = places(bottles[::every], events, [BOTTLE, PERSON], least=least)
+    starts = [e for e in said if e.type is EventType.START]
+    assert [e.captured_utc_ns / NS_PER_S for e in starts] == pytest.approx([15.5, 26.4, 30.9, 37.5], abs=1.2)
+    assert [0 if e.box is None else e.box[0] for e in starts] == pytest.approx([67, 290, 51, 513], abs=10)
+
+
+@pytest.mark.parametrize("least", [0.4, 0.5])
 def test_six_people_stand_at_the_table_and_leave_over_the_line(people: list[Shot], least: float) -> None:
     """Times read off the frames: when their feet come into the zone, and when they pass the line."""
     table = ((0.45, 0.80), (0.68, 0.80), (0.68, 0.98), (0.45, 0.98))
