@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streamer.core.frame import Frame
     from streamer.core.results import Detections
 
-REST_S = 14.0  # of the first picture, held, before a film begins: long enough to fall asleep
+REST_S = 20.0  # of the first picture, held, before a film begins: long enough to fall asleep
 
 
 def films(folder: Path) -> list[Path]:

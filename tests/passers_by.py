@@ -52,7 +52,7 @@ class Street:
         rng = np.random.default_rng(seed)
         self._passers = passers
         self._hw = (height, width)
-        slope = np.linspace(60, 170, width, dtype=np.float32)[None, :]
+        slope = np.linspace(95, 150, width, dtype=np.float32)[None, :]
         stains = [
             cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), px) * px for px in (2, 9)
         ]
@@ -105,7 +105,7 @@ def drawn_passers(rng: np.random.Generator, seconds: float) -> list[Passer]:
                 comes_s=at_s,
                 stands_s=float(rng.choice([0, 0, 4])),
                 height=tall,
-                speed=float(rng.uniform(0.8, 1.6)) * (2 if tall < 0.25 else 1),
+                speed=float(rng.uniform(0.8, 1.6)),
                 ground=float(rng.uniform(max(0.45, tall), 1.0)),
                 level=int(rng.choice([35, 60, 200, 225])),
                 to_right=bool(rng.integers(2)),
