@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 HZ = 90_000  # ticks a second
 _STEP = HZ // 30  # from picture to picture, until two have come
-_JUMPED_NS = 1 * NS_PER_S  # stamps and capture times differ by so much: the camera has set its clock
+_JUMPED_NS = 1 * NS_PER_S  # a stamp's step that differs by more from that of the time: the camera has set its clock
 
 
 class ClipTimes:
@@ -20,8 +20,8 @@ class ClipTimes:
 
     def __init__(self, depth: int) -> None:
         self._depth = depth
-        self._shift_ns: int | None = None  # from the camera's stamps to the clip's time
-        self._origin_ns = 0
+        self._last: tuple[int, int] | None = None  # stamp and capture time of the last picture
+        self._shift_ns = 0  # from the camera's stamps to the clip's time
         self._given = 0
         self._waiting: list[int] = []  # pts of which each is a dts later on, the least first
         self._dts = -1
@@ -41,9 +41,13 @@ class ClipTimes:
         return max(pts, dts), dts, self._step
 
     def _pts(self, taped: Taped) -> int:
-        """Return when it is shown, ticks from the first picture; if the camera sets its clock, capture times tell."""
-        if self._shift_ns is None:
-            self._origin_ns = taped.captured_ns
-        if self._shift_ns is None or abs(taped.stamp_ns + self._shift_ns - taped.captured_ns) > _JUMPED_NS:
-            self._shift_ns = taped.captured_ns - taped.stamp_ns
-        return round((taped.stamp_ns + self._shift_ns - self._origin_ns) * HZ / NS_PER_S)
+        """Return when it is shown, ticks from the first picture."""
+        stamp_ns, captured_ns = taped.stamp_ns, taped.captured_ns
+        last_ns, last_captured_ns = self._last or (stamp_ns, captured_ns)
+        step_ns, captured_step_ns = stamp_ns - last_ns, captured_ns - last_captured_ns
+        if self._last is None:
+            self._shift_ns = -stamp_ns
+        elif abs(step_ns - captured_step_ns) > _JUMPED_NS:
+            self._shift_ns += captured_step_ns - step_ns
+        self._last = stamp_ns, captured_ns
+        return round((stamp_ns + self._shift_ns) * HZ / NS_PER_S)

@@ -33,8 +33,13 @@ _PART = {
 _INDEX_BYTES, _INDEX_BYTES_A_PICTURE = 16_384, 48
 _DEMUXERS = {"h264": "h264", "hevc": "hevc", "av1": "obu", "mpeg4": "m4v"}  # of bare streams, as cameras send them
 _SETS = {"h264": avcc_sets, "hevc": hvcc_sets}
+_START = b"\x00\x00\x01"
+_LEADING = 64  # bytes; zeros may stand before the first start code
 _DELIMITER = b"\x12\x00"  # an AV1 temporal delimiter, with which a bare stream begins
 _AV1C = 4  # bytes of an av1C box before the sequence header
+# What FFmpeg says of a part that is readable no further. The last is of a size that is none: FFmpeg writes one for an
+# AV1 packet that is junk.
+_BROKEN_OFF = (av.error.InvalidDataError, av.error.EOFError, av.error.MemoryError)
 REMUXED = frozenset(_DEMUXERS)
 
 
@@ -48,10 +53,17 @@ class Finished(NamedTuple):
 class PartFile:
     """A fragmented MP4 that is being written. Used by one thread."""
 
-    def __init__(self, container: av.container.OutputContainer, stream: Any, *, prefix: int, depth: int) -> None:  # noqa: ANN401  as PyAV types it
+    def __init__(
+        self,
+        container: av.container.OutputContainer,
+        stream: Any,  # noqa: ANN401  as PyAV types it
+        *,
+        prefix: int | None,  # see `nal.prefix_of`; None: no NAL units are in it
+        depth: int,
+    ) -> None:
         self._container = container
         self._stream = stream
-        self._prefix = prefix  # see `nal.prefix_of`
+        self._prefix = prefix
         self._times = ClipTimes(depth)
         self.pictures = 0
 
@@ -61,8 +73,12 @@ class PartFile:
         Raises:
             OSError: the disk does not take it.
         """
-        data = taped.packet if self._prefix == 0 else annex_b(length_prefixed(bytes(taped.packet), self._prefix))
-        packet: av.Packet[Any] = av.Packet(data)  # type: ignore[arg-type]  # any buffer is taken
+        data = bytes(taped.packet)
+        if self._prefix:
+            data = annex_b(length_prefixed(data, self._prefix))
+        if self._prefix is not None and _START not in data[:_LEADING]:
+            return  # junk, of which FFmpeg would make a fragment that it can't read
+        packet: av.Packet[Any] = av.Packet(data)
         packet.stream = self._stream
         packet.time_base = Fraction(1, HZ)
         packet.pts, packet.dts, packet.duration = self._times.of(taped)
@@ -103,7 +119,7 @@ def open_part(path: Path, facts: CodecFacts, key: Taped, *, depth: int) -> PartF
     Raises:
         OSError: the file can't be made, or the stream is not understood.
     """
-    prefix = prefix_of(facts.codec, facts.extradata) if facts.codec in _SETS else 0
+    prefix = prefix_of(facts.codec, facts.extradata) if facts.codec in _SETS else None
     try:
         with av.open(io.BytesIO(_bare(facts, bytes(key.packet), prefix)), format=_DEMUXERS[facts.codec]) as bare:
             container = av.open(str(path), "w", format="mp4", options=_PART)
@@ -117,7 +133,7 @@ def open_part(path: Path, facts: CodecFacts, key: Taped, *, depth: int) -> PartF
     raise failed
 
 
-def _bare(facts: CodecFacts, key: bytes, prefix: int) -> bytes:
+def _bare(facts: CodecFacts, key: bytes, prefix: int | None) -> bytes:
     """Return the stream's beginning as FFmpeg's demuxer of bare streams wants it."""
     if prefix:
         return annex_b(_SETS[facts.codec](facts.extradata)) + annex_b(length_prefixed(key, prefix))
@@ -242,7 +258,7 @@ def _whole(container: av.container.InputContainer, stream: av.VideoStream) -> An
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, av.error.InvalidDataError, av.error.EOFError):
+        except (StopIteration, *_BROKEN_OFF):
             return
         if packet.size and not packet.is_corrupt:
             yield packet
@@ -253,7 +269,7 @@ def _count(part: Path) -> int:
     try:
         with av.open(str(part)) as container:
             return sum(1 for _ in _whole(container, container.streams.video[0])) if container.streams.video else 0
-    except (av.error.InvalidDataError, av.error.EOFError):
+    except _BROKEN_OFF:
         return 0
 
 

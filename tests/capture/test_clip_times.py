@@ -58,6 +58,13 @@ def test_where_the_camera_sets_its_clock_the_capture_times_tell() -> None:
     assert [pts for pts, _, _ in found] == [n * HZ // 25 for n in range(30)]
 
 
+def test_a_burst_at_the_start_of_a_connection_does_not_squeeze_what_was_sent_before() -> None:
+    times = ClipTimes(0)
+    arrived = [max(n * STEP, 2 * S) for n in range(100)]  # what a server had kept comes at once
+    found = [times.of(taped(n * STEP, at_ns)) for n, at_ns in enumerate(arrived)]
+    assert [pts for pts, _, _ in found] == [n * HZ // 25 for n in range(100)]
+
+
 def test_arrival_that_wavers_does_not_show_where_the_stamps_are_even(seed: int) -> None:
     draw = random.Random(seed)
     times = ClipTimes(0)

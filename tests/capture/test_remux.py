@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,3 +155,17 @@ def test_a_stream_that_is_not_understood_is_an_os_error(tmp_path: Path) -> None:
         tape.put(type(coded)(packet=packet, pts_ns=coded.pts_ns, key=coded.key, arrived_ns=0, waited=True), n)
     with pytest.raises(OSError, match=r"."):
         write_part(tmp_path / "x.part", tape.reader(0).read(LATE))
+
+
+@pytest.mark.parametrize(("name", "least"), [("h264-b-ts", 40), ("hevc-mp4", 40), ("av1-mp4", 13), ("mpeg4-avi", 40)])
+def test_a_packet_that_is_junk_does_not_cost_the_clip(tmp_path: Path, name: str, least: int) -> None:
+    file, encoder, options = RECORDED[name]
+    write_recording(tmp_path / file, frames=40, codec=encoder, options=options)
+    reading = reading_of_file(tmp_path / file)
+    junk = replace(reading.pictures[13], packet=av.Packet(b"\xff" * 40))
+    reading = replace(reading, pictures=(*reading.pictures[:13], junk, *reading.pictures[14:]))
+    write_part(tmp_path / "x.part", reading)
+    done = finish(tmp_path / "x.part", tmp_path / "x.mp4")
+    assert done.nbytes == (tmp_path / "x.mp4").stat().st_size
+    with av.open(str(tmp_path / "x.mp4")) as clip:
+        assert sum(1 for p in clip.demux(video=0) if p.size) >= least - 1
