@@ -14,7 +14,7 @@ from streamer.pipeline.worker import Worker
 
 from .camera_looks import outlets_of
 from .camera_parts import gate_of
-from .check import source_spec
+from .connections import source_spec
 
 if TYPE_CHECKING:
     import threading

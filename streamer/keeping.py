@@ -23,7 +23,7 @@ from streamer.pipeline.views_desk import Views, ViewsPlan
 from streamer.pipeline.worker import Worker
 from streamer.publish.base import Message
 
-from .check import record_spec
+from .connections import record_spec
 
 if TYPE_CHECKING:
     import threading

@@ -16,7 +16,7 @@ from streamer.store.store import open_store
 
 from .announcing import announcer_of
 from .broker import broker_address
-from .check import mqtt_options
+from .connections import mqtt_options
 from .other_sinks import OtherSinks, filters_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from streamer.core.redact import redact
 from streamer.publish.mqtt import open_mqtt
 from streamer.publish.url import BrokerAddress
 
-from .check import mqtt_options, record_spec, source_spec
+from .connections import mqtt_options, record_spec, source_spec
 from .serving import LEAST_SCORE
 from .ways import ServingPlan, ways_of
 
