@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from streamer.capture.base import SourceSpec
 from streamer.capture.open import check_address, clip_refusal
 from streamer.core.errors import BackendError, ConfigError
 from streamer.core.names import canonical, needs_alias
@@ -28,6 +27,7 @@ from .other_sinks import command_problem, webhook_options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from streamer.capture.base import SourceSpec
     from streamer.infer.spec import ModelSpec
     from streamer.settings import Camera, Loaded, ModelSettings, Problem, Settings, Source
 
