@@ -8,7 +8,7 @@ import pytest
 
 from streamer.capture.scenes.doorway import KINDS, Doorway, Weather
 from streamer.capture.scenes.doorway_story import SLOT_S, Slot, What, happenings, slot_at
-from streamer.capture.scenes.doorway_weather import Leaves, Wind
+from streamer.capture.scenes.doorway_weather import Leaves, Light, Wind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def test_nobody_comes_to_an_empty_doorway() -> None:
 def test_boxes_are_tight_to_what_is_drawn(seed: int) -> None:
     """Light, noise and leaves are the same with and without people, so what differs is they and their shadows."""
     off: list[float] = []
-    for number in range(seed, seed + 12):
+    for number in range(seed, seed + 5):
         scene, without = (Doorway(number, 640, 360, weather=STILL, visitors=share) for share in (1.0, 0.0))
         for person in slot_at(number, 0, 1.0).people[:1]:
             t_s = person.comes_s + 0.4 * (person.steps[1].at_s - person.comes_s)
@@ -103,7 +103,7 @@ def test_boxes_are_tight_to_what_is_drawn(seed: int) -> None:
             assert columns.max() < x2 + 2.5
             assert rows.min() > y1 - 2.5
             off.append(float(rows.min() - y1))
-    assert len(off) >= 6
+    assert len(off) >= 2
     assert np.median(off) < 2.5  # dark hair before a dark door may look lower
 
 
@@ -113,7 +113,7 @@ def union(frame: SceneFrame) -> tuple[float, float, float, float]:
 
 
 def test_nothing_jumps_when_a_parcel_is_put_down_or_picked_up(seed: int) -> None:
-    for number in range(8):
+    for number in range(4):
         chosen, slot = delivery(seed + 40 * number)
         scene = Doorway(chosen, 640, 360, weather=STILL)
         for moment_s in (slot.parcels[0].put_s, slot.parcels[0].taken_s):
@@ -123,26 +123,26 @@ def test_nothing_jumps_when_a_parcel_is_put_down_or_picked_up(seed: int) -> None
 
 def test_people_walk_without_jumps(seed: int) -> None:
     chosen, slot = delivery(seed)
-    scene, person = Doorway(chosen, 640, 360), slot.people[0]
+    scene, person = Doorway(chosen, 320, 180), slot.people[0]
     seen = [
         {thing.id: thing.box for thing in scene.at(float(t_s)).objects}
-        for t_s in np.arange(person.comes_s, person.goes_s, 0.05)
+        for t_s in np.arange(person.comes_s, person.goes_s, 0.1)
     ]
     for before, after in pairwise(seen):
         for number in before.keys() & after.keys():
-            middles = [(box[0] + box[2]) / 2 for box in (before[number], after[number]) if box[0] > 5 and box[2] < 635]
-            assert len(middles) < 2 or abs(middles[1] - middles[0]) < 20  # px in 1/20 s, arms and legs included
+            middles = [(box[0] + box[2]) / 2 for box in (before[number], after[number]) if box[0] > 3 and box[2] < 317]
+            assert len(middles) < 2 or abs(middles[1] - middles[0]) < 20  # px in 0.1 s, arms and legs included
 
 
 def test_truths_are_within_the_picture_and_bodies_hide_what_they_hold(seed: int) -> None:
     hidden = 0
-    for number in range(seed, seed + 10):
-        scene = Doorway(number, *SIZE)
-        for t_s in np.arange(0, SLOT_S, 3.0):
+    for number in range(seed, seed + 5):
+        scene = Doorway(number, 160, 90)
+        for t_s in np.arange(0, SLOT_S, 4.0):
             for thing in scene.at(float(t_s)).objects:
                 x1, y1, x2, y2 = thing.box
-                assert 0 <= x1 < x2 <= SIZE[0]
-                assert 0 <= y1 < y2 <= SIZE[1]
+                assert 0 <= x1 < x2 <= 160
+                assert 0 <= y1 < y2 <= 90
                 assert 0 <= thing.visible <= 1
                 assert thing.kind in KINDS
                 hidden += thing.visible < 0.9
@@ -180,9 +180,9 @@ def test_rain_falls(seed: int) -> None:
 
 
 def test_the_lamp_is_switched_at_times(seed: int) -> None:
-    switched = 0
-    for number in range(seed, seed + 6):
-        scene = Doorway(number, 160, 90, weather=STILL, visitors=0.0)
-        levels = [float(scene.at(float(t_s)).bgr.mean()) for t_s in np.arange(0, 2 * SLOT_S, 1.0)]
-        switched += any(b > 1.08 * a for a, b in pairwise(levels))
-    assert switched
+    light = Light(np.random.default_rng(seed), seed, 160, 90)
+    on = [light.lamp_on(t_s) for t_s in range(1800)]
+    switched_s = [t_s for t_s, (before, after) in enumerate(pairwise(on)) if after and not before]
+    assert 3 <= len(switched_s) <= 20
+    dark, bright = (light.at(switched_s[0] + part_s, 0.0).astype(float).mean() for part_s in (0.0, 1.0))
+    assert bright > 1.05 * dark

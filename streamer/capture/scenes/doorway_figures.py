@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from .doorway_looks import Colour, ParcelLook, PersonLook, shaded
+from .doorway_story import BESIDE_M
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,6 @@ Point: TypeAlias = tuple[float, float]
 
 _STRIDE = 0.8  # of the body's height: two steps
 _TURN_S = 0.6  # to turn round
-_REACH_M = 0.62  # from where one stands to where one puts something down
 _ROUND = np.linspace(-math.pi / 2, math.pi / 2, 7)
 
 
@@ -91,7 +91,7 @@ def body(look: PersonLook, pose: Pose, held: ParcelLook | None) -> tuple[list[Pa
     lean = forward * (0.07 * pose.swing + 1.15 * pose.bent)
     spine = tall * 0.31
     neck = (hip[0] + spine * math.sin(lean), hip[1] + spine * math.cos(lean))
-    grip = (forward * (0.36 * (1 - pose.bent) + _REACH_M * pose.bent), tall * 0.54 * (1 - pose.bent))
+    grip = (forward * (0.36 * (1 - pose.bent) + BESIDE_M * pose.bent), tall * 0.54 * (1 - pose.bent))
     parts = [
         *_arm(look, pose, neck, _hand(pose, neck, grip, held, near=False), near=False),
         *_leg(look, pose, hip, near=False),
@@ -200,7 +200,7 @@ def _hand(pose: Pose, neck: Point, grip: Point, held: ParcelLook | None, *, near
     if held is not None:
         return grip[0] + apart, grip[1] + 0.4 * held.height
     if pose.bent > 0:
-        side = pose.forward * _REACH_M
+        side = pose.forward * BESIDE_M
         down = (1 - pose.bent) * (neck[1] - 0.55) + pose.bent * 0.12
         return neck[0] * (1 - pose.bent) + side * pose.bent + apart, down
     return None

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 SLOT_S = 90.0
+BESIDE_M = 0.62  # from where one stands to where one puts something down
 
 _BEND_S = 1.6  # down, and up again
 _WALK_M_S = (0.9, 1.6)
-_BESIDE_M = 0.62  # from where one stands to where one puts something down
 # Between one who goes and one who comes: who comes within `end_after` where another went is the same visitor to anybody
 # who has not seen the face. Only those who just pass by may meet.
 _APART_S = 3.5
@@ -56,7 +56,7 @@ class Step:
     at_s: float
     x: float
     y: float
-    walked_m: float = 0.0  # since the first
+    walked_m: float = 0.0  # on the way that ends here, since it began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +214,7 @@ def _errand(
     """Walk up to beside a place, bend, wait, and leave."""
     side = 1.0 if rng.random() < 0.5 else -1.0  # of the place, where they stand
     y = place[1] + rng.uniform(0.0, 0.01)
-    x = place[0] + side * _BESIDE_M * metre(y) / _NOMINAL_ASPECT
+    x = place[0] + side * BESIDE_M * metre(y) / _NOMINAL_ASPECT
     comes, goes = _outside(rng, side), _outside(rng, side)
     there = _walk(at_s, [comes, (x, y)], rng)
     low_s = there[-1].at_s + _BEND_S / 2 + rng.uniform(0.1, 0.5)
