@@ -92,11 +92,11 @@ class Left:
             if track.class_id in self._rule.class_ids:
                 thing = self._known(track, info, seen_ids)
                 if now_ns - thing.came.captured_ns <= _BROUGHT_NS:
-                    thing = self._with(thing, people)
+                    thing = _with(thing, people, but=track.id)
                 self._things[track.id] = replace(thing, seen_ns=now_ns)
         for key, thing in self._things.items():
             if thing.owners:
-                self._things[key] = self._kept(self._with(thing, newcomers))
+                self._things[key] = self._kept(_with(thing, newcomers, but=key))
 
     def thing(self, track_id: int) -> Thing:
         """Return what is known of a thing that the last frame shows."""
@@ -106,7 +106,7 @@ class Left:
         """Return the capture time at which whoever brought a thing was last near it; None: it has not been left."""
         if not thing.owners or now_ns - thing.came.captured_ns < _REST_NS:
             return None
-        if any(self._may_be_near(self._people.get(owner), thing, now_ns) for owner in thing.owners):
+        if any(_may_be_near(self._people.get(owner), thing, now_ns) for owner in thing.owners):
             return None
         return thing.beside_ns
 
@@ -127,7 +127,7 @@ class Left:
         brought = Thing(number=number, class_id=track.class_id, place=track.box, came=info, seen_ns=info.captured_ns)
         for owner, somebody in self._people.items():
             near_ns = somebody.near_ns(track.box, _BESIDE)
-            if near_ns is not None:
+            if near_ns is not None and owner != track.id:
                 owners = brought.owners | {owner}
                 brought = replace(brought, owners=owners, beside_ns=max(brought.beside_ns, near_ns))
         return brought
@@ -140,23 +140,11 @@ class Left:
                 return self._things.pop(key)
         return None
 
-    def _with(self, thing: Thing, people: Iterable[Track]) -> Thing:
-        """Return a thing with those who are beside it among those who brought it."""
-        beside = {person.id for person in people if _near(thing.place, person.box, _BESIDE)}
-        return replace(thing, owners=thing.owners | beside) if beside else thing
-
     def _kept(self, thing: Thing) -> Thing:
         """Return a thing with the moment at which one of its owners was last near it."""
         people = [self._people[owner] for owner in thing.owners if owner in self._people]
         near = [somebody.near_ns(thing.place, _GONE, since_ns=thing.beside_ns) for somebody in people]
         return replace(thing, beside_ns=max([thing.beside_ns, *(ns for ns in near if ns is not None)]))
-
-    def _may_be_near(self, somebody: _Somebody | None, thing: Thing, now_ns: int) -> bool:
-        """Tell whether somebody is near a thing, or was a moment ago and has not been seen since."""
-        if somebody is None:
-            return False
-        seen_ns, box = somebody.places[-1]
-        return now_ns - seen_ns < _UNSEEN_NS and _near(thing.place, box, _GONE)
 
     def _forget(self, now_ns: int) -> None:
         """Forget who and what has been out of sight for long."""
@@ -165,6 +153,20 @@ class Left:
         people = [(key, somebody) for key, somebody in self._people.items() if somebody.places]
         things = [(key, thing) for key, thing in self._things.items() if now_ns - thing.seen_ns <= _LOST_NS]
         self._people, self._things = dict(people[-_MOST:]), dict(things[-_MOST:])
+
+
+def _with(thing: Thing, people: Iterable[Track], *, but: int) -> Thing:
+    """Return a thing with those who are beside it among those who brought it, but not the thing itself."""
+    beside = {track.id for track in people if track.id != but and _near(thing.place, track.box, _BESIDE)}
+    return replace(thing, owners=thing.owners | beside) if beside else thing
+
+
+def _may_be_near(somebody: _Somebody | None, thing: Thing, now_ns: int) -> bool:
+    """Tell whether somebody is near a thing, or was a moment ago and has not been seen since."""
+    if somebody is None:
+        return False
+    seen_ns, box = somebody.places[-1]
+    return now_ns - seen_ns < _UNSEEN_NS and _near(thing.place, box, _GONE)
 
 
 def _near(place: Box, box: Box, within: float) -> bool:

@@ -153,3 +153,13 @@ def test_one_that_is_put_in_front_of_another_does_not_take_its_event() -> None:
     watch.show(10, lambda _: [parcel(685, 410)])
     (end,) = [event for event in watch.said if event.type is EventType.END]
     assert end.id == watch.said[0].id
+
+
+def test_nothing_brings_itself() -> None:
+    watch = Watch([replace(LEFT, class_ids=frozenset({PERSON, PARCEL}))])
+    delivered(watch)
+    watch.show(20, lambda _: [parcel(640)])
+    assert story(watch.said) == [("left", "start")]
+    alone = Watch([replace(LEFT, class_ids=frozenset({PERSON}))])
+    alone.show(20, lambda _: [person(600)])
+    assert alone.said == []
