@@ -53,7 +53,7 @@ class Rig:
         self, opener: Callable[[SourceSpec, Callable[[], bool]], PacketReader], url: str = "rtsp://192.0.2.1/main"
     ) -> RecordingPlan:
         return RecordingPlan(
-            spec=SourceSpec(camera="porch", url=url, delivery=Delivery.NEWEST, tape=self.tape, read_timeout_s=1.0),
+            spec=SourceSpec(camera="porch", url=url, delivery=Delivery.NEWEST, tape=self.tape),
             open_packets=opener,
             backoff=Backoff(random.Random(1)),
             count=lambda counter, n: self.counts.update({counter: n}),
