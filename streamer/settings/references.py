@@ -10,7 +10,7 @@ from streamer.core.names import canonical
 
 from .plain import at, items, mapping, named, numbers, texts
 from .problem import KeyPath, listed, nearest, shown
-from .rules import ruled, told
+from .rules import ruled, told, zoomed
 from .tasks import decided, looked_at, wired
 from .values import as_number
 
@@ -52,6 +52,7 @@ def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | No
             yield from looked_at(camera, path)
             yield from decided(camera, path)
             yield from ruled(camera, path)
+            yield from zoomed(camera, path, every=_every(camera, sources.get(name)))
     yield from wired(cameras)
     yield from told(values)
 
@@ -76,9 +77,13 @@ def _models(camera: Raw, path: KeyPath, models: list[str]) -> Iterator[Found]:
             yield (*path, *below), f"{named(name)}is no entry of `models`{nearest(name, models)}; {known}"
 
 
-def _rate(camera: Raw, path: KeyPath, source: Source | None) -> Iterator[Found]:
+def _every(camera: Raw, source: Source | None) -> bool:
     frames = at(camera, "frames")
-    every = frames == "every" or (frames is None and source is not None and not source.live)
+    return frames == "every" or (frames is None and source is not None and not source.live)
+
+
+def _rate(camera: Raw, path: KeyPath, source: Source | None) -> Iterator[Found]:
+    frames, every = at(camera, "frames"), _every(camera, source)
     fps = as_number(at(at(camera, "detect"), "fps"))
     if every and fps:
         why = "`frames: every`" if frames == "every" else "a file, which is read with `frames: every`"

@@ -47,7 +47,6 @@ def ruled(camera: Raw, path: KeyPath) -> Iterator[Found]:
             for beside in ("left", "removed") if at(rule, key) is not None else ():
                 if at(rule, "left") is not None if beside == "left" else removed:
                     yield (*here, beside), f"can't stand beside `{key}`"
-    yield from _zoomed(camera, path)
 
 
 def _combined(rule: Raw, here: KeyPath, rules: dict[str, Raw]) -> Iterator[Found]:
@@ -68,12 +67,25 @@ def _combined(rule: Raw, here: KeyPath, rules: dict[str, Raw]) -> Iterator[Found
                 yield (*here, key), f"{named(name)}is no rule on objects: only such can be combined"
 
 
-def _zoomed(camera: Raw, path: KeyPath) -> Iterator[Found]:
-    detect = at(camera, "detect")
-    if not as_bool(at(detect, "zoom")):
+def zoomed(camera: Raw, path: KeyPath, *, every: bool) -> Iterator[Found]:
+    """Yield what is wrong with looking closer where nobody says where something moves.
+
+    Args:
+        camera: its values.
+        path: where it stands.
+        every: each of its frames is looked at.
+    """
+    if not as_bool(at(at(camera, "detect"), "zoom")):
         return
-    if as_bool(at(at(camera, "motion"), "enabled")) is False or at(camera, "frames") == "every":
-        yield (*path, "detect", "zoom"), "needs the motion gate, which says where something moves: `motion`"
+    enabled = as_bool(at(at(camera, "motion"), "enabled"))
+    wants_all = at(camera, "publish_detections") not in (None, False, "false") or any(
+        at(rule, "decide") is not None for _, rule in items(at(camera, "events"))
+    )
+    if every:
+        said = "the motion gate, which says where something moves, is off where every frame is looked at"
+        yield (*path, "detect", "zoom"), f"{said}: leave it out, or write `frames: newest`"
+    elif enabled is False or (enabled is None and wants_all):
+        yield (*path, "detect", "zoom"), "needs the gate, which says where something moves: `motion: {enabled: true}`"
 
 
 def told(values: Raw) -> Iterator[Found]:

@@ -125,6 +125,9 @@ def test_to_look_closer_takes_the_gate() -> None:
     assert detect.zoom
     assert wrong(HEAD + zoom + "    frames: every\n")[0][0] == "cameras.porch.detect.zoom"
     assert wrong(HEAD + zoom + "    motion: {enabled: false}\n")[0][0] == "cameras.porch.detect.zoom"
+    assert wrong(HEAD + zoom + "    publish_detections: true\n")[0][0] == "cameras.porch.detect.zoom"
+    assert wrong((HEAD + zoom).replace("rtsp://h/x", "./film.mp4"))[0][0] == "cameras.porch.detect.zoom"
+    settings_of(HEAD + zoom + "    publish_detections: true\n    motion: {enabled: true}\n")
 
 
 def test_whoever_names_a_record_stream_wants_clips() -> None:
