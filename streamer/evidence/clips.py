@@ -29,7 +29,6 @@ _MOST = 64  # clips at once: each is a file of its own
 _SLICE_BYTES = 4 << 20  # copied at once: 0.4 s of a slow card
 _COPIED_BYTES = 4 * _SLICE_BYTES  # in one step
 _NOTHING_NS = 5 * NS_PER_S  # a camera of which so long after a clip's end nothing has come is away
-_CLOSE_NS = NS_PER_S // 2
 UNFINISHED = ".tmp"  # behind a clip's name while its index is put in front
 
 
@@ -178,11 +177,11 @@ class Clips:
                 self._write(order, now_ns, room=room)
         self._finish(_COPIED_BYTES // _SLICE_BYTES)
 
-    def close(self) -> None:
-        """End every clip where it is; what can't be made ready within 0.5 s is so at the next start."""
+    def close(self, within_s: float = 0.5) -> None:
+        """End every clip where it is; what can't be made ready in that time is so at the next start."""
         with self._lock:
             self._closed = True
-        end_ns = self._clock.monotonic_ns() + _CLOSE_NS
+        end_ns = self._clock.monotonic_ns() + round(within_s * NS_PER_S)
         for order in self._taken():
             self._write(order, end_ns, room=self._plan.folder.room(CLIPS))
         for order in self._taken():

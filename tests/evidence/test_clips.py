@@ -287,7 +287,7 @@ def test_closing_takes_half_a_second_and_leaves_the_rest_to_the_next_start(rig: 
             return FakeCut.advance(cut, budget_bytes)
 
         rig.cuts[n].advance = advance  # type: ignore[method-assign]
-    rig.clips.close()
+    rig.clips.close(within_s=0.5)
     assert len(rig.told) == 2
     assert rig.cuts[2].left == "closed"
     assert f"clips/porch/{event(2)}.mp4.part" in rig.files()
