@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from servers.broker import wait_until
+from servers.said import Said
 
 from streamer.core.clock import FakeClock, SystemClock
 from streamer.publish.base import Message
@@ -50,20 +51,6 @@ class Scripted(Courier):
 
     def _break_off(self) -> None:
         self.broken_off += 1
-
-
-class Said:
-    def __init__(self) -> None:
-        self.refusals: list[str | None] = []
-        self._came = threading.Event()
-
-    def __call__(self, refusal: str | None) -> None:
-        self.refusals.append(refusal)
-        self._came.set()
-
-    def wait(self) -> str | None:
-        assert self._came.wait(5.0)
-        return self.refusals[-1]
 
 
 @pytest.fixture

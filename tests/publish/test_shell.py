@@ -6,7 +6,6 @@ import json
 import os
 import random
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from servers.broker import wait_until
+from servers.said import Said
 
 from streamer.core.clock import FakeClock
 from streamer.publish.base import Message
@@ -28,20 +28,6 @@ Make = Callable[..., CommandSink]
 
 def event(name: str = "a", seq: int = 0) -> Message:
     return Message(topic="porch/event", payload=json.dumps({"id": name, "seq": seq}).encode(), qos=1, retain=False)
-
-
-class Said:
-    def __init__(self) -> None:
-        self.refusals: list[str | None] = []
-        self._came = threading.Event()
-
-    def __call__(self, refusal: str | None) -> None:
-        self.refusals.append(refusal)
-        self._came.set()
-
-    def wait(self) -> str | None:
-        assert self._came.wait(8.0)
-        return self.refusals[-1]
 
 
 @pytest.fixture

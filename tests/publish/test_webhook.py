@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 from servers.broker import wait_until
 from servers.hook import HookServer, Posted, Says
+from servers.said import Said
 
 from streamer.core.clock import FakeClock, SystemClock
 from streamer.publish.base import Message
@@ -35,20 +36,6 @@ NOW_S = FakeClock().utc_ns() // 10**9
 def event(name: str = "0199c3b2-7d1e-7c44-9a31-5f1f0c7b2a10", seq: int = 0) -> Message:
     payload = json.dumps({"id": name, "seq": seq, "type": "start"}).encode()
     return Message(topic="porch/event", payload=payload, qos=1, retain=False)
-
-
-class Said:
-    def __init__(self) -> None:
-        self.refusals: list[str | None] = []
-        self._came = threading.Event()
-
-    def __call__(self, refusal: str | None) -> None:
-        self.refusals.append(refusal)
-        self._came.set()
-
-    def wait(self) -> str | None:
-        assert self._came.wait(8.0)
-        return self.refusals[-1]
 
 
 @pytest.fixture
