@@ -338,7 +338,7 @@ class Run:
     def _events_over(self) -> None:
         """No event comes any more, and no picture of one. Events thread, last of all."""
         self._beats.retire("events")
-        self._keeping.stop()
+        self._keeping.stop(hurried=self._stop_requested)
 
     def _captures(self) -> Captures:
         return Captures(

@@ -45,6 +45,9 @@ _JPEG = "image/jpeg"
 # makes it go back farther than this; and a start is told a little late.
 _MOST_DWELL_S = 30.0
 _LATE_S = 5.0
+# What the supervisor waits for the evidence thread is a little longer.
+_HURRIED_S = 1.0
+_AT_EASE_S = 8.0
 
 
 class Keeping:
@@ -120,9 +123,9 @@ class Keeping:
         """Return where the packets of a camera's own stream are kept, None if its clips do not come from that."""
         return None if self._cameras[camera].record else self._tapes.get(camera)
 
-    def stop(self) -> None:
-        """Write what waits, and end the evidence thread."""
-        self._evidence.stop()
+    def stop(self, *, hurried: bool) -> None:
+        """Write what waits, and end the evidence thread; a long clip takes some seconds where nobody is in a hurry."""
+        self._evidence.stop(_HURRIED_S if hurried else _AT_EASE_S)
 
     def snap(self, snap: Snap) -> None:
         """Have a picture encoded that somebody has asked for."""

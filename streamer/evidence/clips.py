@@ -177,7 +177,7 @@ class Clips:
                 self._write(order, now_ns, room=room)
         self._finish(_COPIED_BYTES // _SLICE_BYTES)
 
-    def close(self, within_s: float = 0.5) -> None:
+    def close(self, within_s: float) -> None:
         """End every clip where it is; what can't be made ready in that time is so at the next start."""
         with self._lock:
             self._closed = True

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 _TICK_NS = NS_PER_S // 4  # how often clips are written on
 _SWEEP_NS = 60 * NS_PER_S
-_AT_END_NS = NS_PER_S  # what waits then is written for so long
+_AT_END_S = 1.0  # what waits then is written for so long: half of it for pictures, the rest for clips
 _BYTES = 64 << 20  # of pictures that wait
 
 
@@ -37,8 +37,8 @@ class Clips(Protocol):
     def step(self, now_ns: int) -> None:
         """Write what has come since."""
 
-    def close(self) -> None:
-        """End what is being written."""
+    def close(self, within_s: float) -> None:
+        """End what is being written; what can't be made ready in that time is so at the next start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,7 @@ class Evidence:
         self._waiting = ShotQueue(max_bytes)
         self._wake = threading.Event()
         self._stopping = False
+        self._end_s = _AT_END_S
         self._failing = False  # whether the last picture could not be made
         self._ticked_ns = self._swept_ns = clock.monotonic_ns()
 
@@ -81,15 +82,16 @@ class Evidence:
             self._plan.count(dropped.camera, "snapshot_dropped", 1)
         self._wake.set()
 
-    def stop(self) -> None:
-        """Write what waits, and end the loop. Any thread."""
+    def stop(self, within_s: float = _AT_END_S) -> None:
+        """Write what waits, for so long at most, and end the loop. Any thread."""
+        self._end_s = within_s
         self._stopping = True
         self._wake.set()
 
     def loop(self) -> None:
         """Make pictures as they are asked for, write clips on, and remove what is over its age or size.
 
-        Thread: evidence.  Ends: `stop`; what waits is written for 1 s more, and clips are ended.
+        Thread: evidence.  Ends: `stop`; what waits is written and clips are ended within the time that it gives.
         Blocks on: its wake event (a job, stop; at most until the next tick, 0.25 s), the disk.
         """
         while not self._stopping:
@@ -104,14 +106,15 @@ class Evidence:
         self._finish()
 
     def _finish(self) -> None:
-        until_ns = self._clock.monotonic_ns() + _AT_END_NS
+        end_ns = self._clock.monotonic_ns() + round(self._end_s * NS_PER_S)
+        until_ns = end_ns - round(self._end_s / 2 * NS_PER_S)
         while self._clock.monotonic_ns() < until_ns and (job := self._waiting.take()) is not None:
             self._beat()
             self._do(job)
         for dropped in self._waiting.close():
             self._plan.count(dropped.camera, "snapshot_dropped", 1)
         if self._plan.clips is not None:
-            self._plan.clips.close()
+            self._plan.clips.close((end_ns - self._clock.monotonic_ns()) / NS_PER_S)
 
     def _tick(self) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -271,7 +271,7 @@ def test_what_a_crash_left_is_finished_and_copies_that_broke_off_go(rig: Rig) ->
 def test_closing_ends_what_runs(rig: Rig) -> None:
     rig.clips.begin(event(1), "porch", 0)
     rig.clips.begin(event(2), "porch", 0)
-    rig.clips.close()
+    rig.clips.close(0.5)
     assert [cut.left for cut in rig.cuts] == ["ended", "ended"]
     assert len(rig.told) == 2
     rig.clips.begin(event(3), "porch", 0)

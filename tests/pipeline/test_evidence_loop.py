@@ -37,15 +37,17 @@ class RecordedClips:
         self._clock = clock
         self.steps: list[int] = []
         self.closed_ns: int | None = None
+        self.within_s = 0.0
 
     def step(self, now_ns: int) -> None:
         assert self.closed_ns is None
         assert now_ns == self._clock.monotonic_ns()
         self.steps.append(now_ns)
 
-    def close(self) -> None:
+    def close(self, within_s: float) -> None:
         assert self.closed_ns is None
         self.closed_ns = self._clock.monotonic_ns()
+        self.within_s = within_s
 
 
 class Rig:
@@ -190,7 +192,7 @@ def test_clips_are_written_on_however_many_pictures_there_are(tmp_path: Path) ->
     assert np.diff(rig.clips.steps).max() <= 0.35 * NS_PER_S
 
 
-def test_what_waits_at_the_end_is_written_for_a_second_more(tmp_path: Path) -> None:
+def test_what_waits_at_the_end_is_written_for_a_while_and_clips_get_the_rest_of_it(tmp_path: Path) -> None:
     clock = FakeClock()
     rig = Rig(tmp_path, clock)
     told: list[Shot] = []
@@ -203,11 +205,11 @@ def test_what_waits_at_the_end_is_written_for_a_second_more(tmp_path: Path) -> N
     for number in range(10):
         rig.evidence.offer(shot(number))
     rig.run_and_stop()
-    assert len(told) == 4
-    assert rig.counts == {("porch", "snapshot_dropped"): 6}
-    assert rig.clips.closed_ns is not None
+    assert len(told) == 2
+    assert rig.counts == {("porch", "snapshot_dropped"): 8}
+    assert rig.clips.within_s == pytest.approx(0.4)
     rig.evidence.offer(shot(11))  # nobody is there to make it
-    assert rig.counts == {("porch", "snapshot_dropped"): 7}
+    assert rig.counts == {("porch", "snapshot_dropped"): 9}
 
 
 def test_what_is_too_old_goes_once_a_minute(tmp_path: Path) -> None:
