@@ -154,7 +154,9 @@ def test_someone_who_stands_still_for_ten_minutes_is_one_event(late: int) -> Non
     assert [count for _, count in yard.counts] == [b"0", b"1", b"0"]
     assert yard.skipped >= 0.9 * yard.frames
     updates = [event for event in yard.events if event.type is EventType.UPDATE]
-    assert len(updates) == 10  # one a minute, as ever
+    assert [event.stationary for event in updates] == [True] * 10 + [
+        False
+    ]  # he has come to rest; one a minute, as ever; he gets up
 
 
 def test_a_detector_that_sees_it_in_half_of_the_frames_makes_one_event(seed: int) -> None:
