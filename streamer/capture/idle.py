@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 
 _LONGEST_KEY_STEP_NS = 12 * NS_PER_S  # between key frames: whatever is not noticed before is noticed at the next one
 _LONGEST_NOISY_STEP_NS = 2500 * NS_PER_MS  # the same where the packets' sizes tell nothing
-_SHORTEST_LOOK_NS = 900 * NS_PER_MS  # between key frames that are decoded: MJPEG has nothing else
-_EARLY_NS = 100 * NS_PER_MS  # a key frame comes by this much before its time
+_OFTEN_NS = 1 * NS_PER_S  # between key frames that are decoded in that case; MJPEG has nothing else
+_LATE_NS = 100 * NS_PER_MS  # by so much a key frame may come after its time
 _MOST_BYTES = 16 << 20  # of packets that are kept: a 4K camera sends 20 Mbit/s
 _CALM_NS = 1 * NS_PER_S  # all is decoded for so long at least: whoever judges what moves needs some looks
 _CATCH_UP_NS = 5 * NS_PER_S  # after a wake, packets that lay ready meanwhile count as late only when this is over
@@ -72,7 +72,7 @@ class Idling:
         """
         self._idle = idle
         self._camera = camera
-        self._look_ns = round(look_s * NS_PER_S) - _EARLY_NS
+        self._seldom_ns = round(look_s * NS_PER_S) + _LATE_NS
         self._captured_ns = captured_ns
         self._left = left
         self._sizes = PacketSizes()
@@ -83,7 +83,7 @@ class Idling:
         self._restless_ns: int | None = None  # arrival of the last packet that was no sign of rest
         self._in_step = 0
         self._behind_until_ns: int | None = None  # packets lie ready because what was kept is decoded; arrival
-        self._least_step_ns = _SHORTEST_LOOK_NS  # between key frames that are decoded
+        self._look_ns = _OFTEN_NS  # the most between key frames that are decoded
         self._never = False
         self._told: set[str] = set()
 
@@ -105,8 +105,8 @@ class Idling:
             return self._wake(coded)
         self._sizes.learn()
         due = Due(coded=coded, captured_ns=self._captured_ns(coded), compared=coded.key)
-        if coded.key and self._since_last_look_ns(coded) >= self._least_step_ns:
-            return (due,)
+        if coded.key and self._since_last_look_ns(coded) + (key_step_ns or 0) > self._look_ns:
+            return (due,)  # the next one would be too late
         self._kept.append(due)
         self._kept_bytes += coded.packet.size
         return ()
@@ -159,7 +159,7 @@ class Idling:
     def _rest(self, due: Due) -> None:
         """Keep what comes behind a key frame."""
         self._kept.append(due)
-        self._least_step_ns = _SHORTEST_LOOK_NS if self._sizes.noisy() else max(_SHORTEST_LOOK_NS, self._look_ns)
+        self._look_ns = min(_OFTEN_NS, self._seldom_ns) if self._sizes.noisy() else self._seldom_ns
 
     def _may_sleep(self, key_step_ns: int | None) -> bool:
         """Whether what goes unnoticed now is noticed soon enough; key frames tell where packets don't."""

@@ -98,20 +98,14 @@ class Camera:
         return (due.coded.arrived_ns - S) * FPS // S
 
     def asleep(self) -> Camera:
-        """Send until it has fallen asleep, and forget how it came to that; the next packet follows a key frame."""
-        for _ in range(20):
-            self.send(self.group)
-            self.given.clear()
-            self.decoded.clear()
-            self.captured.clear()
-            self.counts.clear()
-            self.send(self.group)
-            if len(self.decoded) == 1:
-                self.send(self.group + 1 - self.number % self.group)
-                self.given.clear()
-                self.decoded.clear()
-                self.captured.clear()
-                self.counts.clear()
+        """Send until it has slept for some time and just decoded a key frame, and forget how it came to that."""
+        looks = 0
+        for _ in range(3000):
+            self.send(1)
+            looks += len(self.idling._kept) == 1
+            if looks == 4:
+                for noted in (self.given, self.decoded, self.captured, self.counts):
+                    noted.clear()
                 return self
         raise AssertionError("it does not fall asleep")
 
@@ -131,13 +125,31 @@ def test_an_idle_camera_decodes_key_frames_alone_and_what_is_left_is_counted() -
     assert camera.counts["idle"] == 10 * (GROUP - 1)  # the last group has only its key frame
 
 
-def test_where_packets_tell_enough_not_each_key_frame_is_decoded() -> None:
-    camera = Camera(look_s=4.0)
-    camera.send(20 * GROUP)
-    camera.given.clear()
-    camera.send(20 * GROUP)
+@pytest.mark.parametrize(
+    ("group", "look_s", "seconds"),
+    [(20, 4.0, 4.0), (20, 2.0, 2.0), (20, 1.0, 2.0), (30, 4.0, 3.0), (15, 4.0, 3.0), (60, 4.0, 6.0), (5, 4.0, 4.0)],
+)
+def test_where_packets_tell_enough_key_frames_are_decoded_as_often_as_asked(
+    group: int, look_s: float, seconds: float
+) -> None:
+    camera = Camera(group=group, look_s=look_s).asleep()
+    camera.send(round(120 * FPS))
+    assert len(camera.given) == pytest.approx(120 / seconds, abs=1)
+    assert all(n % group == 0 and not recalled for n, recalled in camera.given)
+
+
+def test_where_packets_are_nearly_all_noise_each_key_frame_is_decoded() -> None:
+    camera = Camera(look_s=4.0, bytes_of=lambda n: None if n % GROUP == 0 else KEY_BYTES // 10).asleep()
+    camera.send(10 * GROUP)
     assert len(camera.given) == 10
-    assert all(n % GROUP == 0 and not recalled for n, recalled in camera.given)
+
+
+def test_of_a_camera_that_sends_nothing_but_key_frames_one_a_second_is_decoded() -> None:
+    camera = Camera(group=1, look_s=4.0)
+    camera.send(20 * FPS)
+    camera.given.clear()
+    camera.send(20 * FPS)
+    assert len(camera.given) == pytest.approx(20, abs=2)
 
 
 def test_a_packet_far_larger_than_usual_wakes_it_and_nothing_is_missed() -> None:

@@ -1,7 +1,7 @@
 """What idling saves and what it costs: the CPU of a quiet hour, and the events of films with idling and without.
 
     python tests/measure/idle.py quiet [--minutes 60] [--full-minutes 5] [--noise 1.5] [--crf 25] [--key-every 50]
-    python tests/measure/idle.py films [--model yolox-nano]
+    python tests/measure/idle.py films [--model FILE]
     python tests/measure/idle.py street [--seeds 20]
 
 `quiet`: a scene of 1920x1080 at 25 frames a second in which nothing moves but the sensor's noise, drawn once for some
@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--noise", type=float, default=1.5)
     parser.add_argument("--crf", type=float, default=25)
     parser.add_argument("--key-every", type=int, default=50)
-    parser.add_argument("--model", default="yolox-nano")
+    parser.add_argument("--model", default=str(SHARED / "models" / "yolox_nano_v8layout.onnx"))
     parser.add_argument("--seeds", type=int, default=20)
     options = parser.parse_args()
     print(environment())
