@@ -223,7 +223,7 @@ class LiveSource:
         outcome = self._decoder.decode(coded)
         self._judge(outcome, coded.arrived_ns)
         before = () if self._idling is None else self._idling.decoded(due, outcome)
-        self._due.extendleft(reversed(before))
+        self._due.extend(before)
         if before or not due.shown:
             return
         for decoded in outcome.pictures:

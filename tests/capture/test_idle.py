@@ -204,6 +204,20 @@ def test_after_a_false_alarm_it_falls_asleep_again_and_the_alarm_becomes_usual()
     assert len(camera.given) == 20  # key frames
 
 
+def test_a_picture_that_changes_by_itself_becomes_usual_too() -> None:
+    """A sign that is lit now and then: key frames differ, and nothing moves."""
+    camera = Camera().asleep()
+    camera.shows = lambda n: changed() if n // GROUP % 2 else STILL
+    camera.send(3 * GROUP)
+    assert any(recalled for _, recalled in camera.given)
+
+    camera.send(60 * GROUP)
+    camera.given.clear()
+    camera.send(20 * GROUP)
+
+    assert len(camera.given) == 20
+
+
 def test_what_is_seen_moving_stays_unusual() -> None:
     camera = Camera().asleep()
     for _ in range(5):

@@ -135,6 +135,18 @@ def test_another_usual_size_is_learned_where_nothing_moves(seed: int) -> None:
     assert watched(sizes, louder[20 * GROUP :]) <= 4
 
 
+def test_other_waves_are_learned_and_hide_nothing(seed: int) -> None:
+    """The camera's rate control changes its mind about a place."""
+    dice = random.Random(seed)
+    sizes = PacketSizes()
+    watched(sizes, quiet(dice, groups=10))
+    other = [(2 * size if n % GROUP == 30 else size, key) for n, (size, key) in enumerate(quiet(dice, groups=30))]
+    watched(sizes, other)
+    assert watched(sizes, other[: 5 * GROUP]) <= 2
+    assert sizes.look(size=90_000, key=True) is False
+    assert sizes.look(size=round(1.5 * 1800), key=False)
+
+
 @pytest.mark.parametrize(("size", "noisy"), [(20, False), (3000, False), (9000, True)])
 def test_large_packets_in_quiet_are_noise(size: int, noisy: bool, seed: int) -> None:  # noqa: FBT001  a parameter
     dice = random.Random(seed)
