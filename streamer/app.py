@@ -330,6 +330,7 @@ class Run:
             publish=publish,
             sinks=sinks,
             stop=self._stop_frames,
+            hurry=self._keeping.hurry,
             close_events=self._inbox.close,
             finish=self._out.end_within,
             cut=self._out.cut,
@@ -338,7 +339,7 @@ class Run:
     def _events_over(self) -> None:
         """No event comes any more, and no picture of one. Events thread, last of all."""
         self._beats.retire("events")
-        self._keeping.stop(hurried=self._stop_requested)
+        self._keeping.stop()
 
     def _captures(self) -> Captures:
         return Captures(

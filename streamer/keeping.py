@@ -81,6 +81,7 @@ class Keeping:
         self._states = states
         self._send = send
         self._views: dict[str, Views] = {}
+        self._ending = self._hurried = False
         self._tapes = {name: _tape(camera) for name, camera in self._cameras.items() if camera.clip is not None}
         folder = EvidenceFolder(settings.data_dir, min_free_bytes=bounds.min_free)
         self._clips = Clips(
@@ -123,9 +124,18 @@ class Keeping:
         """Return where the packets of a camera's own stream are kept, None if its clips do not come from that."""
         return None if self._cameras[camera].record else self._tapes.get(camera)
 
-    def stop(self, *, hurried: bool) -> None:
+    def stop(self) -> None:
         """Write what waits, and end the evidence thread; a long clip takes some seconds where nobody is in a hurry."""
-        self._evidence.stop(_HURRIED_S if hurried else _AT_EASE_S)
+        self._evidence.stop(_AT_EASE_S)
+        self._ending = True
+        if self._hurried:
+            self._evidence.stop(_HURRIED_S)
+
+    def hurry(self) -> None:
+        """Let that end soon, now or when it comes to it. Another thread than that of `stop`: each sees the other."""
+        self._hurried = True
+        if self._ending:
+            self._evidence.stop(_HURRIED_S)
 
     def snap(self, snap: Snap) -> None:
         """Have a picture encoded that somebody has asked for."""

@@ -55,9 +55,9 @@ class OtherSinks:
         """
         self._store = store
         self._told: dict[str, _Told] = {}
+        stack.callback(self.cut)
         for settings in sinks:
             sink = _opened(settings, folder, clock)
-            stack.callback(sink.close)
             self._told[settings.name] = _Told(sink, RowDelivery(store.outbox(settings.name), sink, clock=clock))
 
     def workers(self, beats: Beats) -> list[Worker]:
@@ -79,10 +79,14 @@ class OtherSinks:
         for told in self._told.values():
             told.delivery.end_within(timeout_s)
 
-    def cut(self) -> None:
-        """Break off what is being delivered, by all of them at once."""
+    def let_go(self) -> None:
+        """Begin to break off what is being delivered, by all of them at once. Waits not; idempotent."""
         for told in self._told.values():
             told.sink.let_go()
+
+    def cut(self) -> None:
+        """Break that off, and wait for the end: each leaves in the time of the slowest. Idempotent."""
+        self.let_go()
         for told in self._told.values():
             told.sink.close()
 

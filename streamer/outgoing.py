@@ -93,6 +93,7 @@ class Outgoing:
         self.sink = open_mqtt(mqtt_options(settings.mqtt, self.broker), on_command=take, birth=birth)
         self._stack.callback(self.sink.close)
         self.others = OtherSinks(settings.sinks, self.store, folder=self._folder, clock=self._clock, stack=self._stack)
+        self._stack.callback(self.cut)  # first of all: one after the other they would take too long
         self.delivery = Delivery(self.store.outbox(), self.sink, self._board, clock=self._clock)
         self._delivery = self.delivery
 
@@ -136,7 +137,8 @@ class Outgoing:
         self.others.end_within(timeout_s)
 
     def cut(self) -> None:
-        """Close the sinks under threads that do not leave."""
+        """Close all sinks, also under threads that do not leave; those beside the broker's while that says goodbye."""
+        self.others.let_go()
         self.sink.close()
         self.others.cut()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,3 +105,22 @@ def test_they_run_are_counted_and_end(tmp_path: Path) -> None:
     }
     assert len((tmp_path / "seen").read_text().splitlines()) == 1  # each has begun it anew
     assert "x-streamer-signature" in server.posted()[0].headers
+
+
+def test_however_many_hang_they_are_left_in_the_time_of_one(tmp_path: Path) -> None:
+    clock, stubborn = SystemClock(), "trap '' TERM; touch begun-$0; while :; do sleep 1; done"
+    given = sinks(", ".join(f'{{name: s{n}, command: [sh, -c, "{stubborn}", "{n}"]}}' for n in range(6)))
+    with ExitStack() as stack:
+        store = open_store(tmp_path / "data", encode=encode, clock=clock, sinks=filters_of(given))
+        stack.callback(store.close)
+        others = OtherSinks(given, store, folder=tmp_path, clock=clock, stack=stack)
+        workers = others.workers(Beats(clock))
+        for worker in workers:
+            worker.start()
+        store.append([make_event("one")])
+        others.poke()
+        wait_until(lambda: len(list(tmp_path.glob("begun-*"))) == 6, 8.0, "all have begun")
+        others.end_within(0.0)
+        assert all(worker.join(5.0) for worker in workers)
+        began_s = time.monotonic()
+    assert time.monotonic() - began_s < 2.0  # each takes 0.3 s and is waited for 0.6 s

@@ -177,16 +177,20 @@ class Clips:
                 self._write(order, now_ns, room=room)
         self._finish(_COPIED_BYTES // _SLICE_BYTES)
 
-    def close(self, within_s: float) -> None:
-        """End every clip where it is; what can't be made ready in that time is so at the next start."""
+    def close(self, in_time: Callable[[], bool]) -> None:
+        """End every clip where it is; what can't be made ready while there is time is so at the next start.
+
+        Args:
+            in_time: asked before each slice; it may become false sooner than it was meant to.
+        """
         with self._lock:
             self._closed = True
-        end_ns = self._clock.monotonic_ns() + round(within_s * NS_PER_S)
+        now_ns = self._clock.monotonic_ns()
         for order in self._taken():
-            self._write(order, end_ns, room=self._plan.folder.room(CLIPS))
+            self._write(order, now_ns, room=self._plan.folder.room(CLIPS))
         for order in self._taken():
             self._end(order)
-        while self._jobs and self._clock.monotonic_ns() < end_ns:
+        while self._jobs and in_time():
             self._finish(1)
         for job in self._jobs:
             job.finishing.close()

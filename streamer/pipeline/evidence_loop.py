@@ -37,8 +37,8 @@ class Clips(Protocol):
     def step(self, now_ns: int) -> None:
         """Write what has come since."""
 
-    def close(self, within_s: float) -> None:
-        """End what is being written; what can't be made ready in that time is so at the next start."""
+    def close(self, in_time: Callable[[], bool]) -> None:
+        """End what is being written; what can't be made ready while there is time is so at the next start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,7 @@ class Evidence:
         self._beat = beat
         self._waiting = ShotQueue(max_bytes)
         self._wake = threading.Event()
-        self._stopping = False
-        self._end_s = _AT_END_S
+        self._deadline_ns: int | None = None  # of `stop`
         self._failing = False  # whether the last picture could not be made
         self._ticked_ns = self._swept_ns = clock.monotonic_ns()
 
@@ -83,9 +82,9 @@ class Evidence:
         self._wake.set()
 
     def stop(self, within_s: float = _AT_END_S) -> None:
-        """Write what waits, for so long at most, and end the loop. Any thread."""
-        self._end_s = within_s
-        self._stopping = True
+        """Write what waits, for so long at most, and end the loop; called again it can only shorten the time."""
+        deadline_ns = self._clock.monotonic_ns() + round(within_s * NS_PER_S)
+        self._deadline_ns = deadline_ns if self._deadline_ns is None else min(self._deadline_ns, deadline_ns)
         self._wake.set()
 
     def loop(self) -> None:
@@ -94,7 +93,7 @@ class Evidence:
         Thread: evidence.  Ends: `stop`; what waits is written and clips are ended within the time that it gives.
         Blocks on: its wake event (a job, stop; at most until the next tick, 0.25 s), the disk.
         """
-        while not self._stopping:
+        while self._deadline_ns is None:
             self._beat()
             self._wake.clear()  # before the look: a job that comes during it wakes again
             job = self._waiting.take()
@@ -106,15 +105,17 @@ class Evidence:
         self._finish()
 
     def _finish(self) -> None:
-        end_ns = self._clock.monotonic_ns() + round(self._end_s * NS_PER_S)
-        until_ns = end_ns - round(self._end_s / 2 * NS_PER_S)
-        while self._clock.monotonic_ns() < until_ns and (job := self._waiting.take()) is not None:
+        began_ns = self._clock.monotonic_ns()
+        while self._clock.monotonic_ns() - began_ns < self._left_ns() and (job := self._waiting.take()) is not None:
             self._beat()
             self._do(job)
         for dropped in self._waiting.close():
             self._plan.count(dropped.camera, "snapshot_dropped", 1)
         if self._plan.clips is not None:
-            self._plan.clips.close((end_ns - self._clock.monotonic_ns()) / NS_PER_S)
+            self._plan.clips.close(lambda: self._left_ns() > 0)
+
+    def _left_ns(self) -> int:
+        return 0 if self._deadline_ns is None else self._deadline_ns - self._clock.monotonic_ns()
 
     def _tick(self) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _LOOK_S = 1.0
 # The contract: a signal drains at most 3 s and ends within 5 s. One deadline covers it all; what one stage leaves of
-# its share is the next one's.
-_STOP_S = 4.5
+# its share is the next one's. Behind it a broker that hangs is given 1 s to answer the goodbye.
+_STOP_S = 3.9
 _STOP_LOOPS_S = 1.0
 _STOP_EVENTS_S = 1.2  # the last commit, on a slow disk
 _STOP_EVIDENCE_S = 1.4  # behind them: the last pictures
@@ -45,6 +45,7 @@ class Stages:
     # Lets the publish thread and the sinks' drain for so many seconds at most, and leave; waits not.
     finish: Callable[[float], object]
     cut: Callable[[], None]  # closes the receivers under those of them that do not leave
+    hurry: Callable[[], None] = lambda: None  # told once where the end is hurried, perhaps in the middle of it
     sinks: Sequence[Worker] = ()  # that send to others than the broker, each apart from all
 
 
@@ -83,6 +84,7 @@ class Supervisor:
         self._look = look
         self._ending = ending
         self._stop_requested = False
+        self._end_ns: int | None = None  # when all is to be over; None: nobody is in a hurry
         # A thread has ended, or a stop was asked for. Not an Event: a signal handler that sets one in the very moment
         # in which this thread holds its lock would wait for itself.
         self._attention: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -102,7 +104,9 @@ class Supervisor:
             worker.start(ended=lambda: self._attention.put(None))
         failed = self._watch()
         self._ending()
-        self._end(hurried=failed is not None or self._stop_requested)
+        if failed is not None:
+            self._hurry()
+        self._end()
         failed = failed or self._failed()
         stuck = tuple(worker.name for worker in self._all() if worker.alive())
         if stuck:
@@ -137,38 +141,56 @@ class Supervisor:
             return False
         return True
 
-    def _end(self, *, hurried: bool) -> None:
+    def _end(self) -> None:
         """End stage by stage; a thread that does not leave in its time is passed over."""
         stages = self._stages
-        end_ns = self._now_ns(_STOP_S)
+        if self._stop_requested:
+            self._hurry()
         stages.stop()
         self._join([*stages.captures, *stages.inferences], self._now_ns(_STOP_LOOPS_S))
         stages.close_events()
-        self._join([stages.events], self._now_ns(_STOP_EVENTS_S if hurried else self._drain_s))
-        self._join([stages.evidence], self._now_ns(_STOP_EVIDENCE_S if hurried else _EVIDENCE_S))
-        if hurried:
-            self._drain(min(self._drain_s, _STOP_DRAIN_S, self._left_s(end_ns) - _STOP_CLOSE_S), hurried=True)
-        else:
-            self._drain(self._drain_s, hurried=False)
+        self._wait_for(lambda hurried: _STOP_EVENTS_S if hurried else self._drain_s, stages.events.alive)
+        self._wait_for(lambda hurried: _STOP_EVIDENCE_S if hurried else _EVIDENCE_S, stages.evidence.alive)
+        self._wait_for(self._drain, self._sending)
         if self._sending():
             stages.cut()
         self._join([stages.publish, *stages.sinks], self._now_ns(_STOP_CLOSE_S))
-        self._join(stages.others, max(self._now_ns(_STOP_CLOSE_S), min(self._now_ns(_STOP_SIDE_S), end_ns)))
+        soon_ns, late_ns = self._now_ns(_STOP_CLOSE_S), self._now_ns(_STOP_SIDE_S)
+        self._join(stages.others, late_ns if self._end_ns is None else max(soon_ns, min(late_ns, self._end_ns)))
 
-    def _drain(self, drain_s: float, *, hurried: bool) -> None:
-        """Wait for all receivers, with an eye on the watchdog; a stop meanwhile shortens the wait."""
-        self._stages.finish(max(0.0, drain_s))
-        end_ns = self._now_ns(max(0.0, drain_s) + _STOP_CLOSE_S)
-        look_ns = self._now_ns(_LOOK_S)
-        while self._sending() and (left_s := self._left_s(end_ns)) > 0:
+    def _hurry(self) -> None:
+        """Note that all is to be over soon: a stop was asked for, or a thread has failed."""
+        if self._end_ns is None:
+            self._end_ns = self._now_ns(_STOP_S)
+            self._stages.hurry()
+
+    def _drain(self, hurried: bool) -> float:  # noqa: FBT001  as `_wait_for` says it
+        """Let what sends leave once all is sent, or soon; return how long that may take."""
+        drain_s = self._drain_s
+        if hurried and self._end_ns is not None:
+            drain_s = max(0.0, min(drain_s, _STOP_DRAIN_S, self._left_s(self._end_ns) - _STOP_CLOSE_S))
+        self._stages.finish(drain_s)
+        return drain_s + _STOP_CLOSE_S
+
+    def _wait_for(self, limit_s: Callable[[bool], float], goes_on: Callable[[], bool]) -> None:
+        """Wait for threads that end by themselves, with an eye on the watchdog.
+
+        Args:
+            limit_s: begins the wait and says how long it may take: told whether the end is hurried. Asked again when a
+                stop makes it so meanwhile.
+            goes_on: whether there is something to wait for.
+        """
+        hurried = self._end_ns is not None
+        end_ns, look_ns = self._now_ns(limit_s(hurried)), self._now_ns(_LOOK_S)
+        while goes_on() and (left_s := self._left_s(end_ns)) > 0:
             self._heard(min(left_s, self._left_s(look_ns)))
             if self._left_s(look_ns) <= 0:
                 look_ns = self._now_ns(_LOOK_S)
                 self._look()
             if self._stop_requested and not hurried:
                 hurried = True
-                self._stages.finish(_STOP_DRAIN_S)
-                end_ns = min(end_ns, self._now_ns(_STOP_DRAIN_S + _STOP_CLOSE_S))
+                self._hurry()
+                end_ns = min(end_ns, self._now_ns(limit_s(hurried)))
 
     def _now_ns(self, plus_s: float) -> int:
         return self._clock.monotonic_ns() + round(plus_s * NS_PER_S)

@@ -22,6 +22,7 @@ from streamer.pipeline.shot_queue import Snap
 from streamer.pipeline.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from streamer.core.clock import Clock
@@ -37,17 +38,17 @@ class RecordedClips:
         self._clock = clock
         self.steps: list[int] = []
         self.closed_ns: int | None = None
-        self.within_s = 0.0
+        self.in_time: Callable[[], bool] = lambda: True
 
     def step(self, now_ns: int) -> None:
         assert self.closed_ns is None
         assert now_ns == self._clock.monotonic_ns()
         self.steps.append(now_ns)
 
-    def close(self, within_s: float) -> None:
+    def close(self, in_time: Callable[[], bool]) -> None:
         assert self.closed_ns is None
         self.closed_ns = self._clock.monotonic_ns()
-        self.within_s = within_s
+        self.in_time = in_time
 
 
 class Rig:
@@ -207,7 +208,13 @@ def test_what_waits_at_the_end_is_written_for_a_while_and_clips_get_the_rest_of_
     rig.run_and_stop()
     assert len(told) == 2
     assert rig.counts == {("porch", "snapshot_dropped"): 8}
-    assert rig.clips.within_s == pytest.approx(0.4)
+    assert rig.clips.in_time()  # 0.6 s of the one have gone
+    clock.advance(0.39)
+    assert rig.clips.in_time()
+    rig.evidence.stop(0.0)  # a signal: it can only shorten the time
+    assert not rig.clips.in_time()
+    rig.evidence.stop(10.0)
+    assert not rig.clips.in_time()
     rig.evidence.offer(shot(11))  # nobody is there to make it
     assert rig.counts == {("porch", "snapshot_dropped"): 9}
 

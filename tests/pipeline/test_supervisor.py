@@ -147,6 +147,38 @@ def test_a_stop_while_the_broker_is_waited_for_shortens_the_wait() -> None:
     assert finished == [30.0, 2.5]
 
 
+def test_a_stop_while_the_last_clips_are_written_is_heard() -> None:
+    rig = Rig()
+    hurried = threading.Event()
+    rig.stages = replace(
+        rig.stages,
+        evidence=Worker("evidence", lambda: rig._wait(hurried, "evidence")),
+        hurry=hurried.set,
+    )
+    supervisor = rig.supervisor()
+    thread, outcomes = rig.run_in_thread(supervisor)
+    rig.stop.set()  # the source has ended
+    assert rig.stored.wait(3)
+    rig.looked.clear()
+    assert rig.looked.wait(3)  # the watchdog is fed meanwhile
+    assert not hurried.is_set()
+    supervisor.request_stop()
+    thread.join(5)
+    assert outcomes == [Outcome(failure=None, stuck=())]
+    assert rig.order[-2:] == ["evidence", "publish"]
+    assert rig.drains == [2.5]
+
+
+def test_nobody_is_hurried_where_all_ends_by_itself() -> None:
+    rig = Rig()
+    hurried = threading.Event()
+    rig.stages = replace(rig.stages, hurry=hurried.set)
+    thread, _ = rig.run_in_thread(rig.supervisor())
+    rig.stop.set()
+    thread.join(5)
+    assert not hurried.is_set()
+
+
 def test_the_watchdog_is_fed_while_the_broker_is_waited_for() -> None:
     rig = Rig()
     rig.stages = replace(
