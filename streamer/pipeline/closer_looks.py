@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
@@ -11,14 +12,15 @@ from streamer.infer.zoom import joined, only_close, zoom_parts
 from streamer.pixels.crop import cropped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streamer.core.frame import AnyPicture, Frame, FrameInfo, Part
-    from streamer.core.results import Detections
+    from streamer.core.results import Detection, Detections
     from streamer.infer.zoom import Region
 
 _MOST_PLACES = 8
 _MISSES = 10  # so many closer looks at a place show nothing there: it is forgotten
+_GOES_ON = 0.8  # of the least score that starts an event: so sure must one be that goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,15 @@ class CloserLooks:
     The capture thread asks for parts, the inference thread brings the answers.
     """
 
-    def __init__(self, input_hw: tuple[int, int]) -> None:
+    def __init__(self, input_hw: tuple[int, int], wanted: Mapping[int, float] | None = None) -> None:
         """Begin without any place.
 
         Args:
             input_hw: of the network, px.
+            wanted: class -> the least score that starts an event; of others no place is kept. None: every class.
         """
         self._input_hw = input_hw
+        self._wanted = wanted
         self._lock = threading.Lock()  # guards all below
         self._connection = 0
         self._places: tuple[_Place, ...] = ()  # those looked at longest ago first
@@ -72,13 +76,18 @@ class CloserLooks:
         """
         info, (whole, *close) = frame.info, answers
         found = joined(whole, list(zip(frame.zoom, close, strict=True)), frame_hw=(info.height, info.width))
-        seen = [_fractions(box, info) for box in only_close(whole, found).boxes.tolist()]
+        seen = [_fractions(one.box, info) for one in only_close(whole, found) if self._is_wanted(one)]
+        seen = [region for region in seen if zoom_parts([region], (info.height, info.width), self._input_hw)]
         looked_at = [_fractions(part, info) for part in frame.zoom]
         with self._lock:
             known = self._places if self._connection == info.connection else ()
             self._connection = info.connection
             self._places = _noted(known, seen, looked_at)
         return found
+
+    def _is_wanted(self, found: Detection) -> bool:
+        """Whether an event may go on with it."""
+        return self._wanted is None or found.score >= _GOES_ON * self._wanted.get(found.class_id, math.inf)
 
 
 def pictures_of(frame: Frame) -> tuple[AnyPicture, ...]:
@@ -107,7 +116,7 @@ def _noted(known: Sequence[_Place], seen: Sequence[Region], looked_at: Sequence[
 
 
 def _near(region: Region, other: Region) -> bool:
-    """Whether something may have gone from one place to the other since the last look: as far as it is long."""
+    """Whether something may have gone from one place to the other since the last look: about as far as it is long."""
     reach = max(other[2] - other[0], other[3] - other[1])
     return all(abs(region[i] + region[i + 2] - other[i] - other[i + 2]) <= 2 * reach for i in (0, 1))
 

@@ -13,7 +13,7 @@ from streamer.core.results import Detections
 from streamer.pipeline.closer_looks import CloserLooks, pictures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streamer.core.frame import Part
     from streamer.core.results import Box
@@ -44,8 +44,8 @@ def inside(box: Box, part: Part) -> bool:
 class Camera:
     """A camera whose objects are found only in closer looks, or also in the whole frame."""
 
-    def __init__(self) -> None:
-        self.closer = CloserLooks(INPUT)
+    def __init__(self, wanted: Mapping[int, float] | None = None) -> None:
+        self.closer = CloserLooks(INPUT, wanted)
 
     def look(
         self, objects: Sequence[Box], *, moving: Sequence[Box] = (), whole: Sequence[Box] = (), connection: int = 0
@@ -100,6 +100,21 @@ def test_what_the_whole_frame_shows_is_no_place_of_its_own() -> None:
     camera, walker = Camera(), (900.0, 500.0, 930.0, 570.0)
     assert camera.look([walker], moving=[walker], whole=[walker])[1] == [walker]
     assert camera.look([walker], whole=[walker])[0] == ()
+
+
+@pytest.mark.parametrize(("wanted", "kept"), [({0: 0.9}, True), ({0: 1.0}, True), ({0: 1.1}, False), ({1: 0.5}, False)])
+def test_a_place_is_kept_for_what_an_event_may_go_on_with(wanted: dict[int, float], kept: bool) -> None:  # noqa: FBT001  of a table
+    camera, walker = Camera(wanted), (900.0, 500.0, 920.0, 550.0)
+    assert camera.look([walker], moving=[walker])[1] == [walker]  # of class 0, with a score of 0.8
+    assert bool(camera.look([walker])[0]) == kept
+
+
+def test_what_has_grown_too_large_for_a_closer_look_takes_no_place() -> None:
+    """It would never be looked at, and so never be forgotten."""
+    camera = Camera()
+    hand, person = (880.0, 540.0, 940.0, 600.0), (850.0, 420.0, 970.0, 730.0)
+    assert camera.look([person], moving=[hand])[1] == [person]
+    assert camera.closer._places == ()
 
 
 def test_a_new_connection_knows_no_place() -> None:
