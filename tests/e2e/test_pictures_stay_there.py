@@ -20,6 +20,8 @@ from streamer.infer.catalogue import open_catalogue
 from streamer.infer.heads import open_head
 from streamer.infer.model import Model
 from streamer.infer.recognise.load import load_spec
+from streamer.infer.zoom import joined
+from streamer.pipeline import closer_looks
 from streamer.pipeline.frames import FrameQueue, Lane
 from streamer.pipeline.infer_loop import Inference, InferPlan
 
@@ -31,11 +33,12 @@ if TYPE_CHECKING:
 
     from streamer.capture.coded import Clip
     from streamer.capture.nvdec import Nvdec
-    from streamer.core.frame import AnyPicture
+    from streamer.core.frame import AnyPicture, Part
     from streamer.core.results import Detections, ModelRef, Timing
     from streamer.infer.spec import ModelSpec
 
 CAMERAS = ("left", "right")
+PARTS = ((162, 84, 482, 276), (320, 168, 640, 360))  # of 640x360, at the frame's own resolution
 FRAMES = 12
 
 
@@ -46,7 +49,7 @@ def pictures_of(clip: Clip, codec: av.VideoCodecContext, nvdec: Nvdec | None) ->
     source.close()
 
 
-def frame_of(camera: str, number: int, picture: AnyPicture) -> Frame:
+def frame_of(camera: str, number: int, picture: AnyPicture, zoom: tuple[Part, ...]) -> Frame:
     info = FrameInfo(
         camera=camera,
         connection=0,
@@ -57,17 +60,19 @@ def frame_of(camera: str, number: int, picture: AnyPicture) -> Frame:
         height=picture.height,
         live=True,
     )
-    return Frame(info=info, picture=picture)
+    return Frame(info=info, picture=picture, zoom=zoom)
 
 
-def inferred(model: Model, feeds: dict[str, Iterator[AnyPicture]], *, there: bool) -> dict[tuple[str, int], Detections]:
+def inferred(
+    model: Model, feeds: dict[str, Iterator[AnyPicture]], *, there: bool, zoom: tuple[Part, ...]
+) -> dict[tuple[str, int], Detections]:
     """Run the inference loop over all that the cameras give."""
     lost: list[str] = []
     frames: FrameQueue[Frame] = FrameQueue(dict.fromkeys(feeds, Lane.BUFFER), lost=lambda _, cause: lost.append(cause))
     for camera, pictures in feeds.items():
         for number, picture in enumerate(pictures):
             assert isinstance(picture, DevicePicture) is there
-            assert frames.offer(frame_of(camera, number, picture))
+            assert frames.offer(frame_of(camera, number, picture, zoom))
         frames.finish(camera)
     found: dict[tuple[str, int], Detections] = {}
 
@@ -87,6 +92,10 @@ def inferred(model: Model, feeds: dict[str, Iterator[AnyPicture]], *, there: boo
         due_ns=lambda _: None,
         within_ns=None,
         swapper=None,
+        pictures=closer_looks.pictures_of,
+        joined=lambda frame, answers: joined(
+            answers[0], list(zip(frame.zoom, answers[1:], strict=True)), frame_hw=(360, 640)
+        ),
     )
     with pytest.raises(ChannelClosed):
         Inference(plan, clock=SystemClock(), beat=lambda: None).loop()
@@ -102,18 +111,21 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clip]:
     return {camera: clip_of_file(folder / f"{camera}.mp4") for camera in CAMERAS}
 
 
-def test_detections_are_those_of_pictures_on_the_cpu(fake_gpu: FakeGpu, tmp_path: Path, clips: dict[str, Clip]) -> None:
+@pytest.mark.parametrize("zoom", [(), PARTS])
+def test_detections_are_those_of_pictures_on_the_cpu(
+    fake_gpu: FakeGpu, tmp_path: Path, clips: dict[str, Clip], zoom: tuple[Part, ...]
+) -> None:
     spec: ModelSpec = load_spec("shapes", catalogue=open_catalogue({}))
 
     def model() -> Model:
         return Model(spec, open_built(tmp_path, spec).backend, open_head(spec), floor=0.4, iou=0.5)
 
     there = {name: pictures_of(clip, NvdecCodec(fake_gpu).context, nvdec_of()) for name, clip in clips.items()}
-    on_gpu = inferred(model(), there, there=True)
+    on_gpu = inferred(model(), there, there=True, zoom=zoom)
     gc.collect()
     assert not [block for block in fake_gpu.machine.memory.live("device") if block.owner == "decoder"]
     here = {name: pictures_of(clip, software(), None) for name, clip in clips.items()}
-    on_cpu = inferred(model(), here, there=False)
+    on_cpu = inferred(model(), here, there=False, zoom=zoom)
     assert set(on_gpu) == set(on_cpu) == {(camera, n) for camera in CAMERAS for n in range(FRAMES)}
     for key, detections in on_cpu.items():
         sure = detections[detections.scores > 0.5]
