@@ -42,9 +42,11 @@ if TYPE_CHECKING:
 _LIMIT_S = 30.0  # a disk that takes nothing for longer is no disk, and connecting has limits of its own
 _JPEG = "image/jpeg"
 # A clip begins before the first sighting, which is told `after` later: a tape goes back so far, and no rule's dwelling
-# makes it go back farther than this; and a start is told a little late.
+# makes it go back farther than this; and a start is told a little late, or with an idle camera's next key frame, which
+# shows what came since the one before.
 _MOST_DWELL_S = 30.0
 _LATE_S = 5.0
+_IDLE_S = 12.0
 # What the supervisor waits for the evidence thread is a little longer.
 _HURRIED_S = 1.0
 _AT_EASE_S = 8.0
@@ -222,4 +224,5 @@ def _tape(camera: Camera) -> Tape:
     """Return a tape that goes back far enough for a camera's clips."""
     before_s = camera.clip.before_s if camera.clip else 0.0
     dwell_s = max((rule.after_s for rule in camera.events or ()), default=0.0)
-    return Tape(seconds=before_s + min(_MOST_DWELL_S, dwell_s) + _LATE_S)
+    late_s = _LATE_S + _IDLE_S * camera.idles
+    return Tape(seconds=before_s + min(_MOST_DWELL_S, dwell_s) + late_s)

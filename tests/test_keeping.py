@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import pytest
+from clip_packets import H264
 from servers.made_events import NOON_NS, make_event
 
+from streamer.capture.packets import Coded
 from streamer.core.clock import NS_PER_S, FakeClock
 from streamer.evidence.clips import SavedClip
 from streamer.keeping import Keeping
@@ -25,6 +28,7 @@ cameras:
   porch: {{source: "rtsp://h/2", detect: {{model: net}}, save: {{clip: {{before: 5s, after: 3s}}}}}}
   yard: {{source: "rtsp://h/2", record: "rtsp://h/1", detect: {{model: net}}}}
   lane: {{source: "rtsp://h/2", detect: {{model: net}}, save: {{snapshot: false}}}}
+  gate: {{source: "rtsp://h/2", motion: {{idle: false}}, detect: {{model: net}}, save: {{clip: {{before: 5s}}}}}}
 """
 ID = "01a1ff0b-e717-7831-af6c-e9f9ed68b669"
 
@@ -67,6 +71,21 @@ def test_the_time_of_a_film_is_found_by_the_wall_clock(rig: Rig) -> None:
     offset_ns = rig.clock.utc_ns() - rig.clock.monotonic_ns()
     rig.keeping.told(make_event(ID, at_s=4.0))
     assert rig.begun == [(ID, "porch", NOON_NS - offset_ns - 5 * NS_PER_S)]
+
+
+@pytest.mark.parametrize(("camera", "late_s"), [("porch", 5 + 12), ("gate", 5)])
+def test_a_tape_goes_back_as_far_as_a_start_may_be_told_late(rig: Rig, camera: str, late_s: int) -> None:
+    """Of an idle camera a start may come with the next key frame, 12 s behind the one before."""
+    tape = rig.keeping.tape(camera)
+    assert tape is not None
+    tape.begin(H264)
+    last = 25 * 60
+    for number in range(last + 1):
+        packet, at_ns = av.Packet(b"x"), number * NS_PER_S // 25
+        coded = Coded(packet=packet, pts_ns=at_ns, key=number % 25 == 0, arrived_ns=at_ns, waited=True)
+        tape.put(coded, at_ns)
+    first = tape.reader(0).read(60 * NS_PER_S).pictures[0]
+    assert 60 - first.captured_ns / NS_PER_S == pytest.approx(5 + late_s + 0.5, abs=1.0)  # `before`, and half a second
 
 
 def test_without_clips_nothing_is_cut(rig: Rig) -> None:

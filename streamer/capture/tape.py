@@ -154,8 +154,8 @@ class Tape:
     def reader(self, from_ns: int) -> TapeReader:
         """Return a reader that begins with the last key frame that is not later than `from_ns`; never waits.
 
-        Where the tape does not reach back so far, it begins with the oldest picture; where it is empty, with the first
-        that comes. `close` it.
+        Where the tape does not reach back so far, it begins with the oldest picture; where it is empty, or its
+        connection was lost before, with the first that comes. `close` it.
         """
         reader = TapeReader(self, from_ns)
         with self._moved:
@@ -197,8 +197,8 @@ class Tape:
 
     def _attach_locked(self, reader: TapeReader) -> None:
         gops = [gop for gop in self._gops if gop.reel is self._reel]
-        if not gops:
-            return
+        if not gops or (gops[-1].reel.over and gops[-1].pictures[-1].captured_ns < reader.from_ns):
+            return  # what a lost connection has left long before shows nothing of the event
         start = next((gop for gop in reversed(gops) if gop.began_ns <= reader.from_ns), gops[0])
         reader.reel, reader.at = start.reel, start.first
 

@@ -160,8 +160,9 @@ class Camera(Section):
 
     @property
     def idles(self) -> bool:
-        """Whether only key frames are decoded while nothing moves: nobody wants what is between them."""
-        return self.gated and self.motion.idle and self.source.live and self.decides is None and not self._looks_often
+        """Whether only key frames are decoded while nothing moves: nobody wants what is between them, or not at once."""
+        wanted = self.gated and self.motion.idle and self.source.live
+        return wanted and self.decides is None and self.max_age_s is None and not self._looks_often
 
     @property
     def _looks_often(self) -> bool:

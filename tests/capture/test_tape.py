@@ -61,6 +61,18 @@ def test_a_reader_gets_each_picture_once_as_it_comes() -> None:
     assert reader.read(LATE).over
 
 
+def test_what_a_lost_connection_gave_long_before_is_none_of_the_event() -> None:
+    tape = begun()
+    fill(tape, range(60))
+    tape.end()
+    assert numbers(tape.reader(59 * STEP).read(LATE)) == list(range(50, 60))  # the loss came right after that
+    late = tape.reader(60 * STEP)
+    assert late.read(LATE) == Reading()
+    tape.begin(H264)
+    fill(tape, range(100, 130))
+    assert numbers(late.read(LATE)) == list(range(100, 130))
+
+
 def test_what_is_later_than_asked_is_left_and_ends_the_reading() -> None:
     tape = begun()
     fill(tape, range(60))

@@ -103,6 +103,7 @@ def test_a_combination_of_combinations_is_refused() -> None:
         ("", True, True),
         ("    motion: {enabled: false}\n", False, False),
         ("    motion: {idle: false}\n", True, False),
+        ("    max_age: 300ms\n", True, False),
         ("    frames: every\n", False, False),
         ("    publish_detections: true\n", False, False),
         ("    publish_detections: true\n    motion: {enabled: true}\n", True, True),
