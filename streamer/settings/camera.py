@@ -160,7 +160,7 @@ class Camera(Section):
 
     @property
     def idles(self) -> bool:
-        """Whether only key frames are decoded while nothing moves: nobody wants what is between them, or not at once."""
+        """Whether only key frames are decoded while nothing moves: what is between is not wanted, or not at once."""
         wanted = self.gated and self.motion.idle and self.source.live
         return wanted and self.decides is None and self.max_age_s is None and not self._looks_often
 
