@@ -20,7 +20,6 @@ from streamer.ops.health import Beats, Notifier, Watchdog
 from streamer.ops.metrics import Metrics
 from streamer.ops.status import LiveStatus, one_line
 from streamer.pipeline.channel import Channel
-from streamer.pipeline.closer_looks import CloserLooks
 from streamer.pipeline.desk import CameraDesk, disabled_status
 from streamer.pipeline.events_loop import Events, EventsPlan, Item
 from streamer.pipeline.frames import Mark
@@ -32,7 +31,7 @@ from streamer.pipeline.worker import Worker
 from streamer.pixels.convert import use_one_thread
 from streamer.settings import SettingsError, load
 
-from .camera_looks import tandem_of
+from .camera_looks import closer_of, tandem_of
 from .camera_parts import desk_of
 from .captures import Captures, CapturesPlan
 from .check import examine
@@ -165,7 +164,7 @@ class Run:
         writers = len(self._cameras) + len(specs) + bool(self._factory.items)
         self._inbox: Channel[Item] = Channel(_RESULTS, writers=writers, lost=self._overflowed)
         self._closer = {
-            name: CloserLooks(specs[camera.main_model].input.hw)
+            name: closer_of(camera, specs)
             for name, camera in self._cameras.items()
             if camera.gated and camera.detect is not None and camera.detect.zoom
         }

@@ -8,6 +8,7 @@ from streamer.core.names import class_id
 from streamer.events.classes import ClassSpec, ClassStates
 from streamer.events.labels import LabelSpec, LabelVotes
 from streamer.pipeline.cadence import Cadence
+from streamer.pipeline.closer_looks import CloserLooks
 from streamer.pipeline.outlets import DetectorOutlet, DetectorPlan, LooksOutlet, LooksPlan
 from streamer.pipeline.tandem import Crop, Tandem
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from streamer.core.frame import AnyPicture, FrameInfo
     from streamer.infer.spec import ModelSpec
-    from streamer.pipeline.closer_looks import CloserLooks
     from streamer.pipeline.gated import Gated
     from streamer.pipeline.outlets import Outlet
     from streamer.settings import Camera
@@ -131,6 +131,14 @@ def tandem_of(
         item.name: Crop(margin=item.margin, square=item.square, offer=queues.looks[item.model].offer) for item in items
     }
     return Tandem(votes, crops, picture_of=picture_of, refused=refused)
+
+
+def closer_of(camera: Camera, specs: Mapping[str, ModelSpec]) -> CloserLooks:
+    """Return what has a camera's detector look closer where something small moves."""
+    spec = specs[camera.main_model]
+    classes = camera.detect.classes if camera.detect else None
+    wanted = None if classes is None else {class_id(spec.labels, name): least for name, least in classes.items()}
+    return CloserLooks(spec.input.hw, wanted=wanted)
 
 
 def labels_of(rule: Rule, camera: Camera, specs: Mapping[str, ModelSpec]) -> dict[str, frozenset[str]]:
