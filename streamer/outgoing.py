@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from streamer.events.payload import encode_event, encode_interrupted
+from streamer.evidence.files import CLIPS, PART
 from streamer.pipeline.deliver import Delivery
 from streamer.pipeline.worker import Worker
 from streamer.publish.birth import Birth
@@ -71,8 +73,9 @@ class Outgoing:
             sinks=filters_of(settings.sinks),
         )
         stack.callback(self._close_store)
+        clips = partial(_has_clip, settings.data_dir / CLIPS)
         self.store.interrupted(
-            lambda last, seen_utc_ns: encode_interrupted(last, seen_utc_ns, now_utc_ns=clock.utc_ns())
+            lambda last, seen_utc_ns: encode_interrupted(last, seen_utc_ns, now_utc_ns=clock.utc_ns(), clips=clips)
         )
         self.broker = broker_address(settings, stack)
         outbox = self.store.outbox()
@@ -153,3 +156,8 @@ class Outgoing:
     def _close_store(self) -> None:
         if not self._in_commit:
             self.store.close()
+
+
+def _has_clip(folder: Path, relative: str) -> bool:
+    """Whether a clip is there, or what a crash has left of it: this start makes a clip of that."""
+    return (folder / relative).is_file() or (folder / f"{relative}{PART}").is_file()

@@ -11,6 +11,8 @@ from streamer.core.clock import NS_PER_MS
 from streamer.core.event import EndReason, EventType
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from streamer.core.event import Event
 
 SCHEMA = 1
@@ -63,15 +65,19 @@ def encode_event(event: Event, age_ms: float | None) -> bytes:
     )
 
 
-def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns: int) -> bytes:
+def encode_interrupted(
+    last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns: int, clips: Callable[[str], bool] = lambda _: False
+) -> bytes:
     """Return the `end` of an event that a crash left open.
 
     Args:
         last_payload: the event's last stored message, which says all that is still known of it.
         last_seen_utc_ns: its last sighting, ns since 1970. Box and score stay those of the stored message.
         now_utc_ns: the moment at which the end is stored, ns since 1970: a live camera's message has an age.
+        clips: whether there is a clip of this name, or what becomes one at this start: its beginning.
     """
     last = json.loads(last_payload)
+    clip = f"{last['camera']}/{last['id']}.mp4"
     seen_at = max(rfc3339(last_seen_utc_ns), last["captured_at"])  # one format and zone: text sorts as time
     return _json(
         {
@@ -82,6 +88,7 @@ def encode_interrupted(last_payload: bytes, last_seen_utc_ns: int, *, now_utc_ns
             "captured_at": seen_at,
             "ended_at": seen_at,
             "end_reason": EndReason.INTERRUPTED.value,
+            "clip": clip if clips(clip) else None,
             # Only a file's messages have none. The wall clock may have been set back since.
             "age_ms": None if last["age_ms"] is None else round(max(0.0, now_utc_ns / NS_PER_MS - _ms(seen_at)), 1),
         }

@@ -162,7 +162,7 @@ class EvidenceFolder:
 
     def _refused(self, why: str) -> bool:
         if self._trouble is None:
-            _log.warning("pictures and clips are not written: %s; events are", why)
+            _log.warning("pictures and clips are not written: %s; events are told and stored all the same", why)
         self._trouble = why
         return False
 

@@ -203,6 +203,7 @@ class Capture:
 
     def _stand_by(self) -> None:
         """Say that the camera is switched off, and wait until it is wanted again, beating: nobody misses it."""
+        _log.info("switched off by a command, until it is switched on", extra=self._extra())
         self._announce(CameraState.DISABLED, None)
         self._connection += 1
         self._plan.backoff.reset()

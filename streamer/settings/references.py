@@ -10,7 +10,7 @@ from streamer.core.names import canonical
 
 from .plain import at, items, mapping, named, numbers, texts
 from .problem import KeyPath, listed, nearest, shown
-from .rules import ruled, told, zoomed
+from .rules import clipped, ruled, told, zoomed
 from .tasks import decided, looked_at, wired
 from .values import as_number
 
@@ -52,6 +52,7 @@ def dangling(values: Raw, sources: dict[str, Source], broker: BrokerAddress | No
             yield from looked_at(camera, path)
             yield from decided(camera, path)
             yield from ruled(camera, path)
+            yield from clipped(camera, path)
             yield from zoomed(camera, path, every=_every(camera, sources.get(name)))
     yield from wired(cameras)
     yield from told(values)

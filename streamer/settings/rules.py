@@ -8,7 +8,7 @@ from streamer.core.names import topic_level
 
 from .plain import at, items, mapping, named, texts
 from .problem import KeyPath, listed, nearest
-from .values import as_bool
+from .values import as_bool, as_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,8 @@ def _combined(rule: Raw, here: KeyPath, rules: dict[str, Raw]) -> Iterator[Found
             yield (*here, key), f"can't stand beside {listed(COMBINES)}: the rules that are named say what counts"
     if at(rule, "all") is None and at(rule, "any") is None:
         yield (*here, "not"), "needs `all` or `any` beside it: an event is of something that is there"
+    for name in sorted({*texts(at(rule, "all"))} & {*texts(at(rule, "not"))}):
+        yield (*here, "not"), f"{named(name)}is in `all`, too: it can't have an event and have none"
     for key in COMBINES:
         for name in texts(at(rule, key)):
             if name == at(rule, "name"):
@@ -86,6 +88,18 @@ def zoomed(camera: Raw, path: KeyPath, *, every: bool) -> Iterator[Found]:
         yield (*path, "detect", "zoom"), f"{said}: leave it out, or write `frames: newest`"
     elif enabled is False or (enabled is None and wants_all):
         yield (*path, "detect", "zoom"), "needs the gate, which says where something moves: `motion: {enabled: true}`"
+
+
+def clipped(camera: Raw, path: KeyPath) -> Iterator[Found]:
+    """Yield what is wrong with a clip that would be over before its event begins."""
+    clip = at(at(camera, "save"), "clip")
+    if not isinstance(clip, dict):
+        return
+    given = {key: as_seconds(at(clip, key) or default) for key, default in (("before", "5s"), ("longest", "5m"))}
+    before_s, longest_s = given["before"], given["longest"]
+    if before_s is not None and longest_s is not None and 0 < longest_s <= before_s:
+        key = "longest" if at(clip, "longest") else "before"
+        yield (*path, "save", "clip", key), "`longest` must be longer than `before`, else no clip shows its event"
 
 
 def told(values: Raw) -> Iterator[Found]:

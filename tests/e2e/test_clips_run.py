@@ -148,6 +148,8 @@ def test_clips_of_a_record_stream_outlive_a_crash_and_are_ended_by_a_stop(
     ids = {clip["path"].rpartition("/")[2].removesuffix(".mp4") for clip in told}
     assert crashed < ids
     assert {event["id"] for event in ends_of(heard)} >= ids
+    named = {event["id"]: event["clip"] for event in ends_of(heard)}
+    assert {named[event_id] for event_id in crashed} == {f"scene/{event_id}.mp4" for event_id in crashed}
     shown = slices(film)
     for clip in told:
         path = folder / clip["path"]

@@ -107,6 +107,19 @@ def test_an_interrupted_event_ends_at_its_last_sighting(story: list[Event]) -> N
     assert end["ended_at"] == end["captured_at"] == rfc3339(utc(70))
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_an_interrupted_event_names_the_clip_that_its_crash_has_left(story: list[Event], there: bool) -> None:  # noqa: FBT001  a case
+    asked: list[str] = []
+
+    def is_there(name: str) -> bool:
+        asked.append(name)
+        return there
+
+    end = fields(encode_interrupted(encode_event(story[1], 84.2), utc(70), now_utc_ns=utc(75), clips=is_there))
+    assert asked == [f"{story[1].camera}/{story[1].id}.mp4"]
+    assert end["clip"] == (asked[0] if there else None)
+
+
 def test_an_interrupted_event_never_ends_before_its_last_message(story: list[Event]) -> None:
     end = fields(encode_interrupted(encode_event(story[1], None), utc(3), now_utc_ns=utc(2)))
     assert end["ended_at"] == rfc3339(story[1].captured_utc_ns)

@@ -119,8 +119,9 @@ def test_nothing_is_written_where_the_disk_is_short_and_that_is_logged_once(
     disk.free = 10 * MB
     assert written.room()
     assert [written.write(SNAPSHOTS, f"{KEY}.jpg", b"x") for _ in range(3)] == [True] * 3
+    why = "the disk has less than 10 MB to spare (evidence.min_free)"
     assert [record.getMessage() for record in caplog.records] == [
-        "pictures and clips are not written: the disk has less than 10 MB to spare (evidence.min_free); events are",
+        f"pictures and clips are not written: {why}; events are told and stored all the same",
         "pictures and clips are written again",
     ]
 

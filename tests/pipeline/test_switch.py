@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from streamer.pipeline.switch import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from streamer.core.frame import Frame
     from streamer.pipeline.messages import CameraChange
@@ -82,9 +85,8 @@ class Camera:
             self.switch.turn(on=False)
 
     def _beat(self) -> None:
-        if self.switch.on():
+        if self.switch.on() or self.opened != self.closed:  # it beats once more with the picture that it has read
             return
-        assert self.opened == self.closed, "its source is closed while it is off"
         self._beats_left -= 1
         if self._beats_left == 0:
             self._beats_left = self._on_after_beats
@@ -117,3 +119,11 @@ def test_a_camera_that_is_switched_off_closes_says_so_and_opens_anew_when_it_is_
     ]
     assert camera.frames == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert (camera.opened, camera.closed) == (2, 2)
+
+
+def test_the_log_says_why_a_camera_is_not_watched(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    camera = Camera(connections=2, on_after_beats=5)
+    camera.capture.loop()
+    off = "switched off by a command, until it is switched on"
+    assert [record.getMessage() for record in caplog.records] == ["online (4x4)", off, "online again (4x4)", off]

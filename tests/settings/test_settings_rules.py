@@ -136,3 +136,24 @@ def test_whoever_names_a_record_stream_wants_clips() -> None:
 
     assert clip is not None
     assert (clip.before_s, clip.after_s, clip.longest_s) == (5.0, 5.0, 300.0)
+
+
+def test_a_combination_that_can_never_be_true_is_refused() -> None:
+    said = wrong_rules("{name: a, class: person}", "{name: b, all: [a], not: [a]}", "{name: c, any: [a], not: [a]}")
+    assert said == [("cameras.porch.events.1.not", "'a' is in `all`, too: it can't have an event and have none")]
+
+
+@pytest.mark.parametrize(
+    ("clip", "key"),
+    [("{before: 5s, longest: 5s}", "longest"), ("{longest: 3s}", "longest"), ("{before: 6m}", "before")],
+)
+def test_a_clip_that_would_end_before_its_event_is_refused(clip: str, key: str) -> None:
+    assert wrong(HEAD + DETECT + f"    save: {{clip: {clip}}}\n") == [
+        (f"cameras.porch.save.clip.{key}", "`longest` must be longer than `before`, else no clip shows its event")
+    ]
+
+
+def test_a_clip_may_be_hardly_longer_than_what_is_before_its_event() -> None:
+    clip = settings_of(HEAD + DETECT + "    save: {clip: {before: 0s, longest: 1s}}\n").cameras["porch"].clip
+    assert clip is not None
+    assert (clip.before_s, clip.longest_s) == (0.0, 1.0)
