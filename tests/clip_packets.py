@@ -107,9 +107,11 @@ def reading_of_file(path: Path) -> Reading:
 def write_part(path: Path, reading: Reading) -> None:
     assert reading.facts is not None
     part = open_part(path, reading.facts, reading.pictures[0], depth=reading.depth)
-    for taped in reading.pictures:
-        part.write(taped)
-    part.close()
+    try:
+        for taped in reading.pictures:
+            part.write(taped)
+    finally:
+        part.close()
 
 
 def finish(part: Path, clip: Path, budget_bytes: int = 1 << 30) -> Finished:

@@ -19,6 +19,7 @@ from .clip_times import HZ, ClipTimes
 from .nal import annex_b, avcc_sets, hvcc_sets, length_prefixed, prefix_of
 
 if TYPE_CHECKING:
+    from io import RawIOBase
     from pathlib import Path
 
     from .tape import CodecFacts, Taped
@@ -55,12 +56,14 @@ class PartFile:
 
     def __init__(
         self,
+        disk: RawIOBase,
         container: av.container.OutputContainer,
         stream: Any,  # noqa: ANN401  as PyAV types it
         *,
         prefix: int | None,  # see `nal.prefix_of`; None: no NAL units are in it
         depth: int,
     ) -> None:
+        self._disk = disk
         self._container = container
         self._stream = stream
         self._prefix = prefix
@@ -99,7 +102,8 @@ class PartFile:
             OSError: the disk does not take it.
         """
         try:
-            self._container.close()
+            with self._disk:
+                self._container.close()
         except av.FFmpegError as exc:
             failed = _refused(exc)
         else:
@@ -120,17 +124,25 @@ def open_part(path: Path, facts: CodecFacts, key: Taped, *, depth: int) -> PartF
         OSError: the file can't be made, or the stream is not understood.
     """
     prefix = prefix_of(facts.codec, facts.extradata) if facts.codec in _SETS else None
+    disk = _created(path)
     try:
         with av.open(io.BytesIO(_bare(facts, bytes(key.packet), prefix)), format=_DEMUXERS[facts.codec]) as bare:
-            container = av.open(str(path), "w", format="mp4", options=_PART)
+            container = av.open(disk, "w", format="mp4", options=_PART)
             like = bare.streams.video[0]
             stream = container.add_stream_from_template(like, opaque=True, time_base=Fraction(1, HZ))
             _tag(stream, facts.codec)
     except (av.FFmpegError, IndexError) as exc:
         failed = _refused(exc)
     else:
-        return PartFile(container, stream, prefix=prefix, depth=depth)
+        return PartFile(disk, container, stream, prefix=prefix, depth=depth)
+    with disk:
+        path.unlink()
     raise failed
+
+
+def _created(path: Path) -> RawIOBase:
+    """Return an empty file to write to. FFmpeg would never close one of its own whose header it could not write."""
+    return path.open("wb", buffering=0)
 
 
 def _bare(facts: CodecFacts, key: bytes, prefix: int | None) -> bytes:
@@ -217,11 +229,17 @@ class _Copy:
             like = self._from.streams.video[0]
             # Room for the index is left free in front: otherwise all that lies behind would be moved at the end.
             room = _INDEX_BYTES + len(like.codec_context.extradata or b"") + _INDEX_BYTES_A_PICTURE * pictures
-            self._to = av.open(str(beside), "w", format="mp4", options={"moov_size": str(room)})
+            self._disk = _created(beside)
+        except BaseException:
+            self._from.close()
+            raise
+        try:
+            self._to = av.open(self._disk, "w", format="mp4", options={"moov_size": str(room)})
             self._stream = self._to.add_stream_from_template(like, opaque=True)
             _tag(self._stream, like.codec_context.codec.canonical_name)
         except BaseException:
             self._from.close()
+            self._disk.close()
             raise
         self._packets = _whole(self._from, like)
         self._first: int | None = None
@@ -249,7 +267,8 @@ class _Copy:
         """Close both; what is written last of all is the index."""
         self._packets = iter(())
         self._from.close()
-        self._to.close()
+        with self._disk:
+            self._to.close()
 
 
 def _whole(container: av.container.InputContainer, stream: av.VideoStream) -> Any:  # noqa: ANN401  an iterator of packets

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import pytest
-from clip_packets import H264, S, boxes_in, coded_of, filled, numbers_in, put_all
+from clip_packets import H264, LATE, S, boxes_in, coded_of, filled, numbers_in, put_all
 from servers.clip import bar_coded_clip
 
 from streamer.capture.cut import TapeCut, cutter, leftover
-from streamer.capture.tape import Tape
+from streamer.capture.packets import Coded
+from streamer.capture.remux import REMUXED
+from streamer.capture.tape import CodecFacts, Tape
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from servers.clip import Clip
 
 STEP = S // 25
@@ -106,6 +108,26 @@ def test_what_is_dropped_leaves_nothing_and_nobody_waits_for_it(tmp_path: Path, 
     cut.drop()
     assert list(tmp_path.iterdir()) == []
     assert tape.wait_for_room(0.0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize("codec", sorted(REMUXED))
+def test_a_stream_that_is_not_understood_leaves_nothing_open_however_many_events_it_has(
+    tmp_path: Path, codec: str
+) -> None:
+    tape = Tape(seconds=60)
+    tape.begin(CodecFacts(codec=codec, extradata=b""))
+    for n in range(10):
+        packet = av.Packet(bytes(range(n, 100 + n)))
+        tape.put(Coded(packet=packet, pts_ns=n * STEP, key=n == 0, arrived_ns=n * STEP, waited=True), n * STEP)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for n in range(5):
+        cut = TapeCut(tape.reader(0), part=tmp_path / f"{n}.part", clip=tmp_path / f"{n}.mp4")
+        with pytest.raises(OSError, match=r"."):
+            cut.write(LATE)
+        cut.drop()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_part_that_a_crash_left_behind_becomes_a_clip(tmp_path: Path, clips: dict[str, Clip]) -> None:
