@@ -2,7 +2,7 @@
 
     python tests/measure/idle.py quiet [--minutes 60] [--full-minutes 5] [--noise 1.5] [--crf 25] [--key-every 50]
     python tests/measure/idle.py films [--model FILE]
-    python tests/measure/idle.py street [--seeds 20]
+    python tests/measure/idle.py street [--seeds 20] [--heartbeat 10]
 
 `quiet`: a scene of 1920x1080 at 25 frames a second in which nothing moves but the sensor's noise, drawn once for some
 seconds and repeated. The process' CPU time of source, gate and desk, with idling and without, in the films' own time:
@@ -34,6 +34,7 @@ from passers_by import Street, camera_encoder, street_film
 from streamer.core.event import EventType
 from streamer.infer.model import open_model
 from streamer.infer.recognise import SpecOptions, load_spec
+from streamer.motion.gate import MotionPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,12 +154,17 @@ def compare_films(model: str) -> None:
         )
 
 
-def compare_streets(seeds: int) -> None:
-    """Compare the events of drawn films."""
+def compare_streets(seeds: int, heartbeat_s: float) -> None:
+    """Compare the events of drawn films.
+
+    Whom the gate does not see a heartbeat may find, and idling changes when they come: one so long that there is none
+    leaves that out.
+    """
+    plan = MotionPlan(heartbeat_s=heartbeat_s)
     for seed in range(seeds):
         film = street_film(seed)
         truth = Truth(film)
-        watches = [Watch(reel_of(film.packets, fps=film.fps), truth, idle=idle) for idle in (False, True)]
+        watches = [Watch(reel_of(film.packets, fps=film.fps), truth, idle=idle, plan=plan) for idle in (False, True)]
         compared(f"street {seed} (noise {film.noise})", watches)
 
 
@@ -172,6 +178,7 @@ def main() -> None:
     parser.add_argument("--key-every", type=int, default=50)
     parser.add_argument("--model", default=str(SHARED / "models" / "yolox_nano_v8layout.onnx"))
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--heartbeat", type=float, default=10, help="s")
     options = parser.parse_args()
     print(environment())
     match options.what:
@@ -182,7 +189,7 @@ def main() -> None:
         case "films":
             compare_films(options.model)
         case _:
-            compare_streets(options.seeds)
+            compare_streets(options.seeds, options.heartbeat)
 
 
 if __name__ == "__main__":
