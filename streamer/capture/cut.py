@@ -29,9 +29,14 @@ class TapeCut:
         self._part = part
         self._clip = clip
         self._file: PartFile | None = None
+        self._captured: list[int] = []  # monotonic ns, of each picture in the part, in order of decoding
+        self._until_ns = 0
 
     def write(self, until_ns: int) -> int | None:
         """Write what the tape has up to a moment.
+
+        Args:
+            until_ns: when the clip ends, as far as that is known: what was written of later moments stays out of it.
 
         Returns:
             How many pictures the part holds now; None once no more will come.
@@ -39,6 +44,7 @@ class TapeCut:
         Raises:
             OSError: the disk does not take it, or the stream is not understood.
         """
+        self._until_ns = until_ns
         reading = self._reader.read(until_ns)
         if reading.pictures:
             file = self._file
@@ -46,11 +52,11 @@ class TapeCut:
                 self._part.parent.mkdir(parents=True, exist_ok=True)
                 file = self._file = open_part(self._part, reading.facts, reading.pictures[0], depth=reading.depth)
             for taped in reading.pictures:
-                if file is not None:
-                    file.write(taped)
+                if file is not None and file.write(taped):
+                    self._captured.append(taped.captured_ns)
         if reading.over:
             return None
-        return 0 if self._file is None else self._file.pictures
+        return len(self._captured)
 
     def end(self) -> FastStart | None:
         """Close the part; return what makes a clip of it, or None if nothing has come.
@@ -63,7 +69,12 @@ class TapeCut:
         if file is None:
             return None
         file.close()
-        return FastStart(self._part, self._clip, pictures=file.pictures)
+        return FastStart(self._part, self._clip, pictures=self._wanted())
+
+    def _wanted(self) -> int:
+        """Return how many pictures of the part, from its first, the clip holds: up to its end, and one at least."""
+        count = len(self._captured)
+        return next((n for n in range(count, 0, -1) if self._captured[n - 1] <= self._until_ns), min(count, 1))
 
     def drop(self) -> None:
         """Leave it, and remove what was written.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from fractions import Fraction
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import av
@@ -68,10 +69,9 @@ class PartFile:
         self._stream = stream
         self._prefix = prefix
         self._times = ClipTimes(depth)
-        self.pictures = 0
 
-    def write(self, taped: Taped) -> None:
-        """Add a picture.
+    def write(self, taped: Taped) -> bool:
+        """Add a picture; return whether it is one, and no junk.
 
         Raises:
             OSError: the disk does not take it.
@@ -80,7 +80,7 @@ class PartFile:
         if self._prefix:
             data = annex_b(length_prefixed(data, self._prefix))
         if self._prefix is not None and _START not in data[:_LEADING]:
-            return  # junk, of which FFmpeg would make a fragment that it can't read
+            return False  # junk, of which FFmpeg would make a fragment that it can't read
         packet: av.Packet[Any] = av.Packet(data)
         packet.stream = self._stream
         packet.time_base = Fraction(1, HZ)
@@ -91,8 +91,7 @@ class PartFile:
         except av.FFmpegError as exc:
             failed = _refused(exc)
         else:
-            self.pictures += 1
-            return
+            return True
         raise failed
 
     def close(self) -> None:
@@ -124,25 +123,20 @@ def open_part(path: Path, facts: CodecFacts, key: Taped, *, depth: int) -> PartF
         OSError: the file can't be made, or the stream is not understood.
     """
     prefix = prefix_of(facts.codec, facts.extradata) if facts.codec in _SETS else None
-    disk = _created(path)
+    disk = path.open("wb", buffering=0)  # FFmpeg never closes one of its own whose header it could not write
     try:
         with av.open(io.BytesIO(_bare(facts, bytes(key.packet), prefix)), format=_DEMUXERS[facts.codec]) as bare:
             container = av.open(disk, "w", format="mp4", options=_PART)
             like = bare.streams.video[0]
             stream = container.add_stream_from_template(like, opaque=True, time_base=Fraction(1, HZ))
             _tag(stream, facts.codec)
-    except (av.FFmpegError, IndexError) as exc:
+    except (av.FFmpegError, IndexError, ValueError) as exc:
         failed = _refused(exc)
     else:
         return PartFile(disk, container, stream, prefix=prefix, depth=depth)
     with disk:
         path.unlink()
     raise failed
-
-
-def _created(path: Path) -> RawIOBase:
-    """Return an empty file to write to. FFmpeg would never close one of its own whose header it could not write."""
-    return path.open("wb", buffering=0)
 
 
 def _bare(facts: CodecFacts, key: bytes, prefix: int | None) -> bytes:
@@ -169,7 +163,7 @@ class FastStart:
         Args:
             part: ended, or left behind by a crash. Removed once the clip is there.
             clip: what it becomes.
-            pictures: in the part; None: they are counted.
+            pictures: so many of the part, from its first; None: all that it holds.
         """
         self._part = part
         self._clip = clip
@@ -187,7 +181,7 @@ class FastStart:
         """
         try:
             return self._advance(budget_bytes)
-        except av.FFmpegError as exc:
+        except (av.FFmpegError, ValueError) as exc:  # the latter of a part that something has damaged since
             failed = _refused(exc)
         raise failed
 
@@ -224,24 +218,18 @@ class _Copy:
     """Both files of a copy that goes on."""
 
     def __init__(self, part: Path, beside: Path, pictures: int) -> None:
-        self._from = av.open(str(part))
-        try:
-            like = self._from.streams.video[0]
+        with ExitStack() as files:
+            container = files.enter_context(av.open(str(part)))
+            like = container.streams.video[0]
+            codec = _codec_of(like)
             # Room for the index is left free in front: otherwise all that lies behind would be moved at the end.
-            room = _INDEX_BYTES + len(like.codec_context.extradata or b"") + _INDEX_BYTES_A_PICTURE * pictures
-            self._disk = _created(beside)
-        except BaseException:
-            self._from.close()
-            raise
-        try:
-            self._to = av.open(self._disk, "w", format="mp4", options={"moov_size": str(room)})
+            room = _INDEX_BYTES + len(codec.extradata or b"") + _INDEX_BYTES_A_PICTURE * pictures
+            disk = files.enter_context(beside.open("wb", buffering=0))
+            self._to = files.enter_context(av.open(disk, "w", format="mp4", options={"moov_size": str(room)}))
             self._stream = self._to.add_stream_from_template(like, opaque=True)
-            _tag(self._stream, like.codec_context.codec.canonical_name)
-        except BaseException:
-            self._from.close()
-            self._disk.close()
-            raise
-        self._packets = _whole(self._from, like)
+            _tag(self._stream, codec.codec.canonical_name)
+            self._files = files.pop_all()
+        self._packets = islice(_whole(container, like), pictures)
         self._first: int | None = None
         self._last = 0
         self._time_base = like.time_base or Fraction(1, HZ)
@@ -265,10 +253,14 @@ class _Copy:
 
     def close(self) -> None:
         """Close both; what is written last of all is the index."""
-        self._packets = iter(())
-        self._from.close()
-        with self._disk:
-            self._to.close()
+        self._packets = islice(iter(()), 0)
+        self._files.close()
+
+
+def _codec_of(stream: av.VideoStream) -> av.VideoCodecContext:
+    if stream.codec_context is None:
+        raise ValueError("it holds a codec that FFmpeg does not know")
+    return stream.codec_context
 
 
 def _whole(container: av.container.InputContainer, stream: av.VideoStream) -> Any:  # noqa: ANN401  an iterator of packets
@@ -305,4 +297,4 @@ def _refused(exc: Exception) -> OSError:
     """Return what a user can act on: the disk's own words, and no path twice."""
     if isinstance(exc, av.FFmpegError):
         return OSError(exc.errno, exc.strerror)
-    return OSError("its first picture is not understood")
+    return OSError("what is in it is not understood")

@@ -83,6 +83,27 @@ def test_a_clip_grows_with_what_comes_and_ends_with_the_connection(tmp_path: Pat
     assert numbers_in(tmp_path / "c.mp4") == list(range(90))
 
 
+@pytest.mark.parametrize("name", ["gop 25", "gop 50, B-frames", "hevc"])
+@pytest.mark.parametrize(("until", "last"), [(70, 70), (119, 119), (-5, 0), (1000, 149)])
+def test_what_was_written_before_its_end_was_known_is_not_in_the_clip(
+    tmp_path: Path, clips: dict[str, Clip], name: str, until: int, last: int
+) -> None:
+    """An event's end is known `end_after` later than it was, which may be more than what is to come behind it."""
+    coded = list(coded_of(clips[name]))
+    tape = Tape(seconds=60)
+    tape.begin(CodecFacts(codec=clips[name].codec, extradata=b""))
+    put_all(tape, coded[:150])
+    cut = TapeCut(tape.reader(0), part=tmp_path / "p", clip=tmp_path / "c.mp4")
+    assert cut.write(LATE) == 150
+    cut.write(until * STEP)
+    copy = cut.end()
+    assert copy is not None
+    assert copy.advance(1 << 30) is not None
+    found = numbers_in(tmp_path / "c.mp4")
+    reordered = 3 if "B" in name else 0  # a picture that is shown later may stand in front of the last one
+    assert set(range(last + 1 - (reordered if last == 149 else 0))) <= set(found) <= set(range(last + 1 + reordered))
+
+
 def test_what_is_missing_is_a_pause_and_the_rest_is_there(tmp_path: Path, clips: dict[str, Clip]) -> None:
     coded = list(coded_of(clips["gop 25"]))
     tape = Tape(seconds=60)
