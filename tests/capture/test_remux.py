@@ -120,6 +120,19 @@ def test_what_is_no_part_at_all_goes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("was", "damaged"), [(b"Lavf", b"\xff\xff\xff\xff"), (b"avc1", b"mp4a"), (b"avc1", b"rv40")])
+def test_a_part_that_was_damaged_ends_no_run(tmp_path: Path, clip: Clip, was: bytes, damaged: bytes) -> None:
+    """What PyAV can't decode, or can't put into an MP4, it tells by a ValueError, and at the next start again."""
+    write_part(tmp_path / "x.part", filled(clip).reader(0).read(LATE))
+    whole = (tmp_path / "x.part").read_bytes()
+    assert was in whole
+    (tmp_path / "x.part").write_bytes(whole.replace(was, damaged))
+    copy = FastStart(tmp_path / "x.part", tmp_path / "x.mp4")
+    with pytest.raises(OSError, match="not understood"):
+        copy.advance(1 << 30)
+    copy.close()
+
+
 def test_a_copy_that_is_left_stays_a_part(tmp_path: Path, clip: Clip) -> None:
     write_part(tmp_path / "x.part", filled(clip).reader(0).read(LATE))
     copy = FastStart(tmp_path / "x.part", tmp_path / "x.mp4")
