@@ -29,7 +29,7 @@ LEAST_RECALL = 0.95
 MOST_FALSE = 1  # of the empty scene's whole share, which is less than an hour
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def detect() -> Iterator[Detect]:
     model = open_doorway()
     yield by_network(model)

@@ -33,7 +33,7 @@ def sidecar() -> dict[str, Any]:
     return loaded
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model() -> Iterator[Model]:
     model = open_doorway()
     yield model
