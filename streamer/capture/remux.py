@@ -286,11 +286,8 @@ def _count(part: Path) -> int:
 
 def _sync(path: Path) -> None:
     """Wait until what was written is on the disk: the part is removed only then."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with path.open("rb") as file:
+        os.fsync(file)
 
 
 def _refused(exc: Exception) -> OSError:
