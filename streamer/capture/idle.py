@@ -103,7 +103,8 @@ class Idling:
             return (self._awake(coded, quiet=quiet, key_step_ns=key_step_ns),)
         if unusual or not quiet or not self._keepable(coded):
             return self._wake(coded)
-        self._sizes.learn()
+        if not self._sizes.doubtful:
+            self._sizes.learn()
         due = Due(coded=coded, captured_ns=self._captured_ns(coded), compared=coded.key)
         if coded.key and self._since_last_look_ns(coded) + (key_step_ns or 0) > self._look_ns:
             return (due,)  # the next one would be too late

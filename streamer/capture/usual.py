@@ -30,6 +30,9 @@ _SUMMED = 8  # packets: what is small, or moves slowly, shows in their sum
 _LEARNED = 0.25  # of each size goes into what is usual at its place
 _MOST_LEARNED = 0.5  # log2: no packet is taken for farther from it than this
 _QUIET = 16  # times smaller than key frames packets are at least where there is little noise
+_MOST_IN_SUM = 0.5  # log2: one odd packet does not make eight of them odd
+_FAR = 0.7  # log2: a packet that is unusual by so much more is so at once,
+_OF_LAST = 3  # else two of so many must be
 _MOST_PLACES = 1024  # behind a key frame
 # How much larger than ever before a number is at least that is unusual, log2; a sum of packets varies less than one.
 _PACKET_RISE = math.log2(1.10)
@@ -104,6 +107,7 @@ class PacketSizes:
         self._at_place: list[float] = []  # usual size of the packets behind a key frame, in order
         self._place = 0
         self._last: deque[float] = deque(maxlen=_SUMMED)  # how far the last ones are from it
+        self._odd: deque[bool] = deque(maxlen=_OF_LAST)  # which of the last ones were unusual
         self._untold: deque[tuple[Usual, float]] = deque(maxlen=4 * _PACKETS)  # since `learn`: they may show motion
         self._unplaced: deque[tuple[int, float]] = deque(maxlen=2 * _PACKETS)  # place and size of those
 
@@ -131,12 +135,20 @@ class PacketSizes:
             self._last.clear()
             return False
         off = log - self._at_place[place]
-        self._last.append(off)
-        numbers = [(self._others, off)]
+        self._last.append(max(-_MOST_IN_SUM, min(_MOST_IN_SUM, off)))
+        self._odd.append(self._others.exceeds(off))
+        self._untold.append((self._others, off))
+        unusual = self._others.exceeds(off - _FAR) or (self._odd[-1] and sum(self._odd) > 1)
         if len(self._last) == _SUMMED:
-            numbers.append((self._sums, sum(self._last) / _SUMMED))
-        self._untold.extend(numbers)
-        return any(usual.exceeds(number) for usual, number in numbers)
+            mean = sum(self._last) / _SUMMED
+            self._untold.append((self._sums, mean))
+            unusual = unusual or self._sums.exceeds(mean)
+        return unusual
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether one of the last packets was unusual, which alone tells nothing yet."""
+        return any(self._odd)
 
     def learn(self) -> None:
         """Nothing has moved up to the last packet: take those for usual that came since it was said last."""

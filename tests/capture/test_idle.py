@@ -223,7 +223,7 @@ def test_what_is_seen_moving_stays_unusual() -> None:
     for _ in range(5):
         begun = camera.number
         camera.bytes_of = lambda n, begun=begun: 900 if n >= begun + 5 else None  # type: ignore[misc]
-        camera.send(6)
+        camera.send(7)
         assert camera.given, "it did not wake"
         camera.quiet = False
         camera.send(3 * GROUP)
