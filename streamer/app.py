@@ -323,7 +323,7 @@ class Run:
         return Stages(
             captures=captures,
             inferences=[*inferences, *deciding],
-            others=[*side_work, *inputs, *self._keeping.recordings(self._stop)],
+            others=[*side_work, *inputs, *self._keeping.recordings(self._stop, wanted=self._controls.wanted)],
             events=Worker("events", events.loop, at_end=self._events_over),
             evidence=self._keeping.worker(),
             publish=publish,

@@ -118,9 +118,15 @@ class Keeping:
         """Return the evidence thread."""
         return Worker("evidence", self._evidence.loop, at_end=partial(self._beats.retire, "evidence"))
 
-    def recordings(self, stop: threading.Event) -> list[Worker]:
-        """Return a thread for each stream that is there for clips alone; they end when `stop` is set."""
-        return [self._recording(name, camera, stop) for name, camera in self._cameras.items() if camera.record]
+    def recordings(self, stop: threading.Event, *, wanted: Callable[[str], Callable[[], bool]]) -> list[Worker]:
+        """Return a thread for each stream that is there for clips alone.
+
+        Args:
+            stop: they end when it is set.
+            wanted: gives what says whether a camera is to be watched; one that is not is let go of.
+        """
+        recorded = [(name, camera) for name, camera in self._cameras.items() if camera.record]
+        return [self._recording(name, camera, stop, wanted=wanted(name)) for name, camera in recorded]
 
     def tape(self, camera: str) -> Tape | None:
         """Return where the packets of a camera's own stream are kept, None if its clips do not come from that."""
@@ -186,7 +192,7 @@ class Keeping:
             return utc_ns - utc_offset_ns(self._clock)
         return event.captured_ns - (event.captured_utc_ns - utc_ns)
 
-    def _recording(self, name: str, camera: Camera, stop: threading.Event) -> Worker:
+    def _recording(self, name: str, camera: Camera, stop: threading.Event, *, wanted: Callable[[], bool]) -> Worker:
         thread = f"record-{name}"
         if camera.record is None:
             raise ValueError(f"{name}: expected a `record` stream")
@@ -196,6 +202,7 @@ class Keeping:
                 open_packets=open_packets,
                 backoff=Backoff(random.Random()),  # noqa: S311  jitter is no secret
                 count=partial(self._count, name),
+                wanted=wanted,
             ),
             clock=self._clock,
             stop=stop,

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 LOST = "record_lost"  # what is counted: connections
 _BEAT_S = 0.5
+_SWITCH_S = 0.25  # how often one that is switched off looks whether it is wanted again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class RecordingPlan:
     open_packets: Callable[[SourceSpec, Callable[[], bool]], PacketReader]  # spec, stopping
     backoff: Backoff
     count: Callable[[str, int], None]  # counter, how many
+    wanted: Callable[[], bool] = lambda: True  # False: the camera has been switched off, and this with it
 
 
 class Recording:
@@ -54,24 +56,28 @@ class Recording:
         """Keep the stream open until the end.
 
         Thread: record-<camera>.  Ends: `stop` is set.
-        Blocks on: opening and reading (their own limits), the back-off (stop).
+        Blocks on: opening and reading (their own limits), the back-off (stop), standing by (stop, 0.25 s).
         """
         while not self._stop.is_set():
+            if not self._plan.wanted():
+                self._beat()
+                self._clock.wait(self._stop, _SWITCH_S)
+                continue
             reason = self._connect_once()
             if reason is not None:
                 self._rest(self._plan.backoff.next_s(reason))
 
     def _connect_once(self) -> LostReason | None:
-        """Open and read until the stream is lost; None if the run is stopping."""
+        """Open and read until the stream is lost; None if the run is stopping, or the camera is switched off."""
         plan = self._plan
         try:
-            packets = plan.open_packets(plan.spec, self._stop.is_set)
+            packets = plan.open_packets(plan.spec, self._leaves)
             try:
                 self._pump(packets)
             finally:
                 packets.close()
         except EndOfStream:
-            if self._stop.is_set():
+            if self._leaves():
                 return None
             return self._say(LostReason.ENDED, "the record stream has ended")
         except SourceError as exc:
@@ -105,10 +111,14 @@ class Recording:
     def _rest(self, delay_s: float) -> None:
         """Wait for the next attempt, beating."""
         end_ns = self._clock.monotonic_ns() + round(delay_s * NS_PER_S)
-        while (wait_ns := end_ns - self._clock.monotonic_ns()) > 0:
+        while (wait_ns := end_ns - self._clock.monotonic_ns()) > 0 and self._plan.wanted():
             self._beat()
             if self._clock.wait(self._stop, min(wait_ns / NS_PER_S, _BEAT_S)):
                 return
+
+    def _leaves(self) -> bool:
+        """Whether to let go of the stream."""
+        return self._stop.is_set() or not self._plan.wanted()
 
     def _extra(self) -> dict[str, str]:
         return {"camera": self._plan.spec.camera}

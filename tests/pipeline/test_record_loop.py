@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ from streamer.core.clock import FakeClock, SystemClock
 from streamer.core.errors import EndOfStream, LostReason, SourceError
 from streamer.pipeline.backoff import Backoff
 from streamer.pipeline.record_loop import LOST, Recording, RecordingPlan
+from streamer.pipeline.switch import Switch
 from streamer.pipeline.worker import Worker
 
 if TYPE_CHECKING:
@@ -108,6 +110,28 @@ def test_a_stream_that_ends_is_opened_anew(clip: Clip) -> None:
     rig.recording.loop()
     assert len(rig.opened_ns) == 2
     assert rig.counts == {LOST: 1}
+
+
+def test_a_camera_that_is_switched_off_is_not_recorded_until_it_is_on_again(clip: Clip) -> None:
+    rig, switch = Rig([], [*coded_of(clip)]), Switch()
+
+    def watched() -> Iterator[Coded | Exception]:
+        yield from coded_of(clip)
+        switch.turn(on=False)
+        rig.beats = 0
+        yield EndOfStream()  # as it is raised where `stopping` says so
+
+    def beat() -> None:
+        rig.beats += 1
+        if rig.beats == 40:  # ten seconds later
+            switch.turn(on=True)
+
+    rig._left[0] = watched()  # type: ignore[call-overload]
+    plan = replace(rig.plan(rig._open), wanted=switch.on)
+    Recording(plan, clock=rig.clock, stop=rig.stop, beat=beat).loop()
+    assert rig.waited_s() == [pytest.approx(10.0, abs=0.3)]
+    assert [reader.closed for reader in rig.readers] == [True, True]
+    assert not rig.counts  # it is no loss
 
 
 def test_a_fault_of_ours_stays_within_the_recording(clip: Clip, caplog: pytest.LogCaptureFixture) -> None:
