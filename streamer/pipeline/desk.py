@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from streamer.core.event import EndReason
+from streamer.core.event import EndReason, EventType
 from streamer.events.classes import encode_class
 from streamer.events.life import no_labels
 from streamer.events.payload import rfc3339
@@ -78,7 +78,8 @@ class CameraDesk:
             if plan.tandem is not None:
                 plan.tandem.look(info, tracks)
             if plan.views is not None:
-                better = plan.views.look(info, plan.objects.in_view())
+                began = [event.id for event in outcome.events if event.type is EventType.START]
+                better = plan.views.look(info, plan.objects.in_view(), began)
                 plan.objects.better_views(outcome, better)
         return outcome
 

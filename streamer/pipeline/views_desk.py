@@ -11,7 +11,7 @@ from streamer.pixels.crop import box_part
 from streamer.pixels.sharpness import sharpness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from streamer.core.frame import AnyPicture, FrameInfo
     from streamer.core.results import Box
@@ -36,12 +36,13 @@ class Views:
     def __init__(self, plan: ViewsPlan) -> None:
         self._plan = plan
 
-    def look(self, info: FrameInfo, in_view: Sequence[tuple[str, Sighting]]) -> list[str]:
+    def look(self, info: FrameInfo, in_view: Sequence[tuple[str, Sighting]], began: Collection[str] = ()) -> list[str]:
         """Have pictures made of the events that the frame shows better than any before.
 
         Args:
             info: of the frame.
             in_view: open events that it shows: their ids, and what was seen.
+            began: events that began with it, also those whose object is out of sight: they get the whole picture.
 
         Returns:
             The events that have a better view now than the one they had; a first one is none.
@@ -49,6 +50,9 @@ class Views:
         picture = self._plan.picture_of(info)  # also if there is nothing to see: so the older ones are let go of
         if picture is None:
             return []
+        for event_id in sorted(set(began) - {event_id for event_id, _ in in_view}):
+            camera = self._plan.camera
+            self._plan.offer(Shot(camera=camera, event_id=event_id, picture=picture, boxes=(), info=info))
         better: list[str] = []
         for event_id, sighting in in_view:
             improves = self._plan.best.has(event_id)

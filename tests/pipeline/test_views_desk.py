@@ -132,6 +132,19 @@ def test_more_of_what_is_counted_is_better() -> None:
     assert rig.show(("many", ALL), counts={"many": 4}) == ["many"]
 
 
+def test_what_began_out_of_sight_has_the_whole_picture() -> None:
+    rig = Rig()
+    rig.seq, rig.frames[1] = 1, painted()
+    info = FrameInfo(
+        camera="porch", connection=0, seq=1, captured_ns=0, utc_ns=0, width=WIDTH, height=HEIGHT, live=True
+    )
+    seen = Sighting(info=info, model=MODEL, class_id=0, score=0.9, box=NEAR)
+    assert rig.views.look(info, [("seen", seen)], began=["seen", "unseen"]) == []
+    unseen, shown = rig.shots
+    assert (unseen.event_id, unseen.boxes, unseen.first) == ("unseen", (), True)
+    assert (shown.event_id, len(shown.boxes)) == ("seen", 1)
+
+
 def test_without_its_picture_a_frame_shows_nothing() -> None:
     rig = Rig()
     assert rig.show(("a", NEAR), gone=True) == []
