@@ -16,9 +16,16 @@ if TYPE_CHECKING:
     from streamer.publish.base import Message, Sink
 
 
+_MOST_BYTES = 32 << 20  # of payloads that wait, as pictures of events are among them
+
+
 class _Fed(NamedTuple):
     message: Message
     deadline_ns: int | None
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.message.payload)
 
 
 class FeedLane:
@@ -29,8 +36,9 @@ class FeedLane:
         self._clock = clock
         self._capacity = capacity
         self._wake = wake
-        self._lock = threading.Lock()  # guards the next three
+        self._lock = threading.Lock()  # guards the next four
         self._waiting: deque[_Fed] = deque()  # any thread puts, the publish thread takes
+        self._nbytes = 0  # of those
         self.open = False  # whether there is a connection
         self.dropped = {"disconnected": 0, "full": 0, "connection_lost": 0, "too_old": 0}
         self._next: _Fed | None = None  # taken, and the sink had no room
@@ -47,9 +55,11 @@ class FeedLane:
             if not self.open:
                 self.dropped["disconnected"] += 1
                 return False
-            self._waiting.append(_Fed(message, deadline_ns))
-            if len(self._waiting) > self._capacity:
-                self._waiting.popleft()
+            fed = _Fed(message, deadline_ns)
+            self._waiting.append(fed)
+            self._nbytes += fed.nbytes
+            while len(self._waiting) > self._capacity or (self._nbytes > _MOST_BYTES and len(self._waiting) > 1):
+                self._pop_locked()
                 self.dropped["full"] += 1
         self._wake()
         return True
@@ -59,6 +69,7 @@ class FeedLane:
         with self._lock:
             self.dropped["connection_lost"] += len(self._waiting) + (self._next is not None)
             self._waiting.clear()
+            self._nbytes = 0
             self._next = None
             self.open = connected
 
@@ -67,7 +78,7 @@ class FeedLane:
         while True:
             if self._next is None:
                 with self._lock:
-                    self._next = self._waiting.popleft() if self._waiting else None
+                    self._next = self._pop_locked() if self._waiting else None
             if self._next is None:
                 return
             if self._late(self._next):
@@ -82,6 +93,11 @@ class FeedLane:
     def idle(self) -> bool:
         """Whether nothing waits."""
         return self._next is None and not self._waiting
+
+    def _pop_locked(self) -> _Fed:
+        fed = self._waiting.popleft()
+        self._nbytes -= fed.nbytes
+        return fed
 
     def _late(self, fed: _Fed) -> bool:
         return fed.deadline_ns is not None and self._clock.monotonic_ns() >= fed.deadline_ns

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -315,6 +316,21 @@ def test_the_feed_drops_the_oldest_when_full_and_everything_without_a_connection
     lane.start_over(connected=False)
     assert lane.dropped["connection_lost"] == 1
     assert lane.sent == 3
+
+
+def test_the_feed_is_bounded_in_bytes_as_pictures_are_among_it() -> None:
+    sink = MemorySink()
+    lane = FeedLane(sink, clock=FakeClock(), capacity=100, wake=Wakes())
+    lane.start_over(connected=True)
+    pictures = [replace(feed_message(i), payload=bytes([i]) * (12 << 20)) for i in range(4)]
+    for picture in pictures:
+        assert lane.put(picture)
+    assert lane.dropped["full"] == 2  # 32 MiB are two of them
+    lane.send()
+    assert lane.put(replace(feed_message(9), payload=bytes(40 << 20)))  # one there always may be
+    lane.send()
+    assert [m.payload[:1] for m in sink.sent] == [b"\2", b"\3", b"\0"]
+    assert lane.dropped["full"] == 2
 
 
 def test_a_feed_message_that_found_no_room_wakes_when_there_is_some() -> None:
