@@ -107,7 +107,7 @@ def test_what_a_killed_run_has_not_told_the_next_one_tells(tmp_path: Path, broke
     with HookServer() as server:
         config.write_text(config.read_text().replace("http://127.0.0.1:1/", server.url()))
         child = started(config)
-        posted = server.until(2)
+        posted = server.until(2, timeout_s=30.0)  # it has to start first
         child.send_signal(signal.SIGTERM)
         _, log = child.communicate(timeout=10)
     assert child.returncode == 4, log

@@ -80,10 +80,11 @@ class HookServer:
         with self._came:
             return list(self._posted)
 
-    def until(self, count: int) -> list[Posted]:
+    def until(self, count: int, timeout_s: float = 5.0) -> list[Posted]:
         """Wait until so many requests have come."""
         with self._came:
-            assert self._came.wait_for(lambda: len(self._posted) >= count, 5.0), f"{len(self._posted)} of {count} came"
+            there = self._came.wait_for(lambda: len(self._posted) >= count, timeout_s)
+            assert there, f"{len(self._posted)} of {count} came"
             return list(self._posted)
 
     def take(self, posted: Posted) -> Says:
