@@ -24,6 +24,9 @@ _SAME_PLACE_IOU = 0.3  # a thing that overlaps its place less is not in it
 _AWAY = 1.0  # sizes between a thing and its place: what is nearer has been pushed, not taken away
 _LEAST_NS = 2 * NS_PER_S  # what is out of sight for less may only be missed,
 _MOST_NS = 5 * NS_PER_S  # and for more is not, however seldom it was seen
+# Sightings, and their share of the frames of its rest: of what the detector is less sure of, nobody can say that it was
+# there and is gone.
+_SURE_HITS, _SURE_SHARE = 6, 1 / 3
 
 
 class Removed:
@@ -55,8 +58,10 @@ class Removed:
                 continue
             now = self._elsewhere(stay, seen[key], info) if key in seen else hidden(stay, tracks, step_ns)
             self._watched[key] = now
-            if self._is_taken(now, info.captured_ns):
-                taken.append(self._watched.pop(key))
+            if self._is_gone(now, info.captured_ns):
+                del self._watched[key]
+                if _was_there(now):
+                    taken.append(now)
         return taken
 
     def clear(self) -> None:
@@ -93,14 +98,19 @@ class Removed:
         there = replace(stay.last, info=info)  # it was pushed
         return replace(stay, last=there, last_frame=self._frames, outside=False)
 
-    def _is_taken(self, stay: Stay, now_ns: int) -> bool:
-        """Tell whether a thing that is not in its place has been taken away, and that for `after`."""
+    def _is_gone(self, stay: Stay, now_ns: int) -> bool:
+        """Tell whether a thing that is not in its place has been gone from it for `after`."""
         away_ns, after_ns = now_ns - stay.last.info.captured_ns - stay.hidden_ns, self._rule.after_s * NS_PER_S
         if stay.outside:
             return away_ns >= after_ns
         if away_ns < max(after_ns, _LEAST_NS):
             return False
         return away_ns >= _MOST_NS or not flickers(stay, self._frames - stay.last_frame)
+
+
+def _was_there(stay: Stay) -> bool:
+    """Tell whether a thing was seen often enough to be taken away."""
+    return stay.hits >= max(_SURE_HITS, _SURE_SHARE * (stay.last_frame - stay.first_frame + 1))
 
 
 def _is_there(stay: Stay, sighting: Sighting) -> bool:

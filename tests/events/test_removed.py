@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,13 @@ class TestNotTaken:
         watch = Watch([TAKEN], seed=seed)
         watch.show(15, lambda _: [parcel(640)])
         watch.show(120, lambda _: [parcel(640)], share=0.5)
+        assert watch.said == []
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_what_the_detector_hardly_ever_sees_is_not(self, seed: int) -> None:
+        dice, watch = random.Random(seed), Watch([replace(TAKEN, after_s=0.5)], seed=seed)
+        watch.show(90, lambda _: [parcel(640)] if dice.random() < 0.15 else [])
+        watch.show(20, lambda _: [])
         assert watch.said == []
 
     def test_what_is_pushed_aside_is_not(self) -> None:
