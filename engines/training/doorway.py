@@ -29,6 +29,9 @@ from streamer.capture.scenes.doorway import KINDS
 
 _log = logging.getLogger("doorway")
 _ENGINES = Path(__file__).resolve().parents[1]
+# Pictures, of each scene, share of any time, and steps. Each round goes on with other pictures: the last with many more
+# houses, and more of what stands before them and is no parcel.
+_ROUNDS = ((7000, 10, 0.2, 2200), (6000, 10, 0.2, 1000), (4500, 3, 0.4, 900))
 
 
 def sidecar(path: Path) -> str:
@@ -75,8 +78,6 @@ def measured(path: Path) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Train, export and measure, as the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--steps", type=int, default=2600)
-    parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="half the time, where the processor has units for it")
     parser.add_argument("--threads", type=int, default=2)
@@ -86,10 +87,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(asked.threads)
     if not asked.measure_only:
-        samples = list(training_samples(np.random.default_rng(asked.seed), asked.samples))
-        _log.info("%d pictures, %d objects", len(samples), sum(len(s.class_ids) for s in samples))
         recipe = Recipe(classes=len(KINDS), vary=vary, size=lambda width, height: math.sqrt(width * height))
-        network = train(samples, recipe, steps=asked.steps, seed=asked.seed, bf16=asked.bf16)
+        network = None
+        for number, (count, of_each, any_time, steps) in enumerate(_ROUNDS):
+            rng = np.random.default_rng(asked.seed + number)
+            samples = list(training_samples(rng, count, of_each=of_each, any_time=any_time))
+            _log.info("%d pictures, %d objects", len(samples), sum(len(s.class_ids) for s in samples))
+            network = train(samples, recipe, steps=steps, seed=asked.seed + number, bf16=asked.bf16, begun=network)
+        assert network is not None  # noqa: S101  for the type checker: there is a round
         export(network, asked.out, kinds=KINDS, scene="doorway")
     asked.out.with_suffix(".yaml").write_text(sidecar(asked.out))
 

@@ -21,21 +21,27 @@ if TYPE_CHECKING:
     from streamer.capture.scenes.shapes import SceneFrame
 
 _SIZES = ((640, 360),) * 5 + ((320, 180),) * 2 + ((1280, 720), (960, 540), (640, 480), (352, 288))
-_PICTURES_PER_SCENE = 10
 _SLOTS = 20  # of each scene are drawn from
 _SURE = {"person": 0.4, "parcel": 0.45}  # visible share from which it must be found
 _SLIVER = 0.2  # visible share below which it must not
 
 
-def training_samples(rng: Generator, count: int) -> Iterator[Sample]:
-    """Yield `count` degraded samples of many scenes at many sizes, in all weathers."""
+def training_samples(rng: Generator, count: int, *, of_each: int, any_time: float) -> Iterator[Sample]:
+    """Yield degraded samples of many scenes at many sizes, in all weathers.
+
+    Args:
+        rng: chooses them.
+        count: how many.
+        of_each: scene; houses differ more than moments do.
+        any_time: share of them that are taken at any time, and so mostly show nobody.
+    """
     scene, seed = None, 0
     for index in range(count):
-        if scene is None or index % _PICTURES_PER_SCENE == 0:
+        if scene is None or index % of_each == 0:
             width, height = _SIZES[int(rng.integers(len(_SIZES)))]
             seed = int(rng.integers(HELD_OUT))
             scene = Doorway(seed, width, height, weather=weather(rng))
-        yield _sample(rng, scene.at(moment(rng, seed)))
+        yield _sample(rng, scene.at(moment(rng, seed, any_time=any_time)))
 
 
 def weather(rng: Generator) -> Weather:
@@ -43,11 +49,11 @@ def weather(rng: Generator) -> Weather:
     return Weather(wind=rng.uniform(0, 1), rain=rng.uniform(0.1, 1) if rng.random() < 0.35 else 0.0)
 
 
-def moment(rng: Generator, seed: int) -> float:
-    """Return a time, s: mostly one at which somebody is there, often while they bend, at times any."""
+def moment(rng: Generator, seed: int, *, any_time: float = 0.2) -> float:
+    """Return a time, s: mostly one at which somebody is there, often while they bend, and for a share of them any."""
     slot_index = int(rng.integers(_SLOTS))
-    slot, kind = slot_at(seed, slot_index, 1.0), rng.random()
-    if not slot.people or kind < 0.2:
+    slot, kind = slot_at(seed, slot_index, 1.0), rng.uniform(0.2, 1.0)
+    if rng.random() < any_time or not slot.people:
         return (slot_index + rng.uniform(0, 1)) * SLOT_S
     if slot.parcels and kind < 0.4:
         return float(rng.uniform(slot.parcels[0].put_s - 0.5, slot.parcels[0].taken_s + 0.5))

@@ -43,6 +43,7 @@ _log = logging.getLogger("shapes")
 _ENGINES = Path(__file__).resolve().parents[1]
 _BATCH = 32
 _RATE = 4e-3  # peak of the learning rate
+_RATE_ON = 1.5e-3  # the same where a network goes on
 _BOX_WEIGHT = 4.0  # of the boxes against the kinds
 _AVERAGE = 0.998  # of the weights, a step
 _SIZES = ((0, 38), (28, 84), (68, 1000))  # px: what each stride answers for; they overlap
@@ -130,14 +131,17 @@ def _generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     return both / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
 
 
-def train(samples: list[Sample], recipe: Recipe, *, steps: int, seed: int, bf16: bool) -> ShapesNetwork:
-    """Return the averaged network after so many steps."""
+def train(
+    samples: list[Sample], recipe: Recipe, *, steps: int, seed: int, bf16: bool, begun: ShapesNetwork | None = None
+) -> ShapesNetwork:
+    """Return the averaged network after so many steps; it goes on, more carefully, from one that was begun."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = ShapesNetwork(recipe.classes)
+    network = ShapesNetwork(recipe.classes) if begun is None else copy.deepcopy(begun).train()
+    peak = _RATE if begun is None else _RATE_ON
     averaged = copy.deepcopy(network)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=0.02)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps, pct_start=0.1)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=peak, weight_decay=0.02)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, peak, total_steps=steps, pct_start=0.1)
     began = time.monotonic()
     for step in range(steps):
         chosen = [samples[i] for i in rng.integers(len(samples), size=_BATCH)]
