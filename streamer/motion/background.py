@@ -160,8 +160,7 @@ class Background:
             areas[0] = 0  # what does not differ
             counts = areas >= _LEAST_CELLS
             small = int(counts.sum())
-            here = counts[labels] & (self._often < _RESTLESS)
-            self._looks = (np.minimum(cv2.dilate(self._looks, None), _MOST_LOOKS_IN_A_ROW) + np.uint8(1)) * here
+            self._looks = self._followed(labels, counts)
             needed = min(_LOOKS_IN_A_ROW + int(self._clutter / _REGIONS_PER_LOOK_MORE), _MOST_LOOKS_IN_A_ROW)
             believed = areas >= _SURE_SHARE * self._cells
             longest = int(self._looks.max())
@@ -172,6 +171,23 @@ class Background:
         self._clutter += (1 - math.exp(-step_s / _CLUTTER_S)) * (small - self._clutter)
         moves = self._moving is not None
         return moves, longest > 0 and not moves
+
+    def _followed(self, labels: NDArray[np.int32], counts: NDArray[np.bool_]) -> NDArray[np.uint8]:
+        """Return in how many looks in a row each region has been here, or next to here.
+
+        A region counts as a whole: of one that has moved by its own width only the edge is next to where it was.
+
+        Args:
+            labels: (H, W), the region of each cell; 0: none.
+            counts: by region, whether it is large enough.
+        """
+        here = counts[labels] & (self._often < _RESTLESS)
+        region, before = labels[here], cv2.dilate(self._looks, None)[here]
+        longest = np.zeros(len(counts), np.uint8)
+        np.maximum.at(longest, region, before)
+        looks = np.zeros_like(self._looks)
+        looks[here] = np.minimum(longest, _MOST_LOOKS_IN_A_ROW)[region] + np.uint8(1)
+        return looks
 
     def _learn(
         self, level: NDArray[np.float32], away: NDArray[np.float32], differs: NDArray[np.uint8], step_s: float

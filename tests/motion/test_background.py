@@ -114,6 +114,22 @@ def test_something_tiny_and_far_away_is_seen(rng: np.random.Generator, contrast:
     assert moving(found, 10.5, 30) >= 0.9
 
 
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_something_small_is_followed_that_moves_by_its_own_width(rng: np.random.Generator, step: int) -> None:
+    quiet = textured(rng)
+
+    def walker(t: float) -> Levels:
+        picture, left = quiet.copy(), step * round((t - 10) * 10)  # of 3 x 8 cells; ten looks a second
+        if 0 <= left < W - 3:
+            picture[50:58, left : left + 3] += 40
+        return picture
+
+    found = looks(walker, 18, rng=rng)
+
+    assert moving(found, 5, 10) == 0
+    assert moving(found, 10.5, 10 + min(7.5, (W - 10) / step / 10)) >= 0.95
+
+
 def test_traffic_is_never_taken_for_the_background(rng: np.random.Generator) -> None:
     road = 100 + 0.2 * (textured(rng) - 100)
 
