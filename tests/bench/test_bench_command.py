@@ -108,7 +108,7 @@ def test_in_tandem_each_model_is_put_beside_its_own_limit(clip: Path, tmp_path: 
 
 def test_cameras_are_aged_and_are_no_match_for_a_file(of_file: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text(json.dumps(of_file))
-    arguments = ("--cameras", "2", "--size", "320x192", "--fps", "20", "--model", "shapes")
+    arguments = ("--cameras", "2", "--size", "320x192", "--fps", "20", "--model", "shapes", "--seconds", "2")
     done = run(*arguments, "--precision", "f32", "--json", "--compare", tmp_path / "old.json")
     made = report(done)
     assert made["source"] == {"kind": "cameras", "cameras": 2, "width": 320, "height": 192, "fps": 20}
@@ -116,7 +116,7 @@ def test_cameras_are_aged_and_are_no_match_for_a_file(of_file: dict[str, Any], t
     assert set(made["cameras"]) == {"cam1", "cam2"}
     assert made["cameras"]["cam2"]["state"] == "online"
     published = made["age_ms"]["published"]
-    assert published["count"] >= 5
+    assert published["count"] >= 1
     assert 0 < published["p50"] <= published["max"]
     assert sum(one["count"] for one in published["histogram"]) == published["count"]
     assert made["compare"]["comparable"] is False
@@ -135,13 +135,13 @@ def test_a_configuration_is_measured_and_nothing_of_its_users_is_touched(clip: P
         "  live: {source: 'synthetic:shapes?size=320x192&fps=10', detect: {model: a, fps: 0}}\n"
     )
     before = sorted(tmp_path.rglob("*"))
-    done = run("--config", config, "--json")
+    done = run("--config", config, "--json", "--seconds", "2")
     made = report(done)
     assert sorted(tmp_path.rglob("*")) == before
     assert made["source"]["cameras"] == 2
     assert set(made["limits"]["decoding"]) == {"file"}
     assert made["age_ms"]["published"] is None  # `publish_detections` is off, and left so
-    assert made["age_ms"]["result"]["count"] >= 3
+    assert made["age_ms"]["result"]["count"] >= 1
     assert "hidden-word" not in done.stdout + done.stderr
 
 

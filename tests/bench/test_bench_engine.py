@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nvidia import FakeGpu
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
 
 
 def test_the_engines_own_time_and_the_pipelines_share_of_it_are_told(fake_gpu: FakeGpu, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_the_engines_own_time_and_the_pipelines_share_of_it_are_told(fake_gpu: F
     def streamer(*arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "streamer", *arguments],
-            env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False,
+            env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=70, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -54,6 +54,7 @@ def test_a_classifier_is_one_here_too(tmp_path: Path) -> None:
     assert found["per_s"] > 0
 
 
+@pytest.mark.timeout(60)
 def test_an_engine_also_has_a_time_of_its_own(
     tmp_path: Path, fake_gpu: FakeGpu, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,14 +122,22 @@ def test_what_is_no_part_at_all_goes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("was", "damaged"), [(b"Lavf", b"\xff\xff\xff\xff"), (b"avc1", b"mp4a"), (b"avc1", b"rv40")])
 def test_a_part_that_was_damaged_ends_no_run(tmp_path: Path, clip: Clip, was: bytes, damaged: bytes) -> None:
-    """What PyAV can't decode, or can't put into an MP4, it tells by a ValueError, and at the next start again."""
+    """What PyAV can't decode, or can't put into an MP4, it tells by a ValueError, and at the next start again.
+
+    The name of the program that wrote it, damaged, is one that only older ones mind.
+    """
     write_part(tmp_path / "x.part", filled(clip).reader(0).read(LATE))
     whole = (tmp_path / "x.part").read_bytes()
     assert was in whole
     (tmp_path / "x.part").write_bytes(whole.replace(was, damaged))
     copy = FastStart(tmp_path / "x.part", tmp_path / "x.mp4")
-    with pytest.raises(OSError, match="not understood"):
-        copy.advance(1 << 30)
+    try:
+        finished = copy.advance(1 << 30)
+    except OSError as exc:
+        assert "not understood" in str(exc)  # noqa: PT017  it depends on the version of PyAV
+    else:
+        assert was == b"Lavf"
+        assert finished is not None
     copy.close()
 
 
