@@ -52,8 +52,9 @@ RULES = (
 )
 RULE_OF = {What.CAME: "visitor", What.LEFT: "parcel-left", What.TAKEN: "parcel-taken"}
 MODEL = ModelRef(name="doorway", digest="sha256:" + "d" * 64, backend="onnxruntime", precision="f32")
-# A start is told so long after what it tells of, s: `after`, the time that an inference takes to come, and to be sure.
-_LATEST_S = {What.CAME: 6.0, What.LEFT: 12.0, What.TAKEN: 9.0}
+# A start is told so long after what it tells of, s: `after`, and the time to be sure. Whoever passes close by a parcel
+# that was left puts it off: it might be theirs.
+_LATEST_S = {What.LEFT: 20.0, What.TAKEN: 9.0}
 _BEGAN_NS = 1_000 * NS_PER_S
 
 
@@ -193,9 +194,9 @@ def judged(said: list[Said], truth: tuple[Happening, ...]) -> Verdict:
     """Give each thing that has happened the event that tells of it, if there is one, in order of time."""
     left, found, missed = sorted(said, key=lambda one: one.told_s), [], []
     for happened in truth:
-        latest_s = min(happened.at_s + _LATEST_S[happened.what], happened.until_s + 3.0)
-        if happened.what is What.CAME:
-            latest_s = happened.until_s
+        latest_s = happened.until_s
+        if happened.what is not What.CAME:
+            latest_s = min(happened.at_s + _LATEST_S[happened.what], latest_s + 3.0)
         telling = next(
             (one for one in left if one.rule == RULE_OF[happened.what] and happened.at_s <= one.told_s <= latest_s),
             None,

@@ -28,7 +28,7 @@ _CLOTHES = (
     (120, 125, 128),
 )
 _CARDBOARD = ((95, 140, 185), (80, 120, 165), (110, 155, 200), (120, 165, 205), (70, 105, 145))
-_OTHER_PARCELS = ((225, 228, 230), (200, 190, 185), (60, 60, 62), (190, 120, 60), (60, 160, 220))
+_OTHER_PARCELS = ((225, 228, 230), (200, 190, 185), (120, 122, 126), (190, 120, 60), (60, 160, 220))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def person_look(rng: Generator) -> PersonLook:
 
 def parcel_look(rng: Generator) -> ParcelLook:
     """Draw a parcel, mostly of cardboard."""
-    width = rng.uniform(0.32, 0.62)
+    width = rng.uniform(0.36, 0.64)
     cardboard = rng.random() < 0.75
     return ParcelLook(
         width=width,
