@@ -119,7 +119,8 @@ def test_something_small_is_followed_that_moves_by_its_own_width(rng: np.random.
     quiet = textured(rng)
 
     def walker(t: float) -> Levels:
-        picture, left = quiet.copy(), step * round((t - 10) * 10)  # of 3 x 8 cells; ten looks a second
+        picture: Levels = quiet.copy()
+        left = step * round((t - 10) * 10)  # of 3 x 8 cells; ten looks a second
         if 0 <= left < W - 3:
             picture[50:58, left : left + 3] += 40
         return picture
