@@ -116,7 +116,7 @@ def test_cameras_are_aged_and_are_no_match_for_a_file(of_file: dict[str, Any], t
     assert set(made["cameras"]) == {"cam1", "cam2"}
     assert made["cameras"]["cam2"]["state"] == "online"
     published = made["age_ms"]["published"]
-    assert published["count"] >= 1
+    assert published["count"] >= 5
     assert 0 < published["p50"] <= published["max"]
     assert sum(one["count"] for one in published["histogram"]) == published["count"]
     assert made["compare"]["comparable"] is False
@@ -141,7 +141,7 @@ def test_a_configuration_is_measured_and_nothing_of_its_users_is_touched(clip: P
     assert made["source"]["cameras"] == 2
     assert set(made["limits"]["decoding"]) == {"file"}
     assert made["age_ms"]["published"] is None  # `publish_detections` is off, and left so
-    assert made["age_ms"]["result"]["count"] >= 1
+    assert made["age_ms"]["result"]["count"] >= 3
     assert "hidden-word" not in done.stdout + done.stderr
 
 

@@ -68,13 +68,13 @@ def test_a_busy_thread_is_seen() -> None:
     before = threads.look()
     worker.start()
     until_s = time.monotonic() + 8.0
-    while spent(before, after := threads.look()).cameras.get("x", 0.0) < 0.02 and time.monotonic() < until_s:
+    while spent(before, after := threads.look()).cameras.get("x", 0.0) < 0.05 and time.monotonic() < until_s:
         stop.wait(0.01)
     stop.set()
     worker.join(5.0)
     used = spent(before, after)
     assert used.stages is not None
-    assert used.cameras["x"] == used.stages["capture"] >= 0.02
+    assert used.cameras["x"] == used.stages["capture"] >= 0.05
 
 
 def test_ticks_where_the_kernel_counts_no_ns(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_stop_ends_a_connect_that_nobody_answers() -> None:
         began = time.monotonic()
         with pytest.raises(EndOfStream):
             reach("127.0.0.1", port, stopping=after(0.2), deadline_ns=in_s(5))
-        assert time.monotonic() - began < 2.5  # of its own it would take longer
+        assert time.monotonic() - began < 0.7
 
 
 def test_a_connect_that_nobody_answers_is_given_up_in_time() -> None:
@@ -77,7 +77,7 @@ def test_a_stop_ends_a_handshake_that_nobody_answers() -> None:
         began = time.monotonic()
         with pytest.raises(EndOfStream):
             hide(plain, "127.0.0.1", stopping=after(0.2), deadline_ns=in_s(5))
-        assert time.monotonic() - began < 2.5  # of its own it would take longer
+        assert time.monotonic() - began < 0.7
 
 
 @pytest.mark.parametrize(

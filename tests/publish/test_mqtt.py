@@ -344,7 +344,7 @@ def test_a_connect_that_nobody_answers_does_not_hold_up_the_end(monkeypatch: pyt
         wait_until(lambda: sink._connecting, 5.0, "the thread is in its connect")
         began_s = time.monotonic()
         sink.close()
-        assert time.monotonic() - began_s < 1.3
+        assert time.monotonic() - began_s < 0.5
         sink._thread.join(5.0)
         assert not sink._thread.is_alive()  # it ended by itself
 
