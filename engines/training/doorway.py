@@ -22,7 +22,8 @@ import torch
 import yaml
 from doorway_samples import training_samples, vary
 from doorway_score import SCORE, measure
-from shapes import Recipe, export, train
+from exported import export
+from shapes import Recipe, train
 from shapes_samples import INPUT_HW, PAD
 
 from streamer.capture.scenes.doorway import KINDS
@@ -95,7 +96,7 @@ def main() -> None:
             _log.info("%d pictures, %d objects", len(samples), sum(len(s.class_ids) for s in samples))
             network = train(samples, recipe, steps=steps, seed=asked.seed + number, bf16=asked.bf16, begun=network)
         assert network is not None  # noqa: S101  for the type checker: there is a round
-        export(network, asked.out, kinds=KINDS, scene="doorway")
+        export(network, asked.out, hw=INPUT_HW, kinds=KINDS, what="Streamer's doorway detector")
     asked.out.with_suffix(".yaml").write_text(sidecar(asked.out))
 
 

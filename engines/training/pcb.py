@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from exported import export
+from learning import average
 from pcb_loss import Truth, loss_of
 from pcb_network import STRIDES, PcbNetwork
 from pcb_samples import CROP, Board, Crop, crop_of, read_boards
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _log = logging.getLogger("pcb")
+_ENGINES = Path(__file__).resolve().parents[1]
+KINDS = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the order is the class id
+_INPUT_HW = (640, 640)  # px: smaller, and the defects vanish
 _BATCH = 16
 _RATE = 3e-3  # peak of the learning rate
 _AVERAGE = 0.999  # of the weights, a step
@@ -119,16 +124,6 @@ class Training:
         return {"step": self.step, "steps": self.steps, "rng": self.rng.bit_generator.state}
 
 
-@torch.no_grad()
-def average(averaged: torch.nn.Module, network: torch.nn.Module, kept: float) -> None:
-    """Move an averaged network a little towards the one that learns."""
-    for mean, now in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(now, 1 - kept)
-        else:
-            mean.copy_(now)
-
-
 def train(training: Training, boards: Sequence[Board], state: Path, *, bf16: bool) -> None:
     """Take the steps that are left, and keep each stage."""
     began, first = time.monotonic(), training.step
@@ -144,23 +139,29 @@ def train(training: Training, boards: Sequence[Board], state: Path, *, bf16: boo
 
 
 def main() -> None:
+    """Train, as the arguments say, and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--state", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=12000)
+    parser.add_argument("--data", type=Path, required=True, help="DeepPCB: images/, labels/, train.txt")
+    parser.add_argument("--state", type=Path, required=True, help="kept here as it goes; it goes on from here")
+    parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--bf16", action="store_true")
-    parser.add_argument("--without", nargs="*", default=[])
+    parser.add_argument("--bf16", action="store_true", help="half the time, where the processor has units for it")
+    parser.add_argument("--without", nargs="*", default=[], help="names of pictures to leave out begin so: for choices")
+    parser.add_argument("--out", type=Path, default=_ENGINES / "pcb-defects.onnx")
+    parser.add_argument("--export-only", action="store_true", help="write the weights as they are in --state")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(asked.threads)
-    boards = read_boards(asked.data, "train.txt", without=asked.without)
-    _log.info("%d boards, %d defects", len(boards), sum(len(board.class_ids) for board in boards))
-    training = Training(classes=6, steps=asked.steps, seed=asked.seed)
+    training = Training(classes=len(KINDS), steps=asked.steps, seed=asked.seed)
     if asked.state.exists():
         training.take_up(asked.state)
-    train(training, boards, asked.state, bf16=asked.bf16)
+    if not asked.export_only:
+        boards = read_boards(asked.data, "train.txt", without=asked.without)
+        _log.info("%d boards, %d defects", len(boards), sum(len(board.class_ids) for board in boards))
+        train(training, boards, asked.state, bf16=asked.bf16)
+    shipped = copy.deepcopy(training.averaged).to(memory_format=torch.contiguous_format)
+    export(shipped, asked.out, hw=_INPUT_HW, kinds=KINDS, what="Streamer's detector of circuit-board defects")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from learning import generalised_iou
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,7 +51,7 @@ def _assign(logits: Tensor, boxes: Tensor, points: Tensor, truth: Truth) -> tupl
     Returns:
         (B, A, C) scores to be answered, (B, A, 4) boxes to be answered, (B, A) whether a cell answers for anything.
     """
-    batch, cells, classes = logits.shape
+    cells, classes = logits.shape[1:]
     allowed = _inside(points, truth.boxes) & truth.known[..., None]  # (B, G, A)
     score = torch.sigmoid(logits).transpose(1, 2).gather(1, truth.class_ids[..., None].expand(-1, -1, cells))
     iou = _ious(truth.boxes, boxes)
@@ -83,15 +84,3 @@ def _ious(truths: Tensor, boxes: Tensor) -> Tensor:
     both = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(3)
     area_a, area_b = ((each[..., 2:] - each[..., :2]).clamp(min=0).prod(3) for each in (a, b))
     return both / (area_a + area_b - both).clamp(min=1e-6)
-
-
-def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
-    """Return (N,) in -1..1 (Rezatofighi et al., arXiv 1902.09630) of boxes (N, 4) x1 y1 x2 y2, pair by pair."""
-
-    def area(low: Tensor, high: Tensor) -> Tensor:
-        return (high - low).clamp(min=0).prod(1)
-
-    both = area(torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:]))
-    union = area(a[:, :2], a[:, 2:]) + area(b[:, :2], b[:, 2:]) - both
-    hull = area(torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:]))
-    return both / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)

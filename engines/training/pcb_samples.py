@@ -65,7 +65,9 @@ def _read(folder: Path, name: str) -> Board:
         raise ValueError(f"{folder / name}: is no picture")
     height, width = grey.shape
     label = folder / "labels" / (folder / name).with_suffix(".txt").name
-    rows = np.array([line.split() for line in label.read_text().splitlines() if line.strip()], np.float64).reshape(-1, 5)
+    rows = np.array([line.split() for line in label.read_text().splitlines() if line.strip()], np.float64).reshape(
+        -1, 5
+    )
     middle, size = rows[:, 1:3], rows[:, 3:5]
     boxes = np.concatenate((middle - size / 2, middle + size / 2), 1) * (width, height, width, height)
     return Board(np.asarray(grey, np.uint8), boxes.astype(np.float32), rows[:, 0].astype(np.int64))

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 import torch
 import yaml
-from shapes_network import STRIDES, Exported, ShapesNetwork, centres, flat
+from exported import export
+from learning import average, generalised_iou
+from shapes_network import STRIDES, ShapesNetwork, centres, flat
 from shapes_samples import INPUT_HW, PAD, Sample, flip, recolour, training_samples
 from shapes_score import SCORE, measure
 from torch import Tensor
@@ -49,7 +50,7 @@ _AVERAGE = 0.998  # of the weights, a step
 _SIZES = ((0, 38), (28, 84), (68, 1000))  # px: what each stride answers for; they overlap
 _RADIUS = 1.0  # strides around a box's centre whose cells answer for it
 _BACKGROUND, _IGNORED = -1, -2
-_POINTS, _STRIDES = (part.numpy() for part in centres(INPUT_HW))
+_POINTS, _STRIDES = (part.numpy() for part in centres(INPUT_HW, STRIDES))
 _LEAST, _MOST = (np.array([dict(zip(STRIDES, _SIZES, strict=True))[int(s)][i] for s in _STRIDES]) for i in (0, 1))
 
 
@@ -107,7 +108,7 @@ def batch_of(rng: Generator, samples: list[Sample], recipe: Recipe) -> tuple[Ten
 
 def loss_of(network: ShapesNetwork, pixels: Tensor, kinds: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Return how wrong the classes are (cross entropy) and the boxes (1 - generalised IoU), for each answering cell."""
-    logits, extents = (part.float() for part in flat(network(pixels), network.classes, INPUT_HW))
+    logits, extents = (part.float() for part in flat(network(pixels), network.classes, INPUT_HW, STRIDES))
     logits = logits.transpose(1, 2)
     answering = kinds >= 0
     wanted = functional.one_hot(kinds.clamp(min=0), network.classes) * answering[..., None]
@@ -117,18 +118,8 @@ def loss_of(network: ShapesNetwork, pixels: Tensor, kinds: Tensor, boxes: Tensor
     reach = (torch.exp(extents.transpose(1, 2)) * torch.from_numpy(_STRIDES)[None, :, None])[answering]
     points = torch.from_numpy(_POINTS)[None].expand(len(pixels), -1, -1)[answering]
     guessed = torch.cat((points - reach[:, :2], points + reach[:, 2:]), 1)
-    wrong_box = (1 - _generalised_iou(guessed, boxes[answering])).sum()
+    wrong_box = (1 - generalised_iou(guessed, boxes[answering])).sum()
     return wrong_kind / count, wrong_box / count
-
-
-def _generalised_iou(a: Tensor, b: Tensor) -> Tensor:
-    def area(low: Tensor, high: Tensor) -> Tensor:
-        return (high - low).clamp(min=0).prod(1)
-
-    both = area(torch.maximum(a[:, :2], b[:, :2]), torch.minimum(a[:, 2:], b[:, 2:]))
-    union = area(a[:, :2], a[:, 2:]) + area(b[:, :2], b[:, 2:]) - both
-    hull = area(torch.minimum(a[:, :2], b[:, :2]), torch.maximum(a[:, 2:], b[:, 2:]))
-    return both / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
 
 
 def train(
@@ -153,66 +144,11 @@ def train(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimiser.step()
         rate.step()
-        _average(averaged, network, min(_AVERAGE, (1 + step) / (10 + step)))
+        average(averaged, network, min(_AVERAGE, (1 + step) / (10 + step)))
         if step % 100 == 99:
             now_s = time.monotonic() - began
             _log.info("step %d: kind %.3f box %.3f, %.0f s", step + 1, wrong_kind.item(), wrong_box.item(), now_s)
     return averaged.eval()
-
-
-@torch.no_grad()
-def _average(averaged: ShapesNetwork, network: ShapesNetwork, kept: float) -> None:
-    for mean, now in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(now, 1 - kept)
-        else:
-            mean.copy_(now)
-
-
-def export(network: ShapesNetwork, path: Path, *, kinds: tuple[str, ...], scene: str) -> None:
-    """Write the network as ONNX, with the metadata that Ultralytics' exporter would write."""
-    shipped = Exported(network, INPUT_HW).eval()
-    torch.onnx.export(
-        shipped,
-        (torch.zeros(1, 3, *INPUT_HW),),
-        str(path),
-        input_names=["images"],
-        output_names=["output0"],
-        opset_version=13,
-        dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
-        dynamo=False,
-    )
-    model = onnx.load(str(path))
-    facts = {
-        "description": f"Streamer's {scene} detector",
-        "author": "Streamer",
-        "license": "Apache-2.0",
-        "task": "detect",
-        "stride": str(max(STRIDES)),
-        "batch": "1",
-        "imgsz": str(list(INPUT_HW)),
-        "names": str(dict(enumerate(kinds))),
-    }
-    onnx.helper.set_model_props(model, facts)
-    _name_weights_directly(model)
-    for dim, size in zip(
-        model.graph.output[0].type.tensor_type.shape.dim[1:], (4 + len(kinds), len(_POINTS)), strict=True
-    ):
-        dim.dim_value = size
-    onnx.checker.check_model(model, full_check=True)
-    onnx.save(model, str(path))
-
-
-def _name_weights_directly(model: onnx.ModelProto) -> None:
-    """Take out the Identity nodes by which the exporter shares the head's weights between the strides."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    copies = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Identity" and n.input[0] in weights}
-    kept = [node for node in model.graph.node if node.output[0] not in copies]
-    for node in kept:
-        for i, name in enumerate(node.input):
-            node.input[i] = copies.get(name, name)
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
 
 
 def sidecar(path: Path) -> str:
@@ -285,7 +221,7 @@ def make(asked: argparse.Namespace) -> None:
     _log.info("%d pictures, %d shapes", len(samples), sum(len(s.class_ids) for s in samples))
     network = train(samples, Recipe(classes=len(KINDS)), steps=asked.steps, seed=asked.seed, bf16=asked.bf16)
     _log.info("%d weights", sum(p.numel() for p in network.parameters()))
-    export(network, asked.out, kinds=KINDS, scene="shapes")
+    export(network, asked.out, hw=INPUT_HW, kinds=KINDS, what="Streamer's shapes detector")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class ShapesNetwork(nn.Module):
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.classes = classes
+        self.strides = STRIDES
         self.to8 = nn.Sequential(
             conv(3, 12, stride=2), conv(12, 20, stride=2), conv(20, 32, stride=2), Bottleneck(32), Bottleneck(32)
         )
@@ -68,45 +69,25 @@ class ShapesNetwork(nn.Module):
         return [(self.score(look), self.extent(look)) for look in looks]
 
 
-def centres(hw: tuple[int, int], of: Sequence[int] = STRIDES) -> tuple[Tensor, Tensor]:
+def centres(hw: tuple[int, int], strides: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Return each cell's centre (A, 2) x y, px, and its stride (A,), px; rows of the smallest stride first."""
-    points, strides = [], []
-    for stride in of:
+    points, steps = [], []
+    for stride in strides:
         h, w = hw[0] // stride, hw[1] // stride
         y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
         points.append((torch.stack((x, y), -1).reshape(-1, 2) + 0.5) * stride)
-        strides.append(torch.full((h * w,), float(stride)))
-    return torch.cat(points), torch.cat(strides)
+        steps.append(torch.full((h * w,), float(stride)))
+    return torch.cat(points), torch.cat(steps)
 
 
 def flat(
-    levels: list[tuple[Tensor, Tensor]], classes: int, hw: tuple[int, int], of: Sequence[int] = STRIDES
+    levels: list[tuple[Tensor, Tensor]], classes: int, hw: tuple[int, int], strides: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """Join the strides: logits (B, C, A) and log extents (B, 4, A).
 
     The sizes are plain numbers, so that the exported graph need not compute any.
     """
-    cells = [(hw[0] // stride) * (hw[1] // stride) for stride in of]
+    cells = [(hw[0] // stride) * (hw[1] // stride) for stride in strides]
     logits = torch.cat([s.reshape(-1, classes, n) for (s, _), n in zip(levels, cells, strict=True)], 2)
     extents = torch.cat([e.reshape(-1, 4, n) for (_, e), n in zip(levels, cells, strict=True)], 2)
     return logits, extents
-
-
-class Exported(nn.Module):
-    """The network as it is shipped: pixels 0..1 in, cx cy w h in px and class scores out."""
-
-    def __init__(self, network: ShapesNetwork, hw: tuple[int, int]) -> None:
-        super().__init__()
-        self.network = network
-        self.hw = hw
-        points, strides = centres(hw)
-        self.register_buffer("points", points.T[None])  # (1, 2, A)
-        self.register_buffer("strides", strides[None, None])  # (1, 1, A)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return (B, 4 + C, A) for (B, 3, H, W)."""
-        logits, extents = flat(self.network(images), self.network.classes, self.hw)
-        reach = torch.exp(extents) * self.strides
-        before, after = reach[:, :2], reach[:, 2:]
-        middle = self.points + (after - before) * 0.5
-        return torch.cat((middle, before + after, torch.sigmoid(logits)), 1)
