@@ -45,10 +45,8 @@ def draw_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
         PictureError: a picture can't be read any more.
         ConfigError: the sheet can't be written.
     """
-    head = f"The worst mistakes at each class's best threshold ({len(mistakes)})"
     tiles = [_tile(mistake) for mistake in mistakes]
-    if not tiles:
-        head = "No mistakes at each class's best threshold"
+    head = f"{len(tiles) or 'No'} mistakes at each class's best threshold{', the worst of each kind first' * bool(tiles)}"
     save_png(sheet(tiles, head=head, legend=_LEGEND if tiles else ()), path)
 
 
@@ -60,7 +58,7 @@ def _tile(mistake: Mistake) -> Tile:
 
     def on_tile(box: NDArray[np.float32]) -> NDArray[np.float64]:
         shifted = (box.astype(np.float64) - (left, top, left, top)) * scale
-        placed: NDArray[np.float64] = shifted + (*corner, *corner)
+        placed: NDArray[np.float64] = shifted + np.tile(corner, 2)
         return placed
 
     for other in mistake.picture.boxes:
@@ -78,7 +76,7 @@ def _whole(boxes: NDArray[np.float64]) -> tuple[float, float, float, float]:
     """Return the box around (N, 4) boxes, at least so large that it can be told what it shows."""
     corners = np.array([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
     lacking = np.clip(_LEAST_PX - (corners[1] - corners[0]), 0, None) / 2
-    (left, top), (right, bottom) = (corners + (-lacking, lacking)).tolist()
+    left, top, right, bottom = np.concatenate([corners[0] - lacking, corners[1] + lacking]).tolist()
     return left, top, right, bottom
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .answers import Judged
     from .detection_scores import ClassScore, DetectionScores
-    from .labelled import LabelledPicture
+    from .truths import LabelledPicture
 
 _RIGHT_IOU = 0.5  # from here on a box is in the right place, as for AP50
 _LOOSE_IOU = 0.1  # from here on a box means the object, and misses its outline
@@ -143,7 +143,7 @@ class _Answers:
     def _wrong(self, place: int) -> _Ranked:
         """Say what an answer that found nothing means, of the objects beside it: a free one rather than another."""
         iou, same, crowd = self._iou[place], self._same[place], self._one.picture.crowd
-        near = ~crowd & ((iou >= _RIGHT_IOU) | (same & self._free & (iou >= _LOOSE_IOU)))
+        near = ~crowd & ((iou >= _RIGHT_IOU) | (same & (iou >= _LOOSE_IOU)))
         if not near.any():
             return self._ranked(place, MistakeKind.INVENTED, None)
         truth = int(np.where(near, iou + self._free, -1.0).argmax())
@@ -181,4 +181,5 @@ def _share_within(box: NDArray[np.float32], crowds: NDArray[np.float32]) -> NDAr
     """Return how much of a box, (4,), lies in each of (N, 4) crowds: of a crowd only a part is ever answered."""
     sides = np.minimum(box[2:], crowds[:, 2:]) - np.maximum(box[:2], crowds[:, :2])
     shared: NDArray[np.float64] = np.clip(sides, 0, None).prod(axis=1, dtype=np.float64)
-    return shared / max(float(np.prod(box[2:] - box[:2])), np.finfo(np.float64).tiny)
+    share: NDArray[np.float64] = shared / max(float(np.prod(box[2:] - box[:2])), 1e-9)
+    return share

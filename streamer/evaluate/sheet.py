@@ -28,7 +28,7 @@ HEAD_PX, TEXT_PX, SMALL_PX = 20, 16, 13  # sizes of letters
 _BACKDROP: Bgr = (225, 225, 225)  # around a picture that does not fill its tile
 _MOST_COLUMNS, _LEAST_COLUMNS = 6, 3  # less than three tiles are no place for a headline
 _MOST_LINES = 2  # of a caption
-_UNWRITABLE = "(a name that can't be drawn)"
+_UNWRITABLE = "a name that can't be drawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,7 +130,8 @@ def _write_legend(canvas: NDArray[np.uint8], legend: Sequence[tuple[str, Bgr]], 
 
 def _draw_tile(place: NDArray[np.uint8], tile: Tile) -> None:
     """Draw a tile into its place, (row's height, TILE_PX, 3)."""
-    place[:TILE_PX] = tile.picture
+    place[:TILE_PX] = _BACKDROP  # a line around it, so that a white picture ends as well
+    place[1 : TILE_PX - 1, 1 : TILE_PX - 1] = tile.picture[1:-1, 1:-1]
     top = TILE_PX
     lettering = Lettering(TEXT_PX)
     for line in wrapped(tile.caption, lettering, TILE_PX, most=_MOST_LINES):
