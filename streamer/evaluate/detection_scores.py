@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from streamer.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,16 +55,6 @@ class DetectionScores:
     classes: tuple[ClassScore, ...]  # in the order of the data set's labels
 
 
-def check_installed() -> None:
-    """Refuse to begin what can't be ended.
-
-    Raises:
-        ConfigError: pycocotools is not installed.
-    """
-    if importlib.util.find_spec("pycocotools") is None:
-        raise ConfigError('evaluate needs pycocotools: pip install "streamer[evaluate]"')
-
-
 def score_detections(judged: Sequence[Judged], labels: Sequence[str]) -> DetectionScores:
     """Compare what was found with what is there.
 
@@ -113,8 +100,8 @@ def _score_class(judged: Sequence[Judged], class_id: int, label: str) -> ClassSc
 
 def _evaluated(judged: Sequence[Judged], class_id: int) -> Any:  # noqa: ANN401  pycocotools has no types
     """Return pycocotools' COCOeval of one class, with all that it has found out."""
-    from pycocotools.coco import COCO  # noqa: PLC0415  an extra
-    from pycocotools.cocoeval import COCOeval  # noqa: PLC0415  an extra
+    from pycocotools.coco import COCO  # noqa: PLC0415  other commands need not wait for it
+    from pycocotools.cocoeval import COCOeval  # noqa: PLC0415  other commands need not wait for it
 
     there, said = COCO(), COCO()
     images = [{"id": number} for number in range(len(judged))]
