@@ -405,6 +405,44 @@ def bench(  # noqa: PLR0913  an option each
 
 
 @app.command()
+def evaluate(  # noqa: PLR0913  an option each
+    *,
+    model: ModelOption,
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="labelled pictures: YOLO, COCO, or a folder for each class")
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option("--split", metavar="NAME", help="which part; left out: test, else val, else the only one"),
+    ] = None,
+    head: HeadOption = None,
+    labels: LabelsOption = None,
+    look: LookOption = None,
+    activation: ActivationOption = None,
+    backend: BackendOption = Backend.AUTO,
+    precision: Annotated[Precision, typer.Option("--precision", help="auto: f32, which is exact")] = Precision.AUTO,
+    threads: Annotated[int, typer.Option("--threads", min=0, help="of the CPU; 0: all")] = 0,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="so many pictures, evenly spread")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="DIR", help="for curves and mistakes; left out: evaluation-MODEL")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object; its keys: docs/evaluate.md")] = False,
+) -> None:
+    """Tell how good a model is on labelled pictures: AP or top-1, and the best least score for each class."""
+    from streamer.evaluate.command import Options  # noqa: PLC0415
+    from streamer.evaluate.command import evaluate as evaluate_model  # noqa: PLC0415
+
+    options = Options(
+        model=model, data=data, split=split, head=head, labels=labels, look=look, activation=activation,
+        backend=backend.value, precision=precision.value, threads=threads, limit=limit, save=save,
+    )  # fmt: skip
+    with _a_reader_may_leave():
+        _leave(evaluate_model(options, as_json=as_json, out=sys.stdout))
+
+
+@app.command()
 def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False) -> None:
     """Tell what this machine offers, what is missing and how to get it."""
     from streamer.doctor import doctor as examine  # noqa: PLC0415
