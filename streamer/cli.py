@@ -62,6 +62,13 @@ class Precision(str, Enum):
     INT8 = "int8"
 
 
+class DemoScene(str, Enum):
+    """What a demo may show."""
+
+    LINE = "line"
+    YARD = "yard"
+
+
 class EnginePrecision(str, Enum):
     """What an engine may be built in."""
 
@@ -142,17 +149,23 @@ def run(
 @app.command()
 def demo(
     *,
+    scene: Annotated[DemoScene, typer.Option(help="circuit boards on a line, or shapes in a yard")] = DemoScene.LINE,
+    rate: Annotated[float | None, typer.Option(min=0.5, max=10.0, help="boards a second, of the line: else 2")] = None,
     seconds: Annotated[float | None, typer.Option(help="end after so many seconds of the scene")] = None,
-    seed: Annotated[int, typer.Option(help="which scene")] = 1,
+    seed: Annotated[int, typer.Option(help="which boards, or shapes")] = 1,
     log_format: LogOption = LogFormat.TEXT,
     verbose: VerboseOption = False,
 ) -> None:
-    """See it work with nothing to set up: a drawn scene, a small network, a broker inside the process."""
+    """See it work with nothing to set up: a drawn scene, a small network, a broker inside the process.
+
+    The line: each board gets its verdict before a deadline, and a tally compares the verdicts with what was drawn. The
+    yard: an event for each shape that stays.
+    """
     _set_up_log(log_format, verbose=verbose)
     signals = Signals(_leave_at_once)
     from streamer.demo import open_demo  # noqa: PLC0415
 
-    with open_demo(seconds=seconds, seed=seed, out=sys.stdout) as streamer:
+    with open_demo(scene=scene.value, seconds=seconds, seed=seed, rate=rate, out=sys.stdout) as streamer:
         signals.tell(streamer.request_stop)
         code = streamer.run()
     _leave(code)

@@ -2,86 +2,68 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
+from streamer.core.errors import ConfigError
 from streamer.publish.listen import Listener
 
-from .app import open_run
+from .demo_line import RATE, LineWatch, open_line, truth
+from .demo_line import TOPICS as LINE_TOPICS
+from .demo_yard import TOPICS as YARD_TOPICS
+from .demo_yard import open_yard, print_to
+from .line_display import open_display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .app import Run
 
-_log = logging.getLogger(__name__)
+SceneName = Literal["line", "yard"]
 
-_CONFIG = """\
-# What the demo runs: one camera, which is a drawn scene, and one event for each shape that stays half a second.
-mqtt: {{url: embedded, drain: 1s}}  # the folder is thrown away: nothing is to be kept for another run
-data_dir: data
-models:
-  shapes: {{model: shapes}}
-cameras:
-  scene:
-    source: synthetic:shapes?{options}
-    frames: newest
-    detect: {{model: shapes, fps: 10}}
-"""
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_demo(*, seconds: float | None, seed: int, out: TextIO) -> Iterator[Run]:
+def open_demo(*, scene: SceneName, seconds: float | None, seed: int, rate: float | None, out: TextIO) -> Iterator[Run]:
     """Put the demo together: a broker inside the process, a drawn scene, a small network, a listener that prints.
 
     Args:
+        scene: which of the two.
         seconds: of the scene; None goes on until stopped.
         seed: which scene.
-        out: where the events are printed as they arrive from the broker.
+        rate: boards a second, of the line; None: 2.
+        out: where is printed what arrives from the broker.
 
     Raises:
-        ConfigError: amqtt, the broker for the demo, is not installed.
+        ConfigError: amqtt, the broker for the demo, is not installed; or a rate was given for the yard.
         BackendError: the network can't run here.
     """
+    if scene == "yard" and rate is not None:
+        raise ConfigError("--rate: boards a second are of --scene line, the yard has none")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-demo-")))
-        options = f"seed={seed}" + (f"&seconds={seconds:g}" if seconds is not None else "")
-        config = folder / "demo.yaml"
-        config.write_text(_CONFIG.format(options=options))
-        run = stack.enter_context(open_run(config, table=False))
-        address = run.broker
-        listener = Listener(address, "streamer/+/event", lambda topic, payload: _print(topic, payload, out))
-        listener.start()
-        stack.callback(listener.close)
-        _log.info("the broker listens at %s: try  mosquitto_sub -p %d -v -t 'streamer/#'", address, address.port)
-        _log.info("events are printed as they arrive; Ctrl-C ends")
+        if scene == "yard":
+            run = open_yard(folder, seconds=seconds, seed=seed, stack=stack)
+            _listen(run, YARD_TOPICS, print_to(out), stack)
+            _log.info("events are printed as they arrive; Ctrl-C ends")
+        else:
+            run = open_line(folder, seconds=seconds, seed=seed, rate=rate or RATE, stack=stack)
+            watch = LineWatch(open_display(out, stack), truth(seed=seed, rate=rate or RATE), unread=run.request_stop)
+            stack.callback(watch.finish)
+            _listen(run, LINE_TOPICS, watch.heard, stack)
+            _log.info("verdicts are on streamer/line/decision, defects on streamer/line/event; Ctrl-C ends")
+            _log.info("the same with a real camera: configs/factory-line.yaml, docs/factory.md")
         yield run
 
 
-def _print(_topic: str, payload: bytes, out: TextIO) -> None:
-    out.write(f"{describe(json.loads(payload))}\n")
-    out.flush()
-
-
-def describe(event: dict[str, Any]) -> str:
-    """Return one line that says what happened, where, how sure and how old."""
-    when = datetime.fromisoformat(event["captured_at"].replace("Z", "+00:00")).astimezone()
-    what = {"start": "appeared", "update": "is still there", "end": "left"}[event["type"]]
-    age = "" if event["age_ms"] is None else f", {event['age_ms']:.0f} ms old"
-    return (
-        f"{when:%H:%M:%S}  {event['class']:<9} {what:<14} {event['camera']}, {_where(event['box_norm']):<12}"
-        f"  score {event['score']:.2f}{age}"
-    )
-
-
-def _where(box_norm: list[float]) -> str:
-    """Return the third of the picture that holds the middle of a box, in words."""
-    x, y = (box_norm[0] + box_norm[2]) / 2, (box_norm[1] + box_norm[3]) / 2
-    row = "top" if y < 1 / 3 else "bottom" if y > 2 / 3 else ""
-    column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
-    return " ".join(part for part in (row, column) if part) or "middle"
+def _listen(run: Run, topics: str, heard: Callable[[str, bytes], None], stack: ExitStack) -> None:
+    """Subscribe, as another program would, and say how that is done."""
+    address = run.broker
+    listener = Listener(address, topics, heard)
+    listener.start()
+    stack.callback(listener.close)
+    _log.info("the broker listens at %s: try  mosquitto_sub -p %d -v -t 'streamer/#'", address, address.port)
