@@ -1,4 +1,4 @@
-"""`streamer check` as its user meets it: 200 mutated configurations, the ready-made ones, and slips of the pen."""
+"""`streamer check` as its user meets it: 200 mutated configurations, and slips of the pen."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 IN_PROCESS, AS_PROCESS = 195, 5
-PASSWORD = "Pass/w@rd-77"  # noqa: S105  the user's, in the environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +129,6 @@ def test_5_mutations_as_processes_of_their_own(tmp_path: Path) -> None:
         fits(Said(done.returncode, done.stdout, done.stderr), config, data)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_a_ready_made_configuration_is_valid(
-    streamer: Callable[..., Said], config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "film.mp4").write_bytes(b"")  # `check` asks for its presence; `--probe` would open it
-    monkeypatch.setenv("VIDEO", str(tmp_path / "film.mp4"))
-    for name in ("PORCH_PASSWORD", "CAMERA_PASSWORD"):
-        monkeypatch.setenv(name, PASSWORD)
-
-    said = streamer("check", config)
-
-    assert said.code == 0, said.both
-    assert said.out == ""
-    assert PASSWORD not in said.both
-
-
 @pytest.mark.parametrize(
     ("change", "said_of"),
     [
@@ -191,12 +173,12 @@ cameras:
 def test_a_missing_variable_is_named_with_its_line(
     streamer: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
 ) -> None:
-    monkeypatch.delenv("PORCH_PASSWORD", raising=False)
-    config = tmp_path / "porch.yaml"
-    config.write_text((ROOT / "configs" / "porch.yaml").read_text().replace(":-change-me}", "}"))
+    monkeypatch.delenv("CAMERA_PASSWORD", raising=False)
+    config = tmp_path / "yard.yaml"
+    config.write_text((ROOT / "configs" / "yard.yaml").read_text())
     said = streamer(command, config)
     assert said.code == 2, said.both
-    assert re.search(r"porch\.yaml:\d+: .*PORCH_PASSWORD", said.both)
+    assert re.search(r"yard\.yaml:\d+: .*CAMERA_PASSWORD", said.both)
     assert "Traceback" not in said.both
 
 
