@@ -41,7 +41,7 @@ def check_address(spec: SourceSpec) -> None:
         raise ConfigError(f"`decode: gpu` is not for it: {_DECODED_ELSEWHERE[kind]}; leave `decode` out")
     match kind:
         case SourceKind.SYNTHETIC:
-            from .synthetic import parse_synthetic  # noqa: PLC0415  only when chosen
+            from .synthetic_options import parse_synthetic  # noqa: PLC0415  only when chosen
 
             parse_synthetic(spec.url)
         case SourceKind.RTSP | SourceKind.HTTP | SourceKind.V4L2 | SourceKind.FILE:

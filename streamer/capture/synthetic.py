@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
-from dataclasses import dataclass, replace
-from enum import Enum
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import parse_qsl
 
 import cv2
 
 from streamer.core.clock import NS_PER_S, Clock, SystemClock
-from streamer.core.errors import ConfigError, EndOfStream
+from streamer.core.errors import EndOfStream
 from streamer.core.frame import Picture, PixelFormat
 
 from .base import Delivery, DropCause, Grab
+from .scenes.boards import Boards
 from .scenes.doorway import Doorway, Weather
 from .scenes.shapes import Scene, SceneFrame
+from .synthetic_options import Pace, SyntheticOptions, parse_synthetic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,125 +26,8 @@ if TYPE_CHECKING:
 
     from .base import Source, SourceSpec
 
-SCENES = ("shapes", "doorway")
-
-_OPTIONS = ("seed", "size", "fps", "seconds", "pace")
-_OPTIONS_OF = {"shapes": _OPTIONS, "doorway": (*_OPTIONS, "wind", "rain", "visitors")}
-_MIN_SIDE, _MAX_SIDE = 32, 8192  # px
 _STOP_CHECK_S = 0.1  # how long a wait for the next picture goes on after `stopping`
 _SYSTEM_CLOCK = SystemClock()
-
-
-class Pace(str, Enum):
-    """Who sets the speed."""
-
-    LIVE = "live"  # time does: like a camera
-    FAST = "fast"  # the reader does: like a file
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyntheticOptions:
-    """What an address asks for."""
-
-    scene: str = "shapes"
-    seed: int = 0
-    width: int = 640  # px
-    height: int = 360  # px
-    fps: float = 15.0
-    seconds: float | None = None  # None: endless
-    pace: Pace = Pace.LIVE
-    wind: float = 0.4  # 0..1, as all that follow; of the doorway
-    rain: float = 0.0
-    visitors: float = 1.0  # share of the time in which anybody comes
-
-    @property
-    def frames(self) -> int | None:
-        """How many pictures there are before the end; None if there is none."""
-        return None if self.seconds is None else max(1, round(self.seconds * self.fps))
-
-
-def parse_synthetic(url: str) -> SyntheticOptions:
-    """Read an address such as `synthetic:shapes?seed=3&size=1280x720&fps=25&seconds=20&pace=fast`.
-
-    Raises:
-        ConfigError: the scene or an option is unknown, repeated or out of range; the message says what is allowed.
-    """
-    scene, _, query = url.removeprefix("synthetic:").partition("?")
-    if scene not in SCENES:
-        raise ConfigError(f"synthetic: no scene {scene!r}, allowed: {', '.join(SCENES)}")
-    options = SyntheticOptions(scene=scene)
-    seen: set[str] = set()
-    for key, value in parse_qsl(query, keep_blank_values=True):
-        if key not in (allowed := _OPTIONS_OF[scene]):
-            raise ConfigError(f"synthetic:{scene}: no option {key!r}, allowed: {', '.join(allowed)}")
-        if key in seen:
-            raise ConfigError(f"synthetic:{scene}: {key} is given twice")
-        seen.add(key)
-        options = _with(options, key, value)
-    return options
-
-
-def _with(options: SyntheticOptions, key: str, value: str) -> SyntheticOptions:
-    match key:
-        case "seed":
-            return replace(options, seed=_seed(value))
-        case "size":
-            width, height = _size(value)
-            return replace(options, width=width, height=height)
-        case "fps":
-            return replace(options, fps=_number(key, value, 1, 240))
-        case "seconds":
-            return replace(options, seconds=_number(key, value, 0.1, 1e6))
-        case "wind" | "rain" | "visitors":
-            return _in_the_doorway(options, key, _number(key, value, 0, 1))
-        case _:
-            return replace(options, pace=_pace(value))
-
-
-def _in_the_doorway(options: SyntheticOptions, key: str, share: float) -> SyntheticOptions:
-    match key:
-        case "wind":
-            return replace(options, wind=share)
-        case "rain":
-            return replace(options, rain=share)
-        case _:
-            return replace(options, visitors=share)
-
-
-def _wrong(key: str, value: str, allowed: str) -> ConfigError:
-    return ConfigError(f"synthetic: {key}={value!r}, allowed: {allowed}")
-
-
-def _seed(value: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,9}", value):
-        raise _wrong("seed", value, "a whole number from 0 to 999999999")
-    return int(value)
-
-
-def _size(value: str) -> tuple[int, int]:
-    parts = re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})", value)
-    sides = tuple(int(side) for side in parts.groups()) if parts else ()
-    if not sides or any(side % 2 or not _MIN_SIDE <= side <= _MAX_SIDE for side in sides):
-        raise _wrong("size", value, f"WIDTHxHEIGHT, even numbers from {_MIN_SIDE} to {_MAX_SIDE}")
-    return sides[0], sides[1]
-
-
-def _number(key: str, value: str, least: float, most: float) -> float:
-    allowed = f"a number from {least:g} to {most:g}"
-    try:
-        number = float(value)
-    except ValueError:
-        raise _wrong(key, value, allowed) from None
-    if not (math.isfinite(number) and least <= number <= most):
-        raise _wrong(key, value, allowed)
-    return number
-
-
-def _pace(value: str) -> Pace:
-    try:
-        return Pace(value)
-    except ValueError:
-        raise _wrong("pace", value, " | ".join(pace.value for pace in Pace)) from None
 
 
 class _Scene(Protocol):
@@ -155,13 +36,15 @@ class _Scene(Protocol):
 
 def _scene(options: SyntheticOptions) -> _Scene:
     """Return what draws the pictures."""
+    size = options.width, options.height
     match options.scene:
         case "doorway":
             weather = Weather(wind=options.wind, rain=options.rain)
-            size = options.width, options.height
             return Doorway(options.seed, *size, weather=weather, visitors=options.visitors)
+        case "boards":
+            return Boards(options.seed, *size, rate=options.rate, defective=options.defective)
         case _:
-            return Scene(options.seed, options.width, options.height)
+            return Scene(options.seed, *size)
 
 
 class SyntheticSource:
@@ -198,7 +81,7 @@ class SyntheticSource:
     def read(self) -> Grab:
         """Return the next picture, in I420 as cameras give it.
 
-        Blocks at most 1 s (`fps` is at least 1), and 0.1 s once `stopping()` is true.
+        Blocks at most 2 s (`fps` is at least 0.5), and 0.1 s once `stopping()` is true.
 
         Raises:
             EndOfStream: `seconds` have passed, or `stopping()` is true.

@@ -8,7 +8,8 @@ from host_picture import on_host
 from streamer.capture.base import Delivery, DropCause, Source, SourceSpec
 from streamer.capture.scenes.doorway import Doorway, Weather
 from streamer.capture.scenes.shapes import Scene
-from streamer.capture.synthetic import Pace, SyntheticOptions, open_synthetic, parse_synthetic
+from streamer.capture.synthetic import open_synthetic
+from streamer.capture.synthetic_options import Pace, SyntheticOptions, parse_synthetic
 from streamer.core.clock import NS_PER_S, FakeClock
 from streamer.core.errors import ConfigError, EndOfStream
 from streamer.core.frame import PixelFormat
