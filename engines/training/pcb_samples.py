@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 CROP = 320  # px, width and height of what is learned from: a defect and its surroundings, at a quarter of the cost
 _KNOWN = 0.7  # share of a box in view from which its defect must be found; what shows less may be found, or not
 _SEEN = 0.1  # share in view below which nothing of it shows
+_NEGATIVE = 0.4  # share of windows in which copper and substrate change places
+# What each defect is then: a gap in copper bridges substrate, a bite is a spur, a hole is an island.
+_OPPOSITE = np.array([1, 0, 3, 2, 5, 4])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,18 +105,21 @@ def _window(rng: Generator, boards: Sequence[Board], width: int, height: int) ->
     """Return a window of a board, resized, mirrored and turned by quarters."""
     board = boards[int(rng.integers(len(boards)))]
     grey, boxes = _turned(rng, board.grey, board.boxes)
-    zoom = float(np.exp(rng.uniform(-0.25, 0.25))) if rng.random() < 0.5 else 1.0
+    negative = rng.random() < _NEGATIVE
+    class_ids = _OPPOSITE[board.class_ids] if negative else board.class_ids
+    zoom = float(np.exp(rng.uniform(-0.35, 0.35))) if rng.random() < 0.5 else 1.0
     full_h, full_w = grey.shape
     w, h = min(round(width / zoom), full_w), min(round(height / zoom), full_h)
     x, y = int(rng.integers(full_w - w + 1)), int(rng.integers(full_h - h + 1))
     cut = np.ascontiguousarray(grey[y : y + h, x : x + w])
+    cut = 255 - cut if negative else cut
     if (w, h) != (width, height):
         cut = np.asarray(cv2.resize(cut, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     moved = (boxes - np.array([x, y, x, y], np.float32)) * np.array([width / w, height / h] * 2, np.float32)
     inside = np.clip(moved, 0, np.array([width, height] * 2, np.float32))
     shows = _areas(inside) / np.maximum(_areas(moved), 1e-6)
     seen = shows > _SEEN
-    return cut, inside[seen], board.class_ids[seen], shows[seen] >= _KNOWN
+    return cut, inside[seen], class_ids[seen], shows[seen] >= _KNOWN
 
 
 def _turned(
