@@ -1,4 +1,4 @@
-"""Every ready-made configuration is right as it stands, with what its head asks for, and with what it offers instead."""
+"""Every ready-made configuration is right as it stands, and with what it offers instead."""
 
 from __future__ import annotations
 
@@ -95,11 +95,14 @@ def test_is_right_with_what_its_head_asks_for(
 
 
 @of_each
-@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize("which", ["first", "last"])
 def test_is_right_with_what_it_offers(
-    path: Path, last: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: FBT001  a parameter of the test
+    path: Path,
+    which: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    text = with_offers(path, last=last)
+    text = with_offers(path, last=which == "last")
     if "chip:" in text:
         pytest.importorskip("gpiod")
     copy = tmp_path / path.name
