@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .class_scores import ClassificationScores, WrongName
 
 _RIGHT, _WRONG = PALETTE[1], PALETTE[3]  # blue, vermilion
+_MIXED: Bgr = (120, 120, 120)  # others taken for others: right or wrong
+_GRID: Bgr = (215, 215, 215)
 _CELL_PX = 44  # room for four digits
 _MOST_CLASSES = 30  # beyond, the matrix is no longer read on a screen
 _NAME_PX = 200  # a longer one is cut
@@ -47,11 +49,11 @@ def draw_confusion(scores: ClassificationScores, path: Path) -> None:
     margin = max(small.plate_size(name)[0] for name in names) + GAP_PX
     head = 2 * GAP_PX + Lettering(HEAD_PX).plate_height_px + Lettering(TEXT_PX).plate_height_px
     side = len(names) * _CELL_PX
-    lines = _head(scores)
-    width = max(margin + side + GAP_PX, 2 * GAP_PX + Lettering(TEXT_PX).plate_size(lines[1])[0])
+    lines = list(zip(_head(scores), (Lettering(HEAD_PX), Lettering(TEXT_PX)), strict=True))
+    width = max(margin + side, GAP_PX + max(lettering.plate_size(line)[0] for line, lettering in lines)) + GAP_PX
     canvas = np.full((head + margin + side + GAP_PX, width, 3), WHITE, np.uint8)
     top = GAP_PX
-    for line, lettering in zip(lines, (Lettering(HEAD_PX), Lettering(TEXT_PX)), strict=True):
+    for line, lettering in lines:
         lettering.write(canvas, line, (GAP_PX, top), INK)
         top += lettering.plate_height_px
     top = head + margin
@@ -59,7 +61,8 @@ def draw_confusion(scores: ClassificationScores, path: Path) -> None:
         _write_name(canvas[top + number * _CELL_PX :][:_CELL_PX, :margin], name, small)
         # The names of columns are written into rows, and turned.
         _write_name(np.rot90(canvas[head:top, margin + number * _CELL_PX :][:, :_CELL_PX], -1), name, small, left=True)
-    _draw_cells(canvas[top:, margin:], counts)
+    merged = len(counts) - 1 if len(counts) < len(scores.classes) else -1
+    _draw_cells(canvas[top:, margin:], counts, merged)
     save_png(canvas, path)
 
 
@@ -120,13 +123,15 @@ def _write_name(place: NDArray[np.uint8], name: str, lettering: Lettering, *, le
     place[top : top + height, start : start + width] = plate
 
 
-def _draw_cells(place: NDArray[np.uint8], counts: NDArray[np.int64]) -> None:
+def _draw_cells(place: NDArray[np.uint8], counts: NDArray[np.int64], merged: int) -> None:
     """Draw the matrix into the upper left of its place; empty cells stay white."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = len(counts) * _CELL_PX + 1
+    place[:side, :side] = _GRID
     for row, column in np.ndindex(counts.shape):
         cell = place[row * _CELL_PX :, column * _CELL_PX :][:_CELL_PX, :_CELL_PX]
-        cell[:] = (215, 215, 215)
-        color = _shade(_RIGHT if row == column else _WRONG, float(shares[row, column]))
+        right = _MIXED if row == merged else _RIGHT
+        color = _shade(right if row == column else _WRONG, float(shares[row, column]))
         cell[1:, 1:] = color
         if counts[row, column]:
             _write_count(cell, int(counts[row, column]), ink_on(color))

@@ -89,6 +89,7 @@ def score_classes(named: Sequence[NamedClass], labels: Sequence[str]) -> Classif
     # Of equal scores the lower id goes first, as with argmax.
     before = (scores > own) | ((scores == own) & (np.arange(len(labels)) < truths[:, None]))
     rank = before.sum(axis=1)
+    by_class = np.ascontiguousarray(scores.T)
     confusion = np.zeros((len(labels), len(labels)), np.int64)
     np.add.at(confusion, (truths, scores.argmax(axis=1)), 1)
     return ClassificationScores(
@@ -96,7 +97,7 @@ def score_classes(named: Sequence[NamedClass], labels: Sequence[str]) -> Classif
         top5=float((rank < 5).mean()) if len(labels) >= _FEWEST_FOR_TOP5 else None,
         confusion=confusion,
         classes=tuple(
-            _of_class(label, confusion, number, best_threshold(scores[:, number], truths == number))
+            _of_class(label, confusion, number, best_threshold(by_class[number], truths == number))
             for number, label in enumerate(labels)
         ),
     )

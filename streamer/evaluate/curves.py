@@ -26,6 +26,8 @@ _COLORS: tuple[Bgr, ...] = tuple(PALETTE[place] for place in (1, 3, 4, 0, 6, 2))
 _GREY: Bgr = (190, 190, 190)
 _DPI = 100
 _SIZE_IN = (12.0, 5.2)  # of both diagrams: 1200 by 520 px
+_MEAN: dict[str, Any] = {"color": "black", "linewidth": 4}  # so thick that a line on it hides only its middle
+_DOT: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgecolor": "white", "zorder": 5, "clip_on": False}
 _GRID = np.linspace(0.0, 1.0, 1001)  # thresholds at which F1 is drawn
 _TOP = 1.03  # of the axes: a line at 1 is seen whole
 _COLUMNS_PX = (64, 360, 470, 620, 790, 960)  # where the table's columns begin
@@ -98,8 +100,9 @@ def _diagrams(drawn: Sequence[ClassScore], lines: Sequence[_Line]) -> NDArray[np
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  see above
     from matplotlib.figure import Figure  # noqa: PLC0415  see above
 
-    figure = Figure(figsize=_SIZE_IN, dpi=_DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=_SIZE_IN, dpi=_DPI, facecolor="white")
     canvas: Any = FigureCanvasAgg(figure)  # its stubs are incomplete
+    figure.subplots_adjust(left=0.05, right=0.985, bottom=0.105, top=0.995, wspace=0.12)
     left, right = figure.subplots(1, 2)
     _prepare(
         left, "recall: share of the labelled objects that are found", "precision: share of the answers that are right"
@@ -129,36 +132,34 @@ def _draw_precision(axes: Any, drawn: Sequence[ClassScore], lines: Sequence[_Lin
     """Draw precision over recall; a line ends where no threshold finds more."""
     for one in _others(drawn, lines):
         axes.plot(*_reached(one.recalls, one.precisions), color=_hex(_GREY), linewidth=1)
-    for line in lines:
-        axes.plot(*_reached(line.one.recalls, line.one.precisions), **_look(line))
     if drawn:
         mean = np.mean([one.precisions for one in drawn], axis=0)
-        axes.plot(*_reached(drawn[0].recalls, mean), color="black", linewidth=3)
+        axes.plot(*_reached(drawn[0].recalls, mean), **_MEAN)
+    for line in lines:
+        axes.plot(*_reached(line.one.recalls, line.one.precisions), **_look(line))
 
 
 def _draw_f1(axes: Any, drawn: Sequence[ClassScore], lines: Sequence[_Line]) -> None:  # noqa: ANN401  as above
     """Draw F1 over the threshold, with a dot where it is best."""
     for one in _others(drawn, lines):
         axes.plot(_GRID, f1_at(one, _GRID), color=_hex(_GREY), linewidth=1)
-    for line in lines:
-        axes.plot(_GRID, f1_at(line.one, _GRID), **_look(line))
     if drawn:
         score, f1 = _common(drawn)
-        axes.plot(_GRID, np.mean([f1_at(one, _GRID) for one in drawn], axis=0), color="black", linewidth=3)
+        axes.plot(_GRID, np.mean([f1_at(one, _GRID) for one in drawn], axis=0), **_MEAN)
         axes.plot([score], [f1], color="black", **_DOT)
     for line in lines:
+        axes.plot(_GRID, f1_at(line.one, _GRID), **_look(line))
         if line.one.best is not None:
             axes.plot([line.one.best.score], [line.one.best.f1], color=_hex(line.color), **_DOT)
 
 
-_DOT: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgecolor": "white", "zorder": 5, "clip_on": False}
-
-
 def _common(drawn: Sequence[ClassScore]) -> tuple[float, float]:
-    """Return the one threshold for all classes at which the mean F1 is best, and that F1."""
+    """Return the one threshold for all classes at which the mean F1 is best, the middle one of equals, and that F1."""
     mean = np.mean([f1_at(one, _GRID) for one in drawn], axis=0)
-    best = int(mean.argmax())
-    return float(_GRID[best]), float(mean[best])
+    first = int(mean.argmax())
+    equal = mean[first:] == mean[first]
+    length = len(equal) if equal.all() else int(equal.argmin())
+    return float(_GRID[first + (length - 1) // 2]), float(mean[first])
 
 
 def _others(drawn: Sequence[ClassScore], lines: Sequence[_Line]) -> list[ClassScore]:

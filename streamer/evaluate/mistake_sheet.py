@@ -46,7 +46,9 @@ def draw_mistakes(mistakes: Sequence[Mistake], path: Path) -> None:
         ConfigError: the sheet can't be written.
     """
     tiles = [_tile(mistake) for mistake in mistakes]
-    head = f"{len(tiles) or 'No'} mistakes at each class's best threshold{', the worst of each kind first' * bool(tiles)}"
+    head = (
+        f"{len(tiles) or 'No'} mistakes at each class's best threshold{', the worst of each kind first' * bool(tiles)}"
+    )
     save_png(sheet(tiles, head=head, legend=_LEGEND if tiles else ()), path)
 
 
