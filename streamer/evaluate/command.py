@@ -123,7 +123,8 @@ def _evaluate(options: Options, watch: Watch, *, as_json: bool, out: TextIO) -> 
     folder = options.save or Path(f"evaluation-{subject.spec.name}")
     check_folder(folder)
     watch.doing = "loading the model"
-    evaluation, draws, unread = (_detector if subject.spec.task is Task.DETECT else _classifier)(subject, watch)
+    examine = _detector if subject.spec.task is Task.DETECT else _classifier
+    evaluation, draws, unread = examine(subject, watch)
     report = build(evaluation)
     watch.doing = "saving"
     save(report, folder, draws)
@@ -177,7 +178,7 @@ def _detector(subject: _Subject, watch: Watch) -> tuple[Evaluation, Draws, Probl
     except ValueError as exc:
         raise ConfigError(f"{options.data}: {exc} among those that could be read") from exc
     draws: Draws = {
-        CURVES: partial(draw_detection_curves, scores, title=f"{subject.spec.name} on {options.data.name}"),
+        CURVES: partial(draw_detection_curves, scores, title=_title(subject)),
         MISTAKES: partial(draw_mistakes, worst(found.kept, scores, labels)),
     }
     return _evaluation(subject, found, scores), draws, found.unread
@@ -238,6 +239,12 @@ def _evaluation(subject: _Subject, found: _Answers[Kept], scores: DetectionScore
         speed=speed_of(found.took_ms),
         scores=scores,
     )
+
+
+def _title(subject: _Subject) -> str:
+    place = subject.options.data.resolve()
+    name = place.parent.name if place.is_file() else place.name
+    return f"{subject.spec.name} on {name}{', ' + subject.split if subject.split else ''}"
 
 
 def _nobody_waits() -> None:

@@ -37,7 +37,9 @@ def show(evaluation: Evaluation, out: TextIO) -> None:
     for line in _head(evaluation):
         console.print(Text(line))
     scores = evaluation.scores
+    console.print()
     console.print(_detection(scores) if isinstance(scores, DetectionScores) else _classification(scores))
+    console.print()
     for line in _feet(evaluation):
         console.print(Text(line))
 
@@ -106,7 +108,7 @@ def _share(value: float | None) -> str:
 
 
 def _table(first: str, *titles: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column(first, no_wrap=True)
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
