@@ -28,9 +28,11 @@ from pcb_samples import CROP, Board, Crop, crop_of, read_boards
 from shapes_network import centres, flat
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
+
+    Levels = list[tuple[Tensor, Tensor]]
 
 _log = logging.getLogger("pcb")
 _ENGINES = Path(__file__).resolve().parents[1]
@@ -61,9 +63,9 @@ def batch_of(crops: Sequence[Crop]) -> tuple[Tensor, Truth]:
     return pixels.contiguous(memory_format=torch.channels_last), Truth(boxes, class_ids, known, unsure)
 
 
-def answers(network: PcbNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
+def answers(network: Callable[[Tensor], Levels], pixels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """Return logits (B, A, C) and boxes (B, A, 4) x1 y1 x2 y2, px."""
-    logits, extents = (part.float() for part in flat(network(pixels), network.classes, (CROP, CROP), STRIDES))
+    logits, extents = (part.float() for part in flat(network(pixels), classes, (CROP, CROP), STRIDES))
     reach = torch.exp(extents.clamp(max=4.0).transpose(1, 2)) * _STRIDES[:, None]
     return logits.transpose(1, 2), torch.cat((_POINTS - reach[..., :2], _POINTS + reach[..., 2:]), 2)
 
@@ -71,13 +73,14 @@ def answers(network: PcbNetwork, pixels: Tensor) -> tuple[Tensor, Tensor]:
 class Training:
     """A network on its way: what must be kept to go on."""
 
-    def __init__(self, *, classes: int, steps: int, seed: int) -> None:
+    def __init__(self, *, classes: int, steps: int, seed: int, compiled: bool = False) -> None:
         torch.manual_seed(seed)
         self.step = 0
         self.steps = steps
         self.rng = np.random.default_rng(seed)
         self.network = PcbNetwork(classes).to(memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.network)
+        self._forward: Callable[[Tensor], Levels] = torch.compile(self.network) if compiled else self.network
         self.optimiser = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=0.03)
         self.rate = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, _RATE, total_steps=steps, pct_start=0.05)
 
@@ -86,7 +89,7 @@ class Training:
         mosaic = _MOSAIC if self.step < _MOSAIC_UNTIL * self.steps else 0.0
         pixels, truth = batch_of([crop_of(self.rng, boards, mosaic=mosaic) for _ in range(_BATCH)])
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits, boxes = answers(self.network, pixels)
+            logits, boxes = answers(self._forward, pixels, self.network.classes)
         wrong_class, wrong_box = loss_of(logits, boxes, _POINTS, truth)
         self.optimiser.zero_grad()
         (wrong_class + wrong_box).backward()
@@ -147,13 +150,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--bf16", action="store_true", help="half the time, where the processor has units for it")
+    parser.add_argument("--compile", action="store_true", help="1.6 times as fast on one core; takes a C++ compiler")
     parser.add_argument("--without", nargs="*", default=[], help="names of pictures to leave out begin so: for choices")
     parser.add_argument("--out", type=Path, default=_ENGINES / "pcb-defects.onnx")
     parser.add_argument("--export-only", action="store_true", help="write the weights as they are in --state")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(asked.threads)
-    training = Training(classes=len(KINDS), steps=asked.steps, seed=asked.seed)
+    training = Training(classes=len(KINDS), steps=asked.steps, seed=asked.seed, compiled=asked.compile)
     if asked.state.exists():
         training.take_up(asked.state)
     if not asked.export_only:
