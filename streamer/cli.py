@@ -161,11 +161,13 @@ def demo(
     The line: each board gets its verdict before a deadline, and a tally compares the verdicts with what was drawn. The
     yard: an event for each shape that stays.
     """
+    if rate is not None and scene is not DemoScene.LINE:
+        raise typer.BadParameter(f"boards a second are of the line, the {scene.value} has none", param_hint="--rate")
     _set_up_log(log_format, verbose=verbose)
     signals = Signals(_leave_at_once)
-    from streamer.demo import open_demo  # noqa: PLC0415
+    from streamer.demo import RATE, open_demo  # noqa: PLC0415
 
-    with open_demo(scene=scene.value, seconds=seconds, seed=seed, rate=rate, out=sys.stdout) as streamer:
+    with open_demo(scene=scene.value, seconds=seconds, seed=seed, rate=rate or RATE, out=sys.stdout) as streamer:
         signals.tell(streamer.request_stop)
         code = streamer.run()
     _leave(code)

@@ -8,11 +8,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from streamer.core.errors import ConfigError
 from streamer.publish.listen import Listener
 
-from .demo_line import RATE, LineWatch, open_line, truth
 from .demo_line import TOPICS as LINE_TOPICS
+from .demo_line import LineWatch, open_line, truth
 from .demo_yard import TOPICS as YARD_TOPICS
 from .demo_yard import open_yard, print_to
 from .line_display import open_display
@@ -23,27 +22,26 @@ if TYPE_CHECKING:
     from .app import Run
 
 SceneName = Literal["line", "yard"]
+RATE = 2.0  # boards a second, where nothing else is said
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_demo(*, scene: SceneName, seconds: float | None, seed: int, rate: float | None, out: TextIO) -> Iterator[Run]:
+def open_demo(*, scene: SceneName, seconds: float | None, seed: int, rate: float, out: TextIO) -> Iterator[Run]:
     """Put the demo together: a broker inside the process, a drawn scene, a small network, a listener that prints.
 
     Args:
         scene: which of the two.
         seconds: of the scene; None goes on until stopped.
         seed: which scene.
-        rate: boards a second, of the line; None: 2.
+        rate: boards a second, of the line.
         out: where is printed what arrives from the broker.
 
     Raises:
-        ConfigError: amqtt, the broker for the demo, is not installed; or a rate was given for the yard.
+        ConfigError: amqtt, the broker for the demo, is not installed.
         BackendError: the network can't run here.
     """
-    if scene == "yard" and rate is not None:
-        raise ConfigError("--rate: boards a second are of --scene line, the yard has none")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="streamer-demo-")))
         if scene == "yard":
@@ -51,8 +49,8 @@ def open_demo(*, scene: SceneName, seconds: float | None, seed: int, rate: float
             _listen(run, YARD_TOPICS, print_to(out), stack)
             _log.info("events are printed as they arrive; Ctrl-C ends")
         else:
-            run = open_line(folder, seconds=seconds, seed=seed, rate=rate or RATE, stack=stack)
-            watch = LineWatch(open_display(out, stack), truth(seed=seed, rate=rate or RATE), unread=run.request_stop)
+            run = open_line(folder, seconds=seconds, seed=seed, rate=rate, stack=stack)
+            watch = LineWatch(open_display(out, stack), truth(seed=seed, rate=rate), unread=run.request_stop)
             stack.callback(watch.finish)
             _listen(run, LINE_TOPICS, watch.heard, stack)
             _log.info("verdicts are on streamer/line/decision, defects on streamer/line/event; Ctrl-C ends")

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from .line_display import Display
 
 TOPICS = "streamer/line/+"
-RATE = 2.0  # boards a second
 
 _log = logging.getLogger(__name__)
 

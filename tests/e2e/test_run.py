@@ -229,8 +229,8 @@ def test_a_model_that_cannot_be_used_ends_with_three(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_demo_prints_events_as_they_arrive() -> None:
-    done = run("demo", "--seconds", "12")
+def test_the_yard_of_the_demo_prints_events_as_they_arrive() -> None:
+    done = run("demo", "--scene", "yard", "--seconds", "12")
     assert done.returncode == 0, done.stderr
     assert "appeared" in done.stdout
     assert "ms old" in done.stdout
