@@ -38,7 +38,9 @@ class Yolox:
     """A bare loop around `yolox_nano_v8layout.onnx`, so that this test stands on nothing but its own rooms."""
 
     def __init__(self, path: Path) -> None:
-        self._session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it takes a core from other tests
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def detect(self, bgr: NDArray[np.uint8], least: float) -> Detections:
         height, width = bgr.shape[:2]
