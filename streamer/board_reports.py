@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 NOT_JUDGED = frozenset({Doubt.LATE.value, Doubt.OVERRUN.value, Doubt.FAILED.value})
 # Nobody tells what is detected in such a picture, or tells it too late.
 _NOT_LOOKED_AT = NOT_JUDGED | {Doubt.DARK.value, Doubt.BLURRED.value, Doubt.FROZEN.value}
-# So many boards wait for what was detected on them. The feed may lose a message: it is for the moment, as QoS 0 is.
-_MOST_WAITING = 3
+# So many boards wait for what was detected on them, and so many detections for their boards.
+_MOST_WAITING = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +49,16 @@ class Board:
 class BoardReports:
     """Joins the decisions of a camera with its feed of detections: each board once, in order. One thread's own.
 
-    Both come on one connection, the decision first as a rule: it waits for no disk. They belong together where they are
-    about the same picture: that of the same moment.
+    Both come on one connection, each of them in order; the decision first as a rule, for it waits for no disk. They
+    belong together where they are about the same picture: that of the same moment. The feed may lose a message, as
+    QoS 0 does: a board does not wait for its detections any more once those of a later one have come.
     """
 
     def __init__(self) -> None:
         self._last = 0  # number of the last decision
         self._waiting: deque[Board] = deque()
         self._found: OrderedDict[str, tuple[Found, ...]] = OrderedDict()  # by moment; the latest that nobody asked for
+        self._newest = ""  # moment of the last detections that came
 
     def decision(self, said: dict[str, Any]) -> list[Board]:
         """Take in a decision's payload; return the boards of which all is known now, or will be.
@@ -81,7 +83,8 @@ class BoardReports:
     def detections(self, said: dict[str, Any]) -> list[Board]:
         """Take in the payload of a frame's detections; return the boards of which all is known now."""
         found = [Found(kind=d["class"], score=d["score"], box=tuple(d["box"])) for d in said["detections"]]
-        self._found[said["captured_at"]] = tuple(sorted(found, key=lambda each: -each.score))
+        self._newest = said["captured_at"]
+        self._found[self._newest] = tuple(sorted(found, key=lambda each: -each.score))
         if len(self._found) > _MOST_WAITING:
             self._found.popitem(last=False)
         return self._ready()
@@ -97,7 +100,8 @@ class BoardReports:
         return boards
 
     def _complete(self, board: Board) -> bool:
-        return board.captured_at in self._found or board.captured_at is None or board.reason in _NOT_LOOKED_AT
+        # Moments are written alike, so that their texts are in order as well.
+        return board.captured_at is None or board.captured_at <= self._newest or board.reason in _NOT_LOOKED_AT
 
     def _told(self, board: Board) -> Board:
         return replace(board, found=self._found.pop(board.captured_at or "", None))

@@ -101,14 +101,14 @@ def board_line(board: Board, drawn: Sequence[SceneObject], outcome: Outcome) -> 
     rejected = board.verdict is Verdict.REJECT
     line = Text(f"{when:<8}  board {board.number:<5} ")
     line.append("REJECT" if rejected else "accept", style="bold red" if rejected else "green")
-    age = "" if board.age_ms is None else f"{board.age_ms:.0f} ms"
-    line.append(f"  {_why(board):<34} {age:>7}  ")
-    line.append(outcome.value, style=_STYLE[outcome])
-    if drawn:
+    line.append(f" {'' if board.age_ms is None else f'{board.age_ms:.0f} ms':>7}  ")
+    line.append(f"{outcome.value:<12}", style=_STYLE[outcome])
+    if why := _why(board):
+        line.append(f"  {why}")
+    if drawn or outcome is Outcome.FALSE_REJECT:
         kinds = Counter(defect.kind for defect in drawn)
-        line.append(f"  (drawn: {_counted(kinds, ones=False)})", style="dim")
-    elif outcome is Outcome.FALSE_REJECT:
-        line.append("  (drawn: nothing)", style="dim")
+        line.append(f"  (drawn: {_counted(kinds, ones=False) or 'nothing'})", style="dim")
+    line.rstrip()
     return line
 
 

@@ -45,14 +45,28 @@ def test_a_repeated_decision_tells_nothing_new() -> None:
     assert reports.rest() == []
 
 
-def test_a_board_whose_detections_never_come_holds_up_three_others_and_no_more() -> None:
+def test_a_board_whose_detections_were_lost_waits_for_those_of_the_next() -> None:
     reports = BoardReports()
     told = [number for n in range(1, 4) for number in numbers(reports, of=decision(n))]
-    told += [number for n in range(2, 4) for number in numbers(reports, of=detections(n))]
     assert told == []
-    boards = reports.decision(decision(4))
-    assert [(board.number, board.found) for board in boards] == [(1, None), (2, ()), (3, ())]
-    assert [(board.number, board.found) for board in reports.rest()] == [(4, None)]
+    boards = reports.detections(detections(2))
+    assert [(board.number, board.found) for board in boards] == [(1, None), (2, ())]
+    assert [(board.number, board.found) for board in reports.rest()] == [(3, None)]
+
+
+def test_no_more_than_twenty_boards_wait_for_a_feed_that_is_silent() -> None:
+    reports = BoardReports()
+    told = [number for n in range(1, 31) for number in numbers(reports, of=decision(n))]
+    assert told == list(range(1, 11))
+    assert [board.number for board in reports.rest()] == list(range(11, 31))
+
+
+def test_a_feed_without_decisions_is_not_kept_for_ever() -> None:
+    reports = BoardReports()
+    for n in range(1, 31):
+        reports.detections(detections(n, ("open", 0.9)))
+    told = [board for n in range(1, 31) for board in reports.decision(decision(n))]
+    assert [board.number for board in told if board.found is None] == list(range(1, 11))
 
 
 def test_a_board_at_which_nobody_looked_is_told_at_once() -> None:

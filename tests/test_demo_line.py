@@ -96,11 +96,10 @@ def test_each_board_is_shown_once_with_what_was_found_and_what_was_drawn() -> No
         assert out.getvalue().count("board ") == 3
         watch.finish()
     lines = [line[10:] for line in out.getvalue().splitlines()]
-    assert lines[0].startswith("board 1     accept")
-    assert lines[1].startswith("board 2     REJECT  open 0.90")
-    assert lines[1].endswith("right  (drawn: open)")
-    assert lines[2].startswith("board 3     REJECT  late")
-    assert lines[3].startswith("board 4     REJECT  open")
+    assert lines[0] == "board 1     accept   61 ms  right"
+    assert lines[1] == "board 2     REJECT   61 ms  right         open 0.90  (drawn: open)"
+    assert lines[2] == "board 3     REJECT   61 ms  not judged    late"
+    assert lines[3] == "board 4     REJECT   61 ms  right         open  (drawn: open)"
     assert out.getvalue().splitlines()[4] == "4 boards, 3 judged in time (late 1)"
     assert watch.tally.found.total() == 1
     assert watch.tally.untold == 1  # of the last board no detections came before the end

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARD = re.compile(
-    r"(?:\d\d:\d\d:\d\d| {8})  board (?P<number>\d+) +(?P<verdict>accept|REJECT)  (?P<why>.*?) +(?:\d+ ms)?  "
-    r"(?P<outcome>right|MISSED|FALSE REJECT|not judged)(?:  \(drawn: (?P<drawn>.*)\))?"
+    r"(?:\d\d:\d\d:\d\d| {8})  board (?P<number>\d+) +(?P<verdict>accept|REJECT) +(?:\d+ ms)?  "
+    r"(?P<outcome>right|MISSED|FALSE REJECT|not judged)(?:  +(?P<why>[^ (].*?))??(?:  +\(drawn: (?P<drawn>.*)\))?"
 )
 SEED, RATE = 7, 4.0
 LAST_TALLY = re.compile(r"^(\d+) boards, (?:each|(\d+)) judged in time", re.MULTILINE)

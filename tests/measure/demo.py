@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BOARD = re.compile(r"  board +(\d+) +(accept|REJECT) .* (\d+) ms  (right|MISSED|FALSE REJECT|not judged)")
+BOARD = re.compile(r"  board +(\d+) +(accept|REJECT) +(\d+) ms  (right|MISSED|FALSE REJECT|not judged)")
 
 
 def main() -> int:
