@@ -10,7 +10,7 @@ from streamer.core.errors import ConfigError
 from streamer.infer.labels import what_is_wrong
 
 from .boxes import fault_of, labelled, picture_size
-from .layout import SPLITS, UNSPLIT, Layout
+from .layout import SPLITS, UNSPLIT, Layout, is_usual
 from .problems import read_text
 from .truths import LabelledSet
 
@@ -44,7 +44,9 @@ def coco_layouts(folder: Path) -> list[Layout]:
     if own:
         layouts.append(_layout(folder, f"a {_ROBOFLOW} for each split", own))
     if here:
-        splits = {UNSPLIT: here[0]} if len(here) == 1 else {_split(path): path for path in here}
+        splits = {_split(path): path for path in here}
+        if len(here) == 1 and not is_usual(_split(here[0])):  # any name will do for the only one
+            splits = {UNSPLIT: here[0]}
         layouts.append(_layout(folder, f"{', '.join(path.name for path in here)} in it", splits))
     return layouts
 

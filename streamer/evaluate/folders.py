@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from streamer.infer.labels import what_is_wrong
+
 from .layout import SPLITS, UNSPLIT, Layout, folders_in, pictures_in
 from .truths import LabelledPicture, LabelledSet
 
@@ -45,6 +47,8 @@ def _read(classes: Sequence[Path], problems: Problems) -> LabelledSet:
     for part in classes:
         if not pictures_in(part):
             problems.add(part, "holds no picture")
+        if (wrong := what_is_wrong(part.name)) is not None:
+            problems.add(part.parent, wrong)
     return LabelledSet(task="classify", labels=tuple(part.name for part in classes), pictures=tuple(pictures))
 
 

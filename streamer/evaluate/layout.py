@@ -69,6 +69,11 @@ def choose_split(layout: Layout, wanted: str | None, place: Path) -> str:
     raise ConfigError(f"--split {wanted}: {place} has none of this name, only {there}")
 
 
+def is_usual(name: str) -> bool:
+    """Whether a name tells which split it is of, also as COCO's `val2017` does."""
+    return _plain(name) in SPLITS
+
+
 def _called(wanted: str, names: list[str]) -> list[str]:
     """Return the splits that are meant by a name; itself alone if it is there."""
     if wanted in names:

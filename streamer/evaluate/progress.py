@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _BAR_S = 0.1  # between two drawings of the bar
 
+_ASKING = "asking the model"
+
 T = TypeVar("T")
 
 
@@ -20,13 +22,13 @@ class Watch:
     """What is done so far. It starts no thread: each picture draws the bar."""
 
     def __init__(self) -> None:
-        self.doing = "reading the labels"
+        self.doing = "reading the labels"  # for the sentence of one who was stopped
         self._done = 0
         self._total = 0
 
     def pictures(self, answered: Iterable[T], total: int) -> Iterator[T]:
         """Yield what is answered, and show how many of all the pictures that are."""
-        self._total = total
+        self.doing, self._total = _ASKING, total
         console = Console(stderr=True, highlight=False)
         shown = console.is_terminal and not console.is_dumb_terminal
         bar = Progress(
@@ -44,6 +46,6 @@ class Watch:
 
     def stopped(self) -> str:
         """Say how far it came."""
-        if 0 < self._done < self._total:
+        if self.doing == _ASKING:
             return f"stopped after {self._done} of {self._total} pictures: nothing is scored"
-        return f"stopped while {self.doing}: nothing is scored"
+        return f"stopped while {self.doing}"

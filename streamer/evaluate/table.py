@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -51,7 +52,8 @@ def _head(evaluation: Evaluation) -> Iterator[str]:
     yield f"model {model.name} on {model.backend} {model.precision}{on}"
     split = f", {evaluation.split}" if evaluation.split else ""
     of = "" if evaluation.evaluated == evaluation.pictures else f" of {evaluation.pictures}"
-    yield f"data {evaluation.data}{split}: {evaluation.evaluated}{of} pictures"
+    data = os.fsencode(evaluation.data).decode(errors="replace")  # a terminal may not know every byte of a name
+    yield f"data {data}{split}: {evaluation.evaluated}{of} pictures"
     yield f"{speed.ms:.3g} ms a picture (median; 95 % within {speed.p95_ms:.3g}), {speed.per_s:.3g} pictures a second"
 
 
@@ -87,7 +89,7 @@ def _feet(evaluation: Evaluation) -> Iterator[str]:
         many = f"{len(joined.unasked)} class{'es' * (len(joined.unasked) != 1)} of {evaluation.model.name}"
         yield f"not counted: {many} that the data does not know: {shortened(joined.unasked)}"
     if evaluation.unread:
-        yield f"! left out: {evaluation.unread} pictures that can't be read"
+        yield f"! left out: {evaluation.unread} picture{'s' * (evaluation.unread != 1)} that can't be read"
     if isinstance(scores, DetectionScores):
         silent = [one.label for one in scores.classes if one.truths and one.best is None]
         if silent:

@@ -55,7 +55,7 @@ def test_ap_and_thresholds_by_hand() -> None:
     assert one.thresholds == pytest.approx([0.7, 0.8, 0.9])
     assert one.f1 == pytest.approx([2 * 2 / 6, 2 * 1 / 5, 2 * 1 / 4])
     assert one.best is not None
-    assert (one.best.score, one.best.precision, one.best.recall) == (0.35, pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert (one.best.score, one.best.precision, one.best.recall) == pytest.approx((0.35, 2 / 3, 2 / 3))
 
 
 def test_a_box_counts_up_to_its_own_iou() -> None:

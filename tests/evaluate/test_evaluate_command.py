@@ -18,7 +18,7 @@ from labelled_folders import SHAPES, coco, picture, text, yolo_shapes
 from tiny_classifier import write_classifier
 
 from streamer.core.errors import BackendError, ConfigError
-from streamer.evaluate import command
+from streamer.evaluate.answers import answers
 from streamer.evaluate.command import Options, evaluate
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def test_a_picture_that_can_not_be_read_is_told_and_the_others_count(
     said: dict[str, Any] = {"labels": str(text(tmp_path / "names.txt", *COLOURS)), "look": "ultralytics"}
     code, out = run(model, data, as_json=False, **said)
     assert code == 2
-    assert "! left out: 1 pictures that can't be read" in out
+    assert "! left out: 1 picture that can't be read" in out
     assert capsys.readouterr().err == f"{broken}: is cut off; the end of the picture is missing\n"
     code, out = run(model, data, **said)
     assert (code, json.loads(out)["data"]["unread"], json.loads(out)["data"]["evaluated"]) == (2, 1, 8)
@@ -194,15 +194,14 @@ def test_ctrl_c_says_how_far_it_came(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = yolo_shapes(tmp_path / "data", seed, 4)
-    whole = command.answers
 
     def stopped(*given: Any, **named: Any) -> Iterator[Any]:  # noqa: ANN401  as the real one
-        for number, one in enumerate(whole(*given, **named)):
+        for number, one in enumerate(answers(*given, **named)):
             if number == 2:
                 raise KeyboardInterrupt
             yield one
 
-    monkeypatch.setattr(command, "answers", stopped)
+    monkeypatch.setattr("streamer.evaluate.command.answers", stopped)
     assert run("shapes", data) == (130, "")
     assert capsys.readouterr().err == "stopped after 2 of 4 pictures: nothing is scored\n"
     assert not (tmp_path / "out").exists()

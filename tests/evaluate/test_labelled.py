@@ -127,6 +127,14 @@ def test_coco_splits_are_told_by_their_files(tmp_path: Path) -> None:
     assert read(tmp_path, "train2017").pictures[0].path.parent.name == "train2017"
 
 
+def test_a_single_file_of_training_labels_is_only_read_by_name(tmp_path: Path) -> None:
+    file = coco(tmp_path / "instances_train2017.json")
+    picture(tmp_path / "a.png")
+    with pytest.raises(ConfigError, match="only what models are trained on is there; --split chooses: train2017"):
+        read(tmp_path)
+    assert list(told(read(tmp_path, "train"))) == list(told(read(file))) == ["a.png"]
+
+
 def test_a_folder_for_each_class_with_and_without_splits(tmp_path: Path) -> None:
     for part in (".", "train", "val"):
         for name in ("ripe", "green"):
