@@ -37,7 +37,7 @@ class Run:
 class Layout:
     """The copper of one board as it should be.
 
-    Every net is a tree, so a trace that is cut falls into two parts; between two conductors lie at least 9 px.
+    Every net is a tree, so a trace that is cut falls into two parts; between two conductors lie at least 7 px.
     """
 
     copper: NDArray[np.uint8]  # (H, W), COPPER or BARE

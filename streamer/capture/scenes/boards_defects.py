@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .boards_artwork import Layout
-    from .boards_sites import Edge
 
     Box = tuple[float, float, float, float]  # x1 y1 x2 y2, px
     _StrokeAt = Callable[[Generator, "Sites"], "_Stroke | None"]  # None: the place drawn is not good
@@ -33,6 +32,10 @@ KINDS = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the orde
 _MARGIN_PX = 9  # between a defect and its box, as in the labelled pictures the network was trained on
 _APART_PX = 6  # between two boxes
 _TRIES = 60  # places looked at for one kind before another is drawn instead
+_LEAN_PX = 7.0  # by which the tip of a bite or a spur may lie aside, within what is known to be a straight edge
+_PAST_PX = 3.0  # how far a cut goes past the edges of a trace, and a bridge into the copper at its ends
+_SHORTEST_PX, _LONGEST_PX = 8.0, 50.0  # of a bridge
+_LEAST_TOOTH_PX = 5.0  # less is a ragged edge, no defect
 _LEFT_PX = 4.0  # the least copper, or bare substrate, that a bite, a hole, a spur or an island leaves beside it
 
 
@@ -119,18 +122,23 @@ def _open(rng: Generator, sites: Sites) -> _Stroke | None:
     cut = sites.trace(rng)
     if cut is None:
         return None
-    half = cut.normal * (cut.depth / 2 + 3)
-    return _crooked(rng, cut.point - half, cut.point + half, thickness=(5, 9), wander=2.5, value=BARE)
+    thickness = int(rng.integers(6, 13))
+    half = cut.normal * max(0.5, cut.depth / 2 + _PAST_PX - thickness / 2)  # its round ends reach past the edges
+    points = _crooked(rng, cut.point - half, cut.point + half, wander=4.0)
+    return _Stroke(points=points, thickness=thickness, value=BARE)
 
 
 def _short(rng: Generator, sites: Sites) -> _Stroke | None:
-    """Bridge the gap between two conductors that are not joined."""
+    """Bridge the gap between two conductors that are not joined, and touch no third."""
     edge = sites.edge(rng)
-    if edge is None or not 8 <= edge.free <= 50:
+    if edge is None or not _SHORTEST_PX <= edge.free <= _LONGEST_PX:
         return None
-    end = edge.point + edge.normal * (edge.free + 3)
-    stroke = _crooked(rng, edge.point - edge.normal * 3, end, thickness=(4, 8), wander=2.0, value=COPPER)
-    return stroke if sites.conductors(stroke.points, stroke.thickness) == 2 else None
+    thickness = int(rng.integers(5, 10))
+    into = _PAST_PX - thickness / 2
+    start, end = edge.point - edge.normal * into, edge.point + edge.normal * (edge.free + into)
+    points = _crooked(rng, start, end, wander=2.0)
+    joined, near = sites.conductors(points, thickness), sites.conductors(points, thickness + 2 * round(_LEFT_PX))
+    return _Stroke(points=points, thickness=thickness, value=COPPER) if len(joined) == len(near) == 2 else None
 
 
 def _mousebite(rng: Generator, sites: Sites) -> _Stroke | None:
@@ -138,8 +146,8 @@ def _mousebite(rng: Generator, sites: Sites) -> _Stroke | None:
     edge = sites.edge(rng)
     if edge is None:
         return None
-    depth = min(edge.depth * rng.uniform(0.35, 0.6), edge.depth - _LEFT_PX - 1, rng.uniform(7, 15))
-    return _tooth(rng, edge, -depth, value=BARE)
+    depth = min(edge.depth * rng.uniform(0.35, 0.6), edge.depth - _LEFT_PX - 1, rng.uniform(8, 18))
+    return _tooth(rng, edge.point, -edge.normal * depth, value=BARE)
 
 
 def _spur(rng: Generator, sites: Sites) -> _Stroke | None:
@@ -147,29 +155,29 @@ def _spur(rng: Generator, sites: Sites) -> _Stroke | None:
     edge = sites.edge(rng)
     if edge is None:
         return None
-    return _tooth(rng, edge, min(edge.free - _LEFT_PX - 3, rng.uniform(7, 16)), value=COPPER)
+    length = max(0.0, min(edge.free - _LEFT_PX - 3, rng.uniform(9, 20)))
+    return _tooth(rng, edge.point, edge.normal * length, value=COPPER)
 
 
-def _tooth(rng: Generator, edge: Edge, length: float, *, value: int) -> _Stroke | None:
-    """Return a stroke from an edge to `length` px outwards (inwards if negative), its round end included."""
-    if abs(length) < 5:  # px: less is ragged edge, no defect
+def _tooth(rng: Generator, point: NDArray[np.float64], reach: NDArray[np.float64], *, value: int) -> _Stroke | None:
+    """Return a stroke from an edge that ends `reach` away, its round end included; None if that is too short."""
+    length = float(np.hypot(*reach))
+    if length < _LEAST_TOOTH_PX:
         return None
-    thickness = int(rng.integers(4, 8))
-    thickness = min(thickness, int(abs(length)))
-    way = edge.normal * math.copysign(abs(length) - thickness / 2, length)
-    lean = np.array((-edge.normal[1], edge.normal[0])) * rng.uniform(-0.5, 0.5) * abs(length)
-    start = edge.point - edge.normal * math.copysign(1.0, length)
-    return _Stroke(points=np.array((start, edge.point + way + lean)), thickness=thickness, value=value)
+    thickness = min(int(rng.integers(5, 10)), int(length))
+    lean = np.array((-reach[1], reach[0])) / length * rng.uniform(-_LEAN_PX, _LEAN_PX)
+    tip = point + reach * (1 - thickness / 2 / length) + lean
+    return _Stroke(points=np.array((point - reach / length, tip)), thickness=thickness, value=value)
 
 
 def _copper(rng: Generator, sites: Sites) -> _Stroke | None:
     """Leave an island on bare substrate."""
-    return _blob(rng, sites.bare(rng, least=9 + _LEFT_PX), value=COPPER)
+    return _blob(rng, sites.bare(rng, least=14 + _LEFT_PX), value=COPPER)
 
 
 def _pin_hole(rng: Generator, sites: Sites) -> _Stroke | None:
     """Leave a hole within copper."""
-    return _blob(rng, sites.copper(rng, least=3.5 + _LEFT_PX), value=BARE)
+    return _blob(rng, sites.copper(rng, least=5 + _LEFT_PX), value=BARE)
 
 
 def _blob(rng: Generator, site: tuple[NDArray[np.float64], float] | None, *, value: int) -> _Stroke | None:
@@ -177,8 +185,8 @@ def _blob(rng: Generator, site: tuple[NDArray[np.float64], float] | None, *, val
     if site is None:
         return None
     point, free = site
-    radius = min(free - _LEFT_PX, rng.uniform(4, 11))
-    thickness = round(min(rng.uniform(4, 9), 2 * radius - 1))
+    radius = min(free - _LEFT_PX, rng.uniform(5, 14))
+    thickness = round(min(rng.uniform(6, 12), 2 * radius - 1))
     angle, reach = rng.uniform(0, math.pi), max(0.0, radius - thickness / 2 - 1)
     way = np.array((math.cos(angle), math.sin(angle))) * reach
     side = np.array((-way[1], way[0])) * rng.uniform(-0.6, 0.6)
@@ -186,19 +194,15 @@ def _blob(rng: Generator, site: tuple[NDArray[np.float64], float] | None, *, val
 
 
 def _crooked(
-    rng: Generator,
-    start: NDArray[np.float64],
-    end: NDArray[np.float64],
-    *,
-    thickness: tuple[int, int],
-    wander: float,
-    value: int,
-) -> _Stroke:
-    """Return a line between two points that wanders up to `wander` px along each axis."""
-    parts = max(2, int(np.hypot(*(end - start)) // 7))
-    points = start + (end - start) * np.linspace(0, 1, parts + 1)[:, None]
-    points[1:-1] += rng.uniform(-wander, wander, (parts - 1, 2))
-    return _Stroke(points=points, thickness=int(rng.integers(*thickness, endpoint=True)), value=value)
+    rng: Generator, start: NDArray[np.float64], end: NDArray[np.float64], *, wander: float
+) -> NDArray[np.float64]:
+    """Return points from one to another, (K, 2) x y, that lie up to `wander` px aside."""
+    way = end - start
+    length = float(np.hypot(*way))
+    parts = max(2, int(length // 7))
+    points = start + way * np.linspace(0, 1, parts + 1)[:, None]
+    points[1:-1] += np.array((-way[1], way[0])) / length * rng.uniform(-wander, wander, (parts - 1, 1))
+    return np.asarray(points)
 
 
 _DRAWN_BY: dict[str, _StrokeAt] = {

@@ -18,6 +18,7 @@ _CHIP_PITCH_PX = (26.0, 34.0)
 _CHIP_PAD_PX = (5.5, 7.5)  # half the width of a chip's pad
 _VIA_RADIUS_PX = 13.0
 _PAD_HALF_PX = (23.0, 30.0)
+_LINK_PX = (20.0, 26.0)  # width of the trace from a large pad to the next: a thin one would look like a short
 _LEAST_HALF = 0.8  # the shorter half side of an oval pad, of its longer one
 _RING_PX = 8.0  # the least copper around a drill hole
 _CLEARANCE_PX = (14.0, 20.0)  # between a pad and the plane around it
@@ -76,7 +77,7 @@ def pads(artwork: Artwork, rng: Generator, cell: Cell) -> None:
     if rows == 0 or columns == 0:
         return
     shape, drilled = int(rng.integers(4)), rng.random() < 0.7
-    width, hole = round(rng.uniform(9, 17)), rng.uniform(0.85, 1.0) * (_LEAST_HALF * half - _RING_PX)
+    width, hole = round(rng.uniform(*_LINK_PX)), rng.uniform(0.85, 1.0) * (_LEAST_HALF * half - _RING_PX)
     x1 = cell.x1 + (cell.width - (columns - 1) * pitch) / 2
     y1 = cell.y1 + (cell.height - (rows - 1) * pitch) / 2
     joined = rng.random((2, rows, columns)) < 0.5

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 BORDER_PX = 20  # no defect comes closer to the picture's border
 
 _LOOK_PX = 70  # how far is looked for the next edge
-_BESIDE_PX = 9  # an edge is straight so far to both sides
+_BESIDE_PX = 12  # an edge is straight so far to both sides
 _STRAIGHT_PX = 2.5  # by which it may differ from a line there
 _WINDOW_PX = 6  # half the side of the square from which an edge's direction is read
-_RUN_END_PX = 13  # a trace is not cut nearer to its bends and pads
+_RUN_END_PX = 16  # a trace is not cut nearer to its bends and pads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,15 +107,15 @@ class Sites:
                 return None
         return Edge(point=point, normal=normal, depth=run.width, free=0.0)
 
-    def conductors(self, points: NDArray[np.float64], thickness: int) -> int:
-        """Return how many conductors a stroke (K, 2) x y, px, would touch."""
+    def conductors(self, points: NDArray[np.float64], thickness: int) -> frozenset[int]:
+        """Return which conductors a stroke (K, 2) x y, px, would touch."""
         low = np.maximum(0, np.floor(points.min(axis=0)).astype(int) - thickness)
         high = np.ceil(points.max(axis=0)).astype(int) + thickness
         labels = self._labels[low[1] : high[1], low[0] : high[0]]
         under = np.zeros(labels.shape, np.uint8)
         corners = np.rint(points - low).astype(np.int32)
-        cv2.polylines(under, [corners], False, 1, thickness + 2)
-        return len(np.unique(labels[(under > 0) & (labels > 0)]))
+        cv2.polylines(under, [corners], False, 1, thickness)
+        return frozenset(np.unique(labels[(under > 0) & (labels > 0)]).tolist())
 
     def _deep(
         self, rng: Generator, distances: NDArray[np.float32], least: float
