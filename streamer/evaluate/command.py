@@ -126,14 +126,16 @@ def _evaluate(options: Options, watch: Watch, *, as_json: bool, out: TextIO) -> 
     examine = _detector if subject.spec.task is Task.DETECT else _classifier
     evaluation, draws, unread = examine(subject, watch)
     report = build(evaluation)
-    watch.doing = "saving"
-    save(report, folder, draws)
     for line in unread.lines():
         say(f"{line}\n")
     if as_json:
         out.write(f"{json.dumps({**report, 'saved': str(folder)}, indent=1)}\n")
     else:
         show(evaluation, out)
+    out.flush()
+    watch.doing = "saving"  # last: a full disk costs the pictures, not the figures
+    save(report, folder, draws)
+    if not as_json:
         out.write(f"saved: {', '.join(str(folder / name) for name in (FIGURES, *draws))}\n")
     return _SOME_UNREAD if unread.count else 0
 

@@ -104,9 +104,11 @@ def _evaluated(judged: Sequence[Judged], class_id: int) -> Any:  # noqa: ANN401 
     from pycocotools.cocoeval import COCOeval  # noqa: PLC0415  other commands need not wait for it
 
     there, said = COCO(), COCO()
-    images = [{"id": number} for number in range(len(judged))]
-    for coco, rows in ((there, _truth_rows(judged, class_id)), (said, _answer_rows(judged, class_id))):
-        # An id of 0 would count as not matched. A picture without the class on either side changes nothing.
+    truths, answered = list(_truth_rows(judged, class_id)), list(_answer_rows(judged, class_id))
+    # A picture without the class on either side changes nothing, and takes its time.
+    images = [{"id": number} for number in sorted({row["image_id"] for row in (*truths, *answered)})]
+    for coco, rows in ((there, truths), (said, answered)):
+        # An id of 0 would count as not matched.
         annotations = [{"id": number, "category_id": 1, **row} for number, row in enumerate(rows, start=1)]
         coco.dataset = {"images": images, "categories": [{"id": 1}], "annotations": annotations}
     with contextlib.redirect_stdout(io.StringIO()):  # it tells what it does, where our results go

@@ -72,14 +72,14 @@ def test_a_second_answer_to_one_object_is_wrong() -> None:
 
 
 def test_the_class_must_be_right_and_means_are_over_classes_with_truths() -> None:
-    scores = score_detections([judged([(0, HERE), (2, THERE)], [(0, HERE, 0.9), (1, THERE, 0.8)])], ["a", "b", "c"])
-    assert [(one.truths, one.ap50) for one in scores.classes] == [(1, pytest.approx(1)), (0, None), (1, 0)]
-    assert [one.best is None for one in scores.classes] == [False, True, True]
+    scores = score_detections([judged([(0, HERE), (2, THERE)], [(0, HERE, 0.9), (1, THERE, 0.8)])], list("abcd"))
+    assert [(one.truths, one.ap50) for one in scores.classes] == [(1, pytest.approx(1)), (0, None), (1, 0), (0, None)]
+    assert [one.best is None for one in scores.classes] == [False, True, True, True]
     assert scores.ap50 == pytest.approx(0.5)
-    empty = scores.classes[1]
-    assert empty.ap is None
-    assert len(empty.thresholds) == len(empty.f1) == 0
-    assert empty.precisions.shape == (101,)
+    for empty in (scores.classes[1], scores.classes[3]):
+        assert empty.ap is None
+        assert len(empty.thresholds) == len(empty.f1) == 0
+        assert empty.precisions.shape == (101,)
 
 
 def test_what_is_said_of_a_crowd_is_neither_right_nor_wrong() -> None:
