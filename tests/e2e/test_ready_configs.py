@@ -113,7 +113,8 @@ class Running:
         self.code: int | None = None
         self._stopped = False
         mosquitto = stack.enter_context(Mosquitto(folder / "broker"))
-        self._heard = Subscriber(mosquitto.port).start()
+        self._told: set[str] = set()  # topics under which something was said
+        self._heard = Subscriber(mosquitto.port, on_arrival=self._note).start()
         stack.callback(self._heard.stop)
         self._log = folder / "log"
         given = {
@@ -143,8 +144,7 @@ class Running:
 
     def answered(self, camera: str) -> bool:
         """Whether each thing that is told of a camera's pictures has been told: that it is there, or that it is not."""
-        topics = [f"{self.trial.prefix}/{camera}/{under}" for under in self.trial.answers[camera]]
-        return all(any(payload not in (b"", b"null") for payload in self._heard.on(topic)) for topic in topics)
+        return {f"{self.trial.prefix}/{camera}/{under}" for under in self.trial.answers[camera]} <= self._told
 
     def ended(self) -> bool:
         """Stop it as a user does, once each camera has answered; say whether it has ended."""
@@ -153,6 +153,10 @@ class Running:
             self._stopped = True
         self.code = self._child.poll()
         return self.code is not None
+
+    def _note(self, topic: str, payload: bytes) -> None:
+        if payload not in (b"", b"null"):
+            self._told.add(topic)
 
 
 @pytest.fixture(scope="module")
