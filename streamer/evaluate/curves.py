@@ -215,7 +215,7 @@ def _class_row(line: _Line) -> _Row:
     found = (
         ("none",)
         if one.best is None
-        else (f"{one.best.score:.2f}", f"{one.best.precision:.3f}", f"{one.best.recall:.3f}")
+        else (f"{one.best.score:g}", f"{one.best.precision:.3f}", f"{one.best.recall:.3f}")
     )
     return _Row((one.label, str(one.truths), f"{one.ap50:.3f}", *found), INK, line.color, dashed=line.dashed)
 

@@ -119,8 +119,9 @@ def test_many_classes_make_no_longer_table() -> None:
     many = [found(f"class {number}", 1 - number / 100) for number in range(80)]
     eleven, eighty = table_of(*many[:11]), table_of(*many)
     assert eighty.shape == eleven.shape
-    assert pixels_of(eighty, GREY) > 0
-    assert pixels_of(table_of(*many[:10]), GREY) == 0
+    looks = slice(None), slice(0, 56)  # beside them letters have greys of their own
+    assert pixels_of(eighty[looks], GREY) > 0
+    assert pixels_of(table_of(*many[:10])[looks], GREY) == 0
 
 
 def test_classes_without_objects_are_named_below() -> None:
