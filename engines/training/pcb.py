@@ -4,8 +4,12 @@ From the root of a checkout, in the virtual environment of `shapes.py`, with Dee
 
     PYTHONPATH=. ../training/bin/python engines/training/pcb.py --data ../deeppcb --state pcb.pt --bf16
 
-It goes on where it was stopped, from `--state`. What comes out is measured by `streamer evaluate`. Equal seeds give
-equal crops and equal first weights; rounding differs from processor to processor.
+It goes on where it was stopped, from `--state`. Then the figures of the test pictures go into the sidecar:
+
+    streamer evaluate --model engines/pcb-defects.onnx --data ../deeppcb --precision f32 --json > scores.json
+    ... engines/training/pcb.py --scores scores.json
+
+Equal seeds give equal crops and equal first weights; rounding differs from processor to processor.
 """
 
 # ruff: noqa: INP001  a script and its parts, no package: weights are trained seldom and never at run time
@@ -13,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import copy
+import hashlib
+import json
 import logging
 import time
 from pathlib import Path
@@ -20,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import yaml
 from exported import export
 from learning import average
 from pcb_loss import Truth, loss_of
@@ -28,7 +35,7 @@ from pcb_samples import CROP, Board, Crop, crop_of, read_boards
 from shapes_network import centres, flat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -141,11 +148,55 @@ def train(training: Training, boards: Sequence[Board], state: Path, *, bf16: boo
             training.keep(state)
 
 
+def sidecar(path: Path, scores: Mapping[str, Any]) -> str:
+    """Return the YAML that stands beside the file, with what `streamer evaluate --json` has measured of it.
+
+    Raises:
+        ValueError: other weights were measured.
+    """
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if scores["model"]["digest"] != f"sha256:{digest}":
+        raise ValueError(f"the scores are of {scores['model']['digest']}, not of {path}")
+    found = scores["detection"]
+    facts = {
+        "file": path.name,
+        "task": "detect",
+        "head": "v8",
+        "labels": list(KINDS),
+        "size": list(_INPUT_HW),
+        "color": "rgb",
+        "scale": "1/255",
+        "fit": "letterbox",
+        "pad": 114,
+        "licence": "Apache-2.0",
+        "source": "trained by this project on DeepPCB (MIT, Copyright 2018 tangsanli5201): engines/training/pcb.py",
+        "sha256": digest,
+        "bytes": len(data),
+        "measured": {
+            "DeepPCB test, 500 pictures": {"AP50": _short(found["map50"]), "AP50-95": _short(found["map50_95"])},
+            **{
+                one["class"]: {"AP50": _short(one["ap50"]), "AP50-95": _short(one["ap50_95"])}
+                for one in found["classes"]
+            },
+        },
+        "notes": (
+            "Six kinds of defects on bare circuit boards as a line scan camera gives them, black copper on a light "
+            "ground, 24 to 120 px each: engines/pcb-defects.md."
+        ),
+    }
+    return yaml.safe_dump(facts, sort_keys=False, default_flow_style=None, width=200)
+
+
+def _short(figure: float) -> float:
+    return round(figure, 3)
+
+
 def main() -> None:
     """Train, as the arguments say, and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--data", type=Path, required=True, help="DeepPCB: images/, labels/, train.txt")
-    parser.add_argument("--state", type=Path, required=True, help="kept here as it goes; it goes on from here")
+    parser.add_argument("--data", type=Path, help="DeepPCB: images/, labels/, train.txt")
+    parser.add_argument("--state", type=Path, default=Path("pcb.pt"), help="kept here as it goes; it goes on from here")
     parser.add_argument("--steps", type=int, default=16000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -153,8 +204,14 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="1.6 times as fast on one core; takes a C++ compiler")
     parser.add_argument("--without", nargs="*", default=[], help="names of pictures to leave out begin so: for choices")
     parser.add_argument("--out", type=Path, default=_ENGINES / "pcb-defects.onnx")
+    parser.add_argument("--scores", type=Path, help="train nothing; write the sidecar of --out with these figures")
     parser.add_argument("--export-only", action="store_true", help="write the weights as they are in --state")
     asked = parser.parse_args()
+    if asked.scores is not None:
+        asked.out.with_suffix(".yaml").write_text(sidecar(asked.out, json.loads(asked.scores.read_text())))
+        return
+    if asked.data is None and not asked.export_only:
+        parser.error("which pictures? --data FOLDER")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(asked.threads)
     training = Training(classes=len(KINDS), steps=asked.steps, seed=asked.seed, compiled=asked.compile)
