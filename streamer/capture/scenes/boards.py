@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from .boards_defects import KINDS, Defect, spoilt
+from .boards_defects import KINDS, spoilt
 from .boards_layout import laid_out
 from .shapes import SceneFrame, SceneObject
 
@@ -106,9 +106,8 @@ def _board(seed: int, index: int, size: tuple[int, int], defective: float) -> _B
     """Draw a board. Layout and ragged edges are the same whether it has defects or not."""
     wanted, drawn, edges = (np.random.default_rng((seed, index, part)) for part in (0xB0A2, 0xB0A3, 0xB0A4))
     layout = laid_out(drawn, *size)
-    copper, defects = layout.copper, tuple[Defect, ...]()
-    if wanted.random() < defective:
-        copper, defects = spoilt(wanted, layout, int(wanted.integers(1, _MOST_DEFECTS + 1)))
+    count = int(wanted.integers(1, _MOST_DEFECTS + 1)) if wanted.random() < defective else 0
+    copper, defects = spoilt(wanted, layout, count)
     bgr = _scanned(edges, copper)
     bgr.flags.writeable = False
     truth = (

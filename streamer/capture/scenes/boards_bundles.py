@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 _BEND = math.tan(math.pi / 8)  # how far a bend of 45 degrees wanders from trace to trace, per px of pitch
 _BEYOND_PX = 40.0  # a trace that leaves the board is drawn so far past its edge
 _LEAST_JOG_PX = 14.0
-_PAD_RADIUS_PX = (15.0, 19.0)
+_PAD_RADIUS_PX = (17.0, 21.0)
 _PAD_GAP_PX = 11.0  # between a connector's pad and the trace that passes it
-_HOLE_RADIUS_PX = 8.5
+_RING_PX = 7.5  # copper around a drill hole: the hole is then larger than a pin-hole usually is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,4 +121,4 @@ def _end(cell: Cell, levels: Sequence[float], connector: _Connector | None) -> _
 def _draw_pad(artwork: Artwork, connector: _Connector, centre: Point) -> None:
     artwork.round_pad(centre, connector.radius)
     if connector.drilled:
-        artwork.hole(centre, min(_HOLE_RADIUS_PX, connector.radius - 7))
+        artwork.hole(centre, connector.radius - _RING_PX)
