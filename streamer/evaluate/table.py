@@ -54,7 +54,8 @@ def _head(evaluation: Evaluation) -> Iterator[str]:
     of = "" if evaluation.evaluated == evaluation.pictures else f" of {evaluation.pictures}"
     data = os.fsencode(evaluation.data).decode(errors="replace")  # a terminal may not know every byte of a name
     yield f"data {data}{split}: {evaluation.evaluated}{of} pictures"
-    yield f"{speed.ms:.3g} ms a picture (median; 95 % within {speed.p95_ms:.3g}), {speed.per_s:.3g} pictures a second"
+    pace = f"{_plain(speed.ms)} ms a picture (median; 95 % within {_plain(speed.p95_ms)})"
+    yield f"{pace}, {_plain(speed.per_s)} pictures a second"
 
 
 def _detection(scores: DetectionScores) -> Table:
@@ -107,6 +108,10 @@ def _best(best: Threshold | None) -> tuple[str, ...]:
 
 def _share(value: float | None) -> str:
     return _NOTHING if value is None else f"{value:.3f}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _table(first: str, *titles: str) -> Table:
