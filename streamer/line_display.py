@@ -123,8 +123,8 @@ def summary(tally: Tally) -> str:
 
 def render(tally: Tally) -> Group:
     """Return the whole tally, ready for a console. Pure."""
-    if tally.boards == 0:
-        return Group(_boards(tally))
+    if tally.judged == 0:
+        return Group(Text(_boards(tally), style="bold"))
     falsely = tally.false_rejects.total()
     lines = [
         Text(_boards(tally), style="bold"),

@@ -127,8 +127,11 @@ def test_what_no_detections_came_of_is_said() -> None:
     assert "of 1 boards no detections came: their defects are not counted here" in printed(tally)
 
 
-def test_a_line_that_never_began_has_no_table() -> None:
-    assert printed(Tally(KINDS)) == ["no board was decided"]
+def test_where_no_board_was_judged_there_is_no_table() -> None:
+    tally = Tally(KINDS)
+    assert printed(tally) == ["no board was decided"]
+    tally.add(board(1, "late", late=True), drawn("open"))
+    assert printed(tally) == ["1 board, 0 judged in time (late 1)"]
 
 
 def test_a_pipe_gets_plain_lines_and_a_tally_every_twenty_boards() -> None:
