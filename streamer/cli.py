@@ -8,8 +8,8 @@ import sys
 import threading
 import traceback
 from contextlib import contextmanager, suppress
-from enum import Enum, IntEnum
-from pathlib import Path
+from enum import IntEnum
+from pathlib import Path  # noqa: TC003  typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -18,6 +18,22 @@ from streamer import __version__
 from streamer.core.errors import BackendError, ConfigError, StoreError, StreamerError
 from streamer.core.redact import redact
 from streamer.ops import log
+from streamer.options import (
+    ActivationOption,
+    Backend,
+    BackendOption,
+    ConfigArgument,
+    DemoScene,
+    EnginePrecision,
+    HeadOption,
+    LabelsOption,
+    LogFormat,
+    LogOption,
+    LookOption,
+    ModelOption,
+    Precision,
+    VerboseOption,
+)
 from streamer.signals import Signals
 from streamer.stdout import leave_unwritten, open_streams, say, why_unwritten
 
@@ -36,48 +52,6 @@ class Exit(IntEnum):
     SECOND_SIGNAL = 130
 
 
-class LogFormat(str, Enum):
-    """How log lines look."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class Backend(str, Enum):
-    """The runtimes there are."""
-
-    AUTO = "auto"
-    TENSORRT = "tensorrt"
-    OPENVINO = "openvino"
-    ONNXRUNTIME = "onnxruntime"
-
-
-class Precision(str, Enum):
-    """What a network may be computed in."""
-
-    AUTO = "auto"
-    F32 = "f32"
-    BF16 = "bf16"
-    F16 = "f16"
-    INT8 = "int8"
-
-
-class DemoScene(str, Enum):
-    """What a demo may show."""
-
-    LINE = "line"
-    YARD = "yard"
-
-
-class EnginePrecision(str, Enum):
-    """What an engine may be built in."""
-
-    AUTO = "auto"
-    F32 = "f32"
-    F16 = "f16"
-    INT8 = "int8"
-
-
 app = typer.Typer(
     name="streamer",
     help="Cameras in, asked-for events out over MQTT.",
@@ -89,26 +63,6 @@ app = typer.Typer(
 
 models_app = typer.Typer(help="The catalogue of models: what is known, what is here.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
-
-ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="the configuration, a YAML file")]
-LogOption = Annotated[LogFormat, typer.Option("--log", help="log lines for people, or JSON for machines")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="log more")]
-ModelOption = Annotated[
-    str, typer.Option("--model", "-m", metavar="M", help="a catalogue name, an .onnx file or a .yaml sidecar")
-]
-HeadOption = Annotated[str | None, typer.Option("--head", help="the output family, where the file does not tell")]
-LabelsOption = Annotated[
-    str | None, typer.Option("--labels", metavar="NAMES", help="FILE (a name a line), coco80 or imagenet1000")
-]
-LookOption = Annotated[
-    str | None,
-    typer.Option("--look", metavar="LOOK", help="of a classifier's pictures: torch, tf, caffe or ultralytics"),
-]
-ActivationOption = Annotated[
-    str | None,
-    typer.Option("--activation", metavar="A", help="what a classifier's numbers lack: softmax, sigmoid or none"),
-]
-BackendOption = Annotated[Backend, typer.Option("--backend", help="which runtime computes it")]
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001  the signature typer calls
