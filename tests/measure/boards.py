@@ -1,6 +1,7 @@
 """What the shipped network finds on drawn boards: recall of each kind, boards judged rightly, what a board costs.
 
-python tests/measure/boards.py [--boards 200] [--seed 0] [--score 0.5] [--model pcb-defects] [--save DIR]
+python tests/measure/boards.py [--boards 200] [--seed 0] [--score 0.5] [--model pcb-defects] [--backend auto]
+    [--save DIR]
 """
 
 from __future__ import annotations
@@ -89,12 +90,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--score", type=float, default=0.5)
     parser.add_argument("--model", default="pcb-defects")
+    parser.add_argument("--backend", default="auto")
     parser.add_argument("--save", type=Path, help="folder for the boards on which something is wrong")
     args = parser.parse_args()
     use_one_thread()
     spec = load_spec(args.model, options=SpecOptions())
     model = open_model(
-        spec, backend="auto", precision="f32", latency=True, floor=args.score, iou=0.5, on_ready=lambda: None
+        spec, backend=args.backend, precision="f32", latency=True, floor=args.score, iou=0.5, on_ready=lambda: None
     )
     scene, tally, drawing_s = Boards(args.seed, *SIZE), Tally(), 0.0
     with contextlib.closing(model):

@@ -172,25 +172,26 @@ def _tooth(rng: Generator, point: NDArray[np.float64], reach: NDArray[np.float64
 
 def _copper(rng: Generator, sites: Sites) -> _Stroke | None:
     """Leave an island on bare substrate."""
-    return _blob(rng, sites.bare(rng, least=14 + _LEFT_PX), value=COPPER)
+    return _blob(rng, sites.bare(rng, least=15 + _LEFT_PX), value=COPPER)
 
 
 def _pin_hole(rng: Generator, sites: Sites) -> _Stroke | None:
     """Leave a hole within copper."""
-    return _blob(rng, sites.copper(rng, least=5 + _LEFT_PX), value=BARE)
+    return _blob(rng, sites.copper(rng, least=6 + _LEFT_PX), value=BARE)
 
 
 def _blob(rng: Generator, site: tuple[NDArray[np.float64], float] | None, *, value: int) -> _Stroke | None:
-    """Return a short stroke around a point that stays within its free radius, less a margin."""
+    """Return a short bent stroke around a point that stays within its free radius, less a margin."""
     if site is None:
         return None
     point, free = site
-    radius = min(free - _LEFT_PX, rng.uniform(5, 14))
-    thickness = round(min(rng.uniform(6, 12), 2 * radius - 1))
-    angle, reach = rng.uniform(0, math.pi), max(0.0, radius - thickness / 2 - 1)
-    way = np.array((math.cos(angle), math.sin(angle))) * reach
-    side = np.array((-way[1], way[0])) * rng.uniform(-0.6, 0.6)
-    return _Stroke(points=np.array((point - way, point + side, point + way)), thickness=thickness, value=value)
+    radius = min(free - _LEFT_PX, rng.uniform(6, 15))
+    thickness = round(min(rng.uniform(4, 9), 1.6 * radius))
+    reach = max(1.5, radius - thickness / 2)
+    angle = rng.uniform(0, 2 * math.pi) + math.pi * np.array((0.0, rng.uniform(0.2, 0.8), 1.0))
+    spokes = np.array((1.0, rng.uniform(0.0, 0.8), 1.0)) * reach
+    points = point + spokes[:, None] * np.stack((np.cos(angle), np.sin(angle)), axis=1)
+    return _Stroke(points=points, thickness=thickness, value=value)
 
 
 def _crooked(
