@@ -50,7 +50,7 @@ class Boards:
 
     Board `floor(t_s * rate)` lies still during the first 70 % of its period; then it slides out to the left and the
     next one in. All is drawn at the same scale at every size, so that a defect keeps its px: a larger picture shows a
-    larger board. In one below about 320 px a defect may find no place.
+    larger board. In one below about 100 px a defect may find no place.
 
     Args:
         seed: chooses the boards; equal seeds show the same at the same size.
