@@ -95,6 +95,11 @@ def test_is_right_with_what_its_head_asks_for(
 
 
 @of_each
+def test_is_right_with_nothing_set(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checked(path, {}, monkeypatch, tmp_path) == (0, "")
+
+
+@of_each
 @pytest.mark.parametrize("which", ["first", "last"])
 def test_is_right_with_what_it_offers(
     path: Path,
@@ -113,7 +118,8 @@ def test_is_right_with_what_it_offers(
 @of_each
 def test_a_head_says_what_to_run_and_names_each_variable_that_is_needed(path: Path) -> None:
     assert f"streamer run configs/{path.name}" in head(path)
-    assert set(re.findall(r"\$\{([A-Z_]+)\}", path.read_text("utf-8"))) == set(asked_for(path))
+    wanted = re.findall(r"\$\{([A-Z_]+)(?:|:-change-me)\}", path.read_text("utf-8"))
+    assert set(wanted) == set(asked_for(path))
 
 
 @of_each
