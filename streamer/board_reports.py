@@ -39,6 +39,7 @@ class Board:
     captured_at: str | None  # RFC 3339; None: there was no picture
     age_ms: float | None  # of the picture when it was decided
     found: tuple[Found, ...] | None = None  # best first; None: not told
+    picture: int | None = None  # its place among those since the camera was opened, from 0; None: not told
 
     @property
     def in_time(self) -> bool:
@@ -57,7 +58,8 @@ class BoardReports:
     def __init__(self) -> None:
         self._last = 0  # number of the last decision
         self._waiting: deque[Board] = deque()
-        self._found: OrderedDict[str, tuple[Found, ...]] = OrderedDict()  # by moment; the latest that nobody asked for
+        # By moment: a picture's place, and what was detected in it; the latest that nobody asked for.
+        self._found: OrderedDict[str, tuple[int, tuple[Found, ...]]] = OrderedDict()
         self._newest = ""  # moment of the last detections that came
 
     def decision(self, said: dict[str, Any]) -> list[Board]:
@@ -84,7 +86,7 @@ class BoardReports:
         """Take in the payload of a frame's detections; return the boards of which all is known now."""
         found = [Found(kind=d["class"], score=d["score"], box=tuple(d["box"])) for d in said["detections"]]
         self._newest = said["captured_at"]
-        self._found[self._newest] = tuple(sorted(found, key=lambda each: -each.score))
+        self._found[self._newest] = said["frame"]["seq"], tuple(sorted(found, key=lambda each: -each.score))
         if len(self._found) > _MOST_WAITING:
             self._found.popitem(last=False)
         return self._ready()
@@ -104,4 +106,5 @@ class BoardReports:
         return board.captured_at is None or board.captured_at <= self._newest or board.reason in _NOT_LOOKED_AT
 
     def _told(self, board: Board) -> Board:
-        return replace(board, found=self._found.pop(board.captured_at or "", None))
+        picture, found = self._found.pop(board.captured_at or "", (None, None))
+        return replace(board, found=found, picture=picture)

@@ -44,6 +44,8 @@ _CONFIG = """\
 # What the demo runs: a camera over a line of boards, triggered by the machine, so that each picture shows one board.
 mqtt: {{url: embedded, drain: 1s}}  # the folder is thrown away: nothing is to be kept for another run
 data_dir: data
+outbox: {{max_size: 100MB}}  # however long it goes on: temporary files may be kept in memory
+evidence: {{max_size: 100MB}}
 models:
   pcb-defects: {{model: pcb-defects}}
 cameras:
@@ -105,7 +107,7 @@ def open_when(ready: Callable[[], bool], *, clock: Clock) -> OpenSource:
 
 
 def truth(*, seed: int, rate: float) -> Callable[[int], Sequence[SceneObject]]:
-    """Return what tells the defects drawn on a board, by the number of its decision."""
+    """Return what tells the defects drawn on a board, counted from 1: as decisions are."""
     boards = Boards(seed, _SIDE, _SIDE, rate=rate, defective=_DEFECTIVE)
     return lambda number: boards.truth(number - 1)
 
@@ -123,7 +125,7 @@ class LineWatch:
 
         Args:
             display: where it is shown.
-            drawn_on: tells the defects of a board, by the number of its decision.
+            drawn_on: tells the defects of a board, counted from 1 since the camera was opened.
             unread: called when nothing can be shown any more: the disk is full, or nobody reads it. Why is said at the
                 end of the process, as of all results (`stdout`).
         """
@@ -132,6 +134,7 @@ class LineWatch:
         self._drawn_on = drawn_on
         self._unread = unread
         self._reports = BoardReports()
+        self._earlier = 0  # boards before the camera was opened: switched off and on, it begins with the first again
         self._shown = True
 
     def heard(self, topic: str, payload: bytes) -> None:
@@ -151,7 +154,9 @@ class LineWatch:
 
     def _show(self, boards: Sequence[Board]) -> None:
         for board in boards:
-            drawn = self._drawn_on(board.number)
+            if board.picture is not None:
+                self._earlier = board.number - 1 - board.picture
+            drawn = self._drawn_on(board.number - self._earlier)
             line = board_line(board, drawn, self.tally.add(board, drawn))
             self._write(partial(self._display.show, line, self.tally))
 

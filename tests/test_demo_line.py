@@ -105,6 +105,22 @@ def test_each_board_is_shown_once_with_what_was_found_and_what_was_drawn() -> No
     assert watch.tally.untold == 1  # of the last board no detections came before the end
 
 
+def test_a_camera_that_was_switched_off_and_on_begins_with_the_first_board_again() -> None:
+    asked: list[int] = []
+
+    def noted(number: int) -> tuple[SceneObject, ...]:
+        asked.append(number)
+        return ()
+
+    with ExitStack() as stack:
+        watch = LineWatch(open_display(io.StringIO(), stack), noted, unread=unwanted)
+        for number, picture in ((1, 0), (2, 1), (3, 2), (4, 0), (5, 1), (7, 3)):
+            sent(watch, "decision", decision(number))
+            sent(watch, "detections", detections(number) | {"frame": {"connection": number // 4, "seq": picture}})
+        sent(watch, "decision", decision(8, "late", late=True))
+    assert asked == [1, 2, 3, 1, 2, 4, 5]
+
+
 class Full:
     """A display whose disk is full from the second board on."""
 
