@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .tally import Tally
 
 _TALLY_EVERY = 20  # boards, where no table can stand below the lines
-_NOTHING = "–"  # noqa: RUF001  an en dash reads as "no number"
+_NOTHING = "-"  # there is no number
 _STYLE = {
     Outcome.RIGHT: "green",
     Outcome.MISSED: "bold red",
@@ -50,12 +50,15 @@ class Display(Protocol):
 def open_display(out: TextIO, stack: ExitStack) -> Display:
     """Return what shows boards on `out`; `stack` ends it."""
     console = Console(file=out, highlight=False)
-    if not console.is_terminal or console.is_dumb_terminal:
+    # For its colours rich takes a pipe for a terminal, if the environment says so; a table can't stand in one.
+    if not (out.isatty() and console.is_terminal) or console.is_dumb_terminal:
         return _Lines(out)
     # What is logged to a terminal must not run through the table; what is logged to a file must stay there.
     to_terminal = sys.stderr.isatty()
     live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=to_terminal)
-    return _Page(stack.enter_context(live))
+    page = _Page(stack.enter_context(live))
+    console.show_cursor()  # rich has hidden it, and a second Ctrl-C leaves no time to bring it back
+    return page
 
 
 class _Lines:
@@ -72,7 +75,8 @@ class _Lines:
 
     def finish(self, tally: Tally) -> None:
         # A pipe has no width of its own; the height is given for a dumb terminal, whose width would be taken else.
-        console = Console(file=io.StringIO(), width=100, height=25, highlight=False)
+        blank = io.TextIOWrapper(io.BytesIO(), self._out.encoding or "utf-8")  # no lines that can't be written there
+        console = Console(file=blank, width=100, height=25, highlight=False, force_terminal=False)
         with console.capture() as said:
             console.print(render(tally))
         self._out.write("".join(f"{line.rstrip()}\n" for line in said.get().splitlines()))

@@ -114,7 +114,7 @@ def test_the_whole_tally_says_what_went_wrong_and_where() -> None:
         "bad boards 7 rejected 6 accepted 1 (spur 1)",
         "defect drawn found recall false alarms",
         "open 6 6 1.000 0",
-        "short 0 0 – 0",  # noqa: RUF001  the table's dash
+        "short 0 0 - 0",
         "spur 1 0 0.000 2",
         "all 7 6 0.857 2",
     ]
@@ -147,6 +147,19 @@ def test_a_pipe_gets_plain_lines_and_a_tally_every_twenty_boards() -> None:
     assert "\x1b" not in out.getvalue()
 
 
+def test_a_pipe_gets_plain_lines_whatever_the_environment_says_of_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b" not in "".join(printed(counted()))
+
+
+def test_where_only_ascii_can_be_written_the_tally_is_ascii() -> None:
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, "ascii")
+    with ExitStack() as stack:
+        open_display(out, stack).finish(counted())
+    assert b"defect" in raw.getvalue()
+
+
 def test_on_a_terminal_lines_and_log_scroll_above_the_tally(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
@@ -162,6 +175,8 @@ def test_on_a_terminal_lines_and_log_scroll_above_the_tally(monkeypatch: pytest.
             display.show(board_line(board(number), (), Outcome.RIGHT), tally)
             handler.emit(logging.LogRecord("streamer", logging.INFO, "", 0, "told %d", (number,), None))
         display.finish(tally)
+    # Left at once, it has a cursor: nothing hides that once the table stands.
+    assert out.getvalue().index("\x1b[?25l") < out.getvalue().index("\x1b[?25h") < out.getvalue().index("board 1 ")
     # What is drawn anew is first rubbed out: a terminal's last picture has each line once.
     assert shown_by_a_terminal(out.getvalue()) == [
         "10:15:00  board 1     accept   61 ms  right",
