@@ -217,6 +217,8 @@ def main() -> None:
     training = Training(classes=len(KINDS), steps=asked.steps, seed=asked.seed, compiled=asked.compile)
     if asked.state.exists():
         training.take_up(asked.state)
+    elif asked.export_only:
+        parser.error(f"no weights to write: {asked.state} is missing")
     if not asked.export_only:
         boards = read_boards(asked.data, "train.txt", without=asked.without)
         _log.info("%d boards, %d defects", len(boards), sum(len(board.class_ids) for board in boards))
