@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from .truths import LabelledPicture
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SLACK_PX = 1.0  # how far a box may reach out of its picture: labels are rounded
-_ORIENTATION = 0x0112  # EXIF
+_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112  # tags of TIFF, whose last one EXIF has as well
 _TURNED = range(5, 9)  # by a quarter
 
 Box = tuple[float, float, float, float]  # x1 y1 x2 y2, px
@@ -29,9 +31,9 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # nothing is decompressed here
+            warnings.simplefilter("ignore")  # of bombs, as nothing is decompressed here, and of EXIF that is damaged
             with Image.open(path) as opened:
-                (width, height), turn = opened.size, _turn(opened)
+                (width, height), turn = _stored(opened), _turn(opened)
     except FileNotFoundError:
         raise ValueError("there is no such picture") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
@@ -39,12 +41,28 @@ def picture_size(path: Path) -> tuple[int, int]:
     return (height, width) if turn in _TURNED else (width, height)
 
 
+def _stored(opened: Image.Image) -> tuple[int, int]:
+    """Return width and height as the file has them; of a TIFF some versions of Pillow give those of the turned one."""
+    if isinstance(opened, TiffImageFile):
+        return int(opened.tag_v2[_WIDTH]), int(opened.tag_v2[_HEIGHT])
+    return opened.size
+
+
 def _turn(opened: Image.Image) -> int:
-    """Return the EXIF orientation; 0: not said."""
-    if opened.format == "PNG" and "exif" not in opened.info:
-        return 0  # Pillow would decode all of it to look for one behind the pixels
-    turn: int = opened.getexif().get(_ORIENTATION, 0)
-    return turn
+    """Return the EXIF orientation; 0: not said, or damaged.
+
+    Pillow's own answer also takes up XMP, by which what decodes the pictures turns none.
+    """
+    if isinstance(opened, TiffImageFile):
+        turn = opened.tag_v2.get(_ORIENTATION)
+    else:
+        exif = Image.Exif()
+        try:
+            exif.load(opened.info.get("exif", b""))
+        except (OSError, SyntaxError, ValueError, struct.error):
+            return 0
+        turn = exif.get(_ORIENTATION)
+    return turn if isinstance(turn, int) else 0
 
 
 def fault_of(box: Box, size: tuple[int, int]) -> str | None:

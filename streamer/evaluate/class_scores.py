@@ -111,7 +111,7 @@ def best_threshold(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> Thr
         right: (N,) whether it is the picture's class.
 
     Returns:
-        None where there is nothing to be found, or no score above 0.
+        None where there is nothing to be found, or nothing right has a score above 0.
     """
     order = np.argsort(-scores, kind="stable")
     descending, hits = scores[order], right[order].cumsum()
@@ -119,7 +119,7 @@ def best_threshold(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> Thr
     last_of_equals = np.append(descending[1:] != descending[:-1], True)  # a threshold can't part equal scores
     usable = last_of_equals & (descending > 0)
     total = int(right.sum())
-    if not total or not usable.any():
+    if not hits[usable].any():
         return None
     f1 = np.where(usable, 2 * hits / (said + total), -1.0)
     best = int(f1.argmax())

@@ -121,13 +121,17 @@ def _categories(said: Sequence[Any], path: Path) -> dict[int, str]:
 def _images(said: Sequence[Any], path: Path, problems: Problems) -> dict[int, tuple[str, tuple[int, int]]]:
     """Return id -> file name, (width, height)."""
     found: dict[int, tuple[str, tuple[int, int]]] = {}
+    named: dict[str, int] = {}
     for number, one in enumerate(said):
         facts = [one.get(key) for key in ("id", "file_name", "width", "height")] if isinstance(one, dict) else []
         match facts:
             case [int(image), str(name), int(width), int(height)] if min(width, height) > 0:
                 if image in found:
                     problems.add(path, f"images: the id {image} is there twice, for {found[image][0]} and {name}")
+                elif name in named:  # each would have but a part of its objects
+                    problems.add(path, f"images: {name} is there twice, with the ids {named[name]} and {image}")
                 found[image] = (name, (width, height))
+                named[name] = image
             case _:
                 problems.add(
                     path, f"images: number {number}: must have id, file_name, width and height, not {str(one)[:80]}"
@@ -161,11 +165,11 @@ def _annotation(
 
 
 def _base(path: Path, split: str, names: Sequence[str]) -> Path:
-    """Return the folder that file names start from: the first of the usual ones that has the first picture."""
+    """Return the folder that file names start from: the first of the usual ones that has one of the pictures."""
     above, here = path.parent.parent, path.parent
     split = split or _split(path)
     usual = (here, here / "images", above / split, above / "images" / split, above / "images", here / split, above)
-    return next((base for base in usual if names and (base / names[0]).is_file()), here)
+    return next((base for name in names for base in usual if (base / name).is_file()), here)
 
 
 def _picture(
@@ -177,6 +181,7 @@ def _picture(
         problems.add(path, str(exc))
         return None
     if actual != size:
-        problems.add(path, f"has {actual[0]}x{actual[1]} px, and its labels are of {size[0]}x{size[1]}")
+        turned = "; if EXIF turns it, they must be of it as it is seen" * (actual == size[::-1])
+        problems.add(path, f"has {actual[0]}x{actual[1]} px, and its labels are of {size[0]}x{size[1]}{turned}")
         return None
     return labelled(path, rows, size)

@@ -24,7 +24,7 @@ _NO_CLASS = ("images", "labels", "annotations", *SPLITS)  # what such a folder h
 
 def folder_layouts(folder: Path) -> list[Layout]:
     """Return the ways in which a folder's folders are classes, at once or within splits."""
-    parts = [part for part in folders_in(folder) if part.name in SPLITS and _classes(part)]
+    parts = [part for part in folders_in(folder) if part.name.lower() in SPLITS and _classes(part)]
     read: dict[str, Reader] = {part.name: partial(_read, _classes(part)) for part in parts}
     if not read and (classes := _classes(folder)):
         read = {UNSPLIT: partial(_read, classes)}
@@ -36,7 +36,7 @@ def folder_layouts(folder: Path) -> list[Layout]:
 def _classes(folder: Path) -> list[Path]:
     """Return the folders of classes; none if one of them can't be that of a class."""
     found = folders_in(folder)
-    if any(part.name in _NO_CLASS or folders_in(part) for part in found):
+    if any(part.name.lower() in _NO_CLASS or folders_in(part) for part in found):
         return []
     return found if any(pictures_in(part) for part in found) else []
 

@@ -11,7 +11,7 @@ from .folders import folder_layouts
 from .layout import UNSPLIT, choose_split
 from .problems import Problems
 from .truths import LabelledPicture, LabelledSet
-from .yolo_layouts import DESCRIPTIONS, described_layout, named_layout, yolo_layouts
+from .yolo_layouts import DESCRIPTIONS, check_named, described_layout, named_layout, yolo_layouts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,10 @@ def choose_data(folder: Path, *, split: str | None) -> tuple[Layout, str]:
     Raises:
         ConfigError: it is no such folder, it could be read in several ways, or there is no such split.
     """
-    layout = _recognise(folder)
+    try:
+        layout = _recognise(folder)
+    except OSError as exc:
+        raise _unreadable(exc, folder) from exc
     return layout, choose_split(layout, split, folder)
 
 
@@ -60,7 +63,10 @@ def read_split(layout: Layout, split: str) -> LabelledSet:
         ConfigError: labels are wrong: a line for each fault; or there is nothing.
     """
     problems = Problems()
-    labelled = layout.splits[split](problems)
+    try:
+        labelled = layout.splits[split](problems)
+    except OSError as exc:
+        raise _unreadable(exc, layout.what) from exc
     problems.raise_any()
     if not labelled.pictures:
         raise ConfigError(f"{layout.what}: {'the split ' + split if split != UNSPLIT else 'it'} holds no picture")
@@ -74,11 +80,16 @@ def _recognise(place: Path) -> Layout:
         raise ConfigError(f"--data {place}: there is no such folder")
     found = [*yolo_layouts(place), *coco_layouts(place), *folder_layouts(place)]
     if not found:
+        check_named(place)
         raise ConfigError(f"--data {place}: holds no labelled pictures of a known layout; {_ALLOWED}")
     if len(found) > 1:
         ways = "; ".join(f"{layout.what} ({layout.ask})" for layout in found)
         raise ConfigError(f"--data {place}: could be read in {len(found)} ways, choose one: {ways}")
     return found[0]
+
+
+def _unreadable(exc: OSError, place: Path | str) -> ConfigError:
+    return ConfigError(f"--data {exc.filename or place}: can't be read ({exc.strerror})")
 
 
 def _file(path: Path) -> Layout:

@@ -24,6 +24,7 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", "
 _TRAIN = ("train", "training", "trainval")
 SPLITS = ("test", "val", "valid", "validation", *_TRAIN)  # the names that such folders and files usually have
 _PREFERRED = SPLITS[:4]
+_DIGITS = "0123456789"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +80,13 @@ def _called(wanted: str, names: list[str]) -> list[str]:
     if wanted in names:
         return [wanted]
     meant = _plain(wanted)
+    if wanted != wanted.rstrip(_DIGITS):  # val2017 is no other year's
+        return [name for name in names if name.lower() == wanted.lower()]
     return [name for name in names if _plain(name) == meant]
 
 
 def _plain(name: str) -> str:
-    plain = name.lower().rstrip("0123456789")  # val2017
+    plain = name.lower().rstrip(_DIGITS)  # val2017
     return "val" if plain in ("valid", "validation") else plain
 
 
@@ -103,7 +106,12 @@ def pictures_in(folder: Path, *, deep: bool = False) -> list[Path]:
     if not folder.is_dir():
         return []
     found = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(path for path in found if path.suffix.lower() in PICTURES and not path.name.startswith("."))
+    return sorted(path for path in found if path.suffix.lower() in PICTURES and not is_hidden(path, folder))
+
+
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a path within a folder is hidden, or lies in a folder that is: `.ipynb_checkpoints` holds copies."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def folders_in(folder: Path) -> list[Path]:

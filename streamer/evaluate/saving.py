@@ -29,7 +29,10 @@ def check_folder(folder: Path) -> None:
     Raises:
         ConfigError: it can't be written to, or files of our names in it are not of an evaluation.
     """
-    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as exc:
+        raise ConfigError(f"--save: {folder} is no folder that can be written to ({exc.strerror})") from exc
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise ConfigError(f"--save: {folder} is no folder that can be written to")
     there = [name for name in (FIGURES, *_PICTURES) if (folder / name).exists()]

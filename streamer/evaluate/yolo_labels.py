@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from streamer.core.errors import ConfigError
 
 from .boxes import Box, fault_of, labelled, picture_size
-from .layout import pictures_in
+from .layout import is_hidden, pictures_in
 from .problems import read_text
 from .truths import LabelledSet
 
@@ -61,7 +61,7 @@ def check_orphans(folders: Iterable[Path], problems: Problems) -> None:
             continue
         pictures = {label_file(path) for path in pictures_in(folder, deep=True)}
         for path in sorted(set(labels.rglob(f"*{_LABELS}")) - pictures):
-            if path.name != _NAMES and not path.name.startswith("."):
+            if path.name != _NAMES and not is_hidden(path, labels):
                 problems.add(path, f"there is no picture of this name in {folder}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,17 +33,23 @@ def yolo_layouts(folder: Path) -> list[Layout]:
     """Return the ways in which a folder is YOLO's.
 
     Raises:
-        ConfigError: it is, but what describes it is wrong.
+        ConfigError: it is, but what describes it is wrong, or there are names and no pictures.
     """
     described = [path for path in sorted(folder.iterdir()) if _describes(path)]
     if described:
         return [described_layout(path) for path in described]
     names = folder / _NAMES
-    if names.is_file():
-        return [named_layout(names)]
+    return [named_layout(names)] if names.is_file() else []
+
+
+def check_named(folder: Path) -> None:
+    """Tell of a folder that is of no known layout when only names are missing.
+
+    Raises:
+        ConfigError: it would be YOLO's, if it had names.
+    """
     if _folders(folder):
         raise ConfigError(f"{folder}: images and labels are there, but no names of classes: {_USUAL} or {_NAMES}")
-    return []
 
 
 def named_layout(names: Path) -> Layout:
@@ -70,6 +77,8 @@ def described_layout(path: Path) -> Layout:
     count = said.get("nc", len(names))
     if count != len(names):
         raise ConfigError(f"{path}: nc: is {count}, but there are {len(names)} names")
+    if "kpt_shape" in said:  # such rows are as long as polygons
+        raise ConfigError(f"{path}: kpt_shape: its labels hold key points; allowed are boxes and polygons")
     splits: dict[str, Reader] = {}
     for key in _KEYS:
         if (entry := said.get(key)) is not None:
@@ -148,6 +157,9 @@ def _read(places: Sequence[Path], names: tuple[str, ...], problems: Problems) ->
             pictures += pictures_in(place, deep=True)
         else:
             pictures += _listed(place, problems)
+    for path, times in Counter(pictures).items():
+        if times > 1:
+            problems.add(path, f"is named {times} times: {', '.join(map(str, places))}")
     check_orphans((place for place in places if place.is_dir()), problems)
     return read_yolo(pictures, names, problems)
 

@@ -86,7 +86,13 @@ def test_no_threshold_is_better_than_the_best(seed: int, draw: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scores", "right"), [([0.9, 0.1], [False, False]), ([0.0, 0.0], [True, False]), ([0.0], [True])]
+    ("scores", "right"),
+    [
+        ([0.9, 0.1], [False, False]),
+        ([0.0, 0.0], [True, False]),
+        ([0.0], [True]),
+        ([0.9, 0.0, 0.0], [False, True, False]),
+    ],
 )
 def test_there_is_no_best_threshold_where_nothing_can_be_found(scores: list[float], right: list[bool]) -> None:
     assert best_threshold(np.array(scores, np.float32), np.array(right)) is None

@@ -44,8 +44,12 @@ def test_ids_have_gaps_and_crowds_are_kept_apart(tmp_path: Path) -> None:
         ({"annotations": [{**OBJECT, "bbox": [90, 0, 20, 5]}]}, "annotation 5: its box .* reaches out of the picture"),
         ({"annotations": [{**OBJECT, "bbox": [9, 9, 0, 5]}]}, "annotation 5: its box .* has no area"),
         ({"images": [IMAGE, IMAGE]}, r"images: the id 7 is there twice, for a\.png and a\.png"),
+        ({"images": [IMAGE, {**IMAGE, "id": 8}]}, r"images: a\.png is there twice, with the ids 7 and 8$"),
         ({"images": [IMAGE, {"id": 8}]}, "images: number 1: must have id, file_name, width and height"),
-        ({"images": [{**IMAGE, "width": 80, "height": 100}]}, r"a\.png: has 100x80 px, and its labels are of 80x100"),
+        (
+            {"images": [{**IMAGE, "width": 80, "height": 100}]},
+            r"a\.png: has 100x80 px, and its labels are of 80x100; if EXIF",
+        ),
         ({"images": [IMAGE, {**IMAGE, "id": 8, "file_name": "c.png"}]}, r"c\.png: there is no such picture"),
         ({"categories": [{"id": 3}]}, "categories: must have an id and a name each"),
         (
@@ -60,6 +64,14 @@ def test_what_is_wrong_is_said(tmp_path: Path, changes: dict[str, Any], said: st
     picture(tmp_path / "a.png")
     with pytest.raises(ConfigError, match=said):
         read(coco(tmp_path / "labels.json", **changes))
+
+
+def test_one_picture_that_is_missing_is_not_all_of_them(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.png")
+    coco(tmp_path / "labels.json", images=[{**IMAGE, "id": 6, "file_name": "gone.png"}, IMAGE])
+    with pytest.raises(ConfigError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == f"{tmp_path / 'images' / 'gone.png'}: there is no such picture"
 
 
 def test_a_broken_file_is_said_with_its_line(tmp_path: Path) -> None:

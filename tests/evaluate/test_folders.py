@@ -30,6 +30,13 @@ def test_hidden_folders_and_other_files_are_no_classes_and_no_pictures(tmp_path:
     assert [one.path.name for one in found.pictures] == ["1.jpg", "1.jpg", "2.JPG"]
 
 
+def test_splits_may_be_written_in_capitals(tmp_path: Path) -> None:
+    for name in ("Training/ripe/1.jpg", "Test/ripe/2.jpg"):
+        picture(tmp_path / name)
+    assert [one.path.name for one in read(tmp_path).pictures] == ["2.jpg"]
+    assert [one.path.name for one in read(tmp_path, "training").pictures] == ["1.jpg"]
+
+
 @pytest.mark.parametrize("made", ["images/1.jpg", "train/1.jpg", "a/b/1.jpg", "labels/1.jpg"])
 def test_other_folders_are_none_of_classes(tmp_path: Path, made: str) -> None:
     picture(tmp_path / "ripe" / "1.jpg")

@@ -9,6 +9,7 @@ import pytest
 from labelled_folders import coco, picture, read, text, told
 
 from streamer.core.errors import ConfigError
+from streamer.evaluate.saving import check_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,6 +128,21 @@ def test_coco_splits_are_told_by_their_files(tmp_path: Path) -> None:
     assert read(tmp_path, "train2017").pictures[0].path.parent.name == "train2017"
 
 
+def test_another_year_is_another_split(tmp_path: Path) -> None:
+    coco(tmp_path / "annotations" / "instances_val2014.json")
+    picture(tmp_path / "val2014" / "a.png")
+    with pytest.raises(ConfigError, match=r"--split val2017: .* has none of this name, only val2014$"):
+        read(tmp_path, "val2017")
+    assert list(told(read(tmp_path, "Val2014"))) == list(told(read(tmp_path, "val"))) == ["a.png"]
+
+
+def test_coco_labels_beside_yolo_labels_without_names_are_read(tmp_path: Path) -> None:
+    coco(tmp_path / "annotations" / "instances_val2017.json")
+    picture(tmp_path / "images" / "val2017" / "a.png")
+    text(tmp_path / "labels" / "val2017" / "a.txt", ROW)
+    assert read(tmp_path).labels == ("person", "tooth brush")
+
+
 def test_a_single_file_of_training_labels_is_only_read_by_name(tmp_path: Path) -> None:
     file = coco(tmp_path / "instances_train2017.json")
     picture(tmp_path / "a.png")
@@ -206,6 +222,10 @@ def test_several_splits_of_unusual_names_must_be_chosen_from(tmp_path: Path) -> 
         (("val: images", "names: [yes, b]"), r"names: that of class 0 must be text, not True; quotes make it one"),
         (("val: images", "names: a"), r"names: must be a list of names"),
         (("val: nowhere", "names: [a]"), r"val: there is no nowhere, looked for as "),
+        (
+            ("val: images", "names: [a]", "kpt_shape: [4, 2]"),
+            r"data\.yaml: kpt_shape: its labels hold key points; allo",
+        ),
         (("val: 3", "names: [a]"), r"val: must be a folder or a list of pictures, not 3"),
         (("val: [", "names: x: y"), r"data\.yaml:2: is no YAML \("),
         (("- a",), r"data\.yaml: must be keys and values"),
@@ -216,6 +236,16 @@ def test_what_is_wrong_in_a_yaml_file_is_said(tmp_path: Path, yaml: tuple[str, .
     text(tmp_path / "data.yaml", *yaml)
     with pytest.raises(ConfigError, match=said):
         read(tmp_path)
+
+
+def test_what_the_system_refuses_is_said(tmp_path: Path) -> None:
+    place = tmp_path / ("long" * 100)
+    with pytest.raises(ConfigError, match=r"--data \S+long: can't be read \(File name too long\)"):
+        read(place)
+    with pytest.raises(
+        ConfigError, match=r"--save: \S+long is no folder that can be written to \(File name too long\)"
+    ):
+        check_folder(place)
 
 
 def test_no_such_folder_and_a_file_of_another_kind(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from labelled_folders import picture, read, text, told
+from PIL import Image
 
 from streamer.core.errors import ConfigError
 from streamer.evaluate.boxes import picture_size
+from streamer.stills import load_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +82,28 @@ def test_labels_without_a_picture_are_told(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_copies_in_hidden_folders_are_no_pictures_and_no_labels(tmp_path: Path) -> None:
+    folder(tmp_path, "0 0.5 0.5 0.2 0.25")
+    picture(tmp_path / "images" / ".ipynb_checkpoints" / "a-checkpoint.png")
+    text(tmp_path / "labels" / ".ipynb_checkpoints" / "b-checkpoint.txt", "9")
+    assert list(told(read(tmp_path))) == ["a.png"]
+
+
+def test_a_picture_in_two_places_is_told(tmp_path: Path) -> None:
+    folder(tmp_path, "0 0.5 0.5 0.2 0.25")
+    text(tmp_path / "data.yaml", "val: [images, images]", "names: [cat]")
+    with pytest.raises(ConfigError, match=r"images/a\.png: is named 2 times: "):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("rows", [b"\xef\xbb\xbf1 0.5 0.5 2e-1 0.25\r\n\r\n", b"1\t.5  .5 0.20 0.25", b""])
+def test_rows_as_other_systems_write_them(tmp_path: Path, rows: bytes) -> None:
+    folder(tmp_path, "0 0.5 0.5 0.2 0.25")
+    picture(tmp_path / "images" / "größe.PNG")
+    (tmp_path / "labels" / "größe.txt").write_bytes(rows)
+    assert told(read(tmp_path))["größe.PNG"] == [("dog", [40.0, 30.0, 60.0, 50.0], False)] * bool(rows)
+
+
 def test_faults_of_a_list_are_told_with_its_lines(tmp_path: Path) -> None:
     folder(tmp_path, "0 0.5 0.5 0.2 0.25")
     file = text(tmp_path / "val.txt", "images/a.png", "", "images/gone.png", "notes.md", "./images/a.png")
@@ -106,6 +130,37 @@ def test_what_is_no_picture_is_told_and_of_many_faults_the_first_and_their_numbe
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "webp", "tif"])
 def test_the_size_is_read_without_decoding(tmp_path: Path, suffix: str) -> None:
     assert picture_size(picture(tmp_path / f"a.{suffix}", size=(60, 40))) == (60, 40)
+
+
+def check_size(path: Path, size: tuple[int, int]) -> None:
+    """Labels are of the size that is read, boxes of the size that is decoded: one and the same."""
+    assert picture_size(path) == size
+    assert load_picture(path).shape[1::-1] == size
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize(("turn", "size"), [(3, (60, 40)), (6, (40, 60)), (8, (40, 60))])
+def test_pictures_of_all_kinds_are_turned_as_they_are_decoded(
+    tmp_path: Path, suffix: str, turn: int, size: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.new("RGB", (60, 40)).save(tmp_path / f"a.{suffix}", exif=exif)
+    check_size(tmp_path / f"a.{suffix}", size)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp"])
+def test_xmp_turns_nothing(tmp_path: Path, suffix: str) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    Image.new("RGB", (60, 40)).save(tmp_path / f"a.{suffix}", xmp=xmp)
+    assert b"Orientation" in (tmp_path / f"a.{suffix}").read_bytes()
+    check_size(tmp_path / f"a.{suffix}", (60, 40))
+
+
+@pytest.mark.parametrize("exif", [b"", b"none at all", b"II*", b"II*\0\x08\0\0\0\x05\0", b"II*\0\xff\xff\0\0"])
+def test_damaged_exif_turns_nothing_and_warns_of_nothing(tmp_path: Path, exif: bytes) -> None:
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg", exif=b"Exif\0\0" + exif)
+    check_size(tmp_path / "a.jpg", (60, 40))
 
 
 def test_the_size_is_that_of_the_picture_as_it_is_turned(tmp_path: Path) -> None:
