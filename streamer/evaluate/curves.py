@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,8 @@ def _lines(drawn: Sequence[ClassScore]) -> list[_Line]:
 
 def _diagrams(drawn: Sequence[ClassScore], lines: Sequence[_Line]) -> NDArray[np.uint8]:
     """Return both diagrams, (H, W, 3) BGR."""
+    # It tells of its caches, at the first use on a slow machine or without a home that it can write to.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # Imported here, as it takes a second that no other command should wait for.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  see above
     from matplotlib.figure import Figure  # noqa: PLC0415  see above

@@ -108,9 +108,9 @@ def _evaluated(judged: Sequence[Judged], class_id: int) -> Any:  # noqa: ANN401 
     # A picture without the class on either side changes nothing, and takes its time.
     images = [{"id": number} for number in sorted({row["image_id"] for row in (*truths, *answered)})]
     for coco, rows in ((there, truths), (said, answered)):
-        # An id of 0 would count as not matched.
-        annotations = [{"id": number, "category_id": 1, **row} for number, row in enumerate(rows, start=1)]
-        coco.dataset = {"images": images, "categories": [{"id": 1}], "annotations": annotations}
+        for number, row in enumerate(rows, start=1):  # an id of 0 would count as not matched
+            row.update(id=number, category_id=1)
+        coco.dataset = {"images": images, "categories": [{"id": 1}], "annotations": rows}
     with contextlib.redirect_stdout(io.StringIO()):  # it tells what it does, where our results go
         there.createIndex()
         said.createIndex()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -139,6 +140,7 @@ def test_lines_and_dots_are_drawn_without_global_figures(tmp_path: Path, monkeyp
     classes = [found("open", 0.8), found("行人", 0.6), never_right("spur"), absent("دراجة")]
     path = tmp_path / "curves.png"
     draw_detection_curves(scores_of(*classes), path, title="数据 دراجة")
+    assert not logging.getLogger("matplotlib.font_manager").isEnabledFor(logging.WARNING)  # stderr is for what matters
     picture = np.asarray(cv2.imread(str(path)), np.uint8)
     diagrams = picture[: -table_of(*classes).shape[0]]
     for color in (*_COLORS[:2], BLACK):

@@ -57,7 +57,7 @@ def test_the_shapes_network_on_shapes_through_the_command_line(tmp_path: Path, s
     done = subprocess.run(
         [sys.executable, "-m", "streamer", "evaluate", "--model", "shapes", "--data", str(data), "--json"],
         capture_output=True, text=True, timeout=80, check=False, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TTY_COMPATIBLE": "0"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)

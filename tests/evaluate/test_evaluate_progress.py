@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what older versions of rich know
     monkeypatch.setenv("TERM", "xterm")
     assert list(Watch().pictures(iter("abc"), 3)) == ["a", "b", "c"]
     assert "1/3" in capsys.readouterr().err
@@ -19,12 +20,14 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_elsewhere_nothing_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
     assert list(Watch().pictures(iter("abc"), 3)) == ["a", "b", "c"]
     assert capsys.readouterr() == ("", "")
 
 
 def test_who_is_stopped_learns_where(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "0")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
     watch = Watch()
     assert watch.stopped() == "stopped while reading the labels"
     pictures = watch.pictures(iter("abc"), 3)
