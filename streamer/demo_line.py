@@ -42,7 +42,7 @@ _DEFECTIVE = 0.5  # share of the boards
 _LOOK_S = 0.05  # how often a line that waits for its network looks whether it is there
 _CONFIG = """\
 # What the demo runs: a camera over a line of boards, triggered by the machine, so that each picture shows one board.
-mqtt: {{url: embedded, drain: 1s}}  # the folder is thrown away: nothing is to be kept for another run
+mqtt: {{url: embedded, drain: 3s}}  # the folder is thrown away: nothing is to be kept for another run
 data_dir: data
 outbox: {{max_size: 100MB}}  # however long it goes on: temporary files may be kept in memory
 evidence: {{max_size: 100MB}}

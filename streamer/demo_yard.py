@@ -20,7 +20,7 @@ TOPICS = "streamer/+/event"
 
 _CONFIG = """\
 # What the demo runs: one camera, which is a drawn scene, and one event for each shape that stays half a second.
-mqtt: {{url: embedded, drain: 1s}}  # the folder is thrown away: nothing is to be kept for another run
+mqtt: {{url: embedded, drain: 3s}}  # the folder is thrown away: nothing is to be kept for another run
 data_dir: data
 models:
   shapes: {{model: shapes}}
