@@ -82,10 +82,10 @@ def _classification(scores: ClassificationScores) -> Table:
 
 def _feet(evaluation: Evaluation) -> Iterator[str]:
     joined, scores = evaluation.joined, evaluation.scores
-    what = "objects" if isinstance(scores, DetectionScores) else "pictures"
+    what = "object" if isinstance(scores, DetectionScores) else "picture"
     for name, count in joined.unknown.items():
         if count:
-            yield f"! left out: {count} {what} of {name}, which {evaluation.model.name} does not know"
+            yield f"! left out: {count} {what}{'s' * (count != 1)} of {name}, which {evaluation.model.name} does not know"
     if joined.unasked:
         many = f"{len(joined.unasked)} class{'es' * (len(joined.unasked) != 1)} of {evaluation.model.name}"
         yield f"not counted: {many} that the data does not know: {shortened(joined.unasked)}"
@@ -98,6 +98,10 @@ def _feet(evaluation: Evaluation) -> Iterator[str]:
         if (line := pasted(evaluation)) is not None:
             yield "the least scores with the best F1 at IoU 0.5, for `detect` in a configuration:"
             yield f"  {line}"
+            named = zip(joined.names, scores.classes, strict=True)
+            unset = [name for name, one in named if one.best is None] + list(joined.unasked)
+            if unset:
+                yield f"! with this line these are no longer looked for: {shortened(unset)}"
 
 
 def _best(best: Threshold | None) -> tuple[str, ...]:
