@@ -85,7 +85,8 @@ def _feet(evaluation: Evaluation) -> Iterator[str]:
     what = "object" if isinstance(scores, DetectionScores) else "picture"
     for name, count in joined.unknown.items():
         if count:
-            yield f"! left out: {count} {what}{'s' * (count != 1)} of {name}, which {evaluation.model.name} does not know"
+            many = f"{count} {what}{'s' * (count != 1)}"
+            yield f"! left out: {many} of {name}, which {evaluation.model.name} does not know"
     if joined.unasked:
         many = f"{len(joined.unasked)} class{'es' * (len(joined.unasked) != 1)} of {evaluation.model.name}"
         yield f"not counted: {many} that the data does not know: {shortened(joined.unasked)}"
