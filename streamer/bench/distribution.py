@@ -23,7 +23,7 @@ class Spread:
 
     def as_json(self) -> dict[str, float]:
         """Return it under its documented keys."""
-        return {"median": _rounded(self.median), "min": _rounded(self.least), "max": _rounded(self.most)}
+        return {"median": rounded(self.median), "min": rounded(self.least), "max": rounded(self.most)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,6 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered), max(1, round(rank))) - 1]
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """Return a number with four digits that count."""
     return float(f"{value:.4g}")

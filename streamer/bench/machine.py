@@ -7,6 +7,7 @@ import platform
 import resource
 import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +25,12 @@ _PACKAGES = {
     "tensorrt": "tensorrt",
 }
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def circumstances() -> dict[str, object]:
+    """Return when, on what, and with what a measurement is made, as each report says it."""
+    made_at = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {"made_at": made_at, "machine": machine(), "versions": versions()}
 
 
 def machine() -> dict[str, object]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from streamer.figures import DROP_CAUSES
 
-from .distribution import ages, spread
-from .machine import machine, versions
+from .distribution import ages, rounded, spread
+from .machine import circumstances
 from .threads import STAGES
 
 if TYPE_CHECKING:
@@ -38,9 +37,7 @@ def build(options: Options, subject: Subject, rounds: Sequence[Round]) -> Report
     return {
         "schema": SCHEMA,
         "kind": KIND,
-        "made_at": datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "machine": machine(),
-        "versions": versions(),
+        **circumstances(),
         "source": {"kind": subject.kind, **subject.facts},
         "options": {"rounds": options.rounds, "seconds": options.seconds, "publish": options.publish},
         "rounds_done": len(rounds),
@@ -196,13 +193,13 @@ def _memory(rounds: Sequence[Round], key: str) -> float | None:
 def _round(one: Round) -> dict[str, Any]:
     """Return the plain rates of one round, for those who want to do their own statistics."""
     return {
-        "inferred_per_s": _rounded(_per_s(one, "inferred")),
-        "classified_per_s": _rounded(_per_s(one, "classified")),
-        "decoded_per_s": _rounded(_per_s(one, "decoded")),
-        "cores": _rounded(one.pipeline["process_cpu_s"] / one.pipeline["elapsed_s"]),
-        "inference_limit_per_s": {name: _rounded(limit["per_s"]) for name, limit in one.infer.items()},
-        "decoding_limit_per_s": {name: _rounded(limit["per_s"]) for name, limit in one.decode.items()},
-        "foreign_cores": None if one.shares["foreign"] is None else _rounded(one.shares["foreign"]),
+        "inferred_per_s": rounded(_per_s(one, "inferred")),
+        "classified_per_s": rounded(_per_s(one, "classified")),
+        "decoded_per_s": rounded(_per_s(one, "decoded")),
+        "cores": rounded(one.pipeline["process_cpu_s"] / one.pipeline["elapsed_s"]),
+        "inference_limit_per_s": {name: rounded(limit["per_s"]) for name, limit in one.infer.items()},
+        "decoding_limit_per_s": {name: rounded(limit["per_s"]) for name, limit in one.decode.items()},
+        "foreign_cores": None if one.shares["foreign"] is None else rounded(one.shares["foreign"]),
     }
 
 
@@ -217,8 +214,4 @@ def _ages(values_ms: Sequence[float]) -> dict[str, Any] | None:
 
 
 def _median(values: Sequence[float]) -> float | None:
-    return _rounded(statistics.median(values)) if values else None
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")
+    return rounded(statistics.median(values)) if values else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from streamer.bench.machine import machine, versions
+from streamer.bench.distribution import rounded
+from streamer.bench.machine import circumstances
 
 from .detection_scores import DetectionScores
 
@@ -50,9 +50,7 @@ def build(evaluation: Evaluation) -> Report:
     return {
         "schema": SCHEMA,
         "kind": KIND,
-        "made_at": datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "machine": machine(),
-        "versions": versions(),
+        **circumstances(),
         "model": {"name": model.name, "digest": model.digest, "backend": model.backend, "precision": model.precision},
         "threads": evaluation.threads,
         "data": {
@@ -142,4 +140,4 @@ def _threshold(best: Threshold | None) -> Report | None:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
+    return None if value is None else rounded(value)

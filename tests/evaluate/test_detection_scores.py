@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+import judged_pictures
 import numpy as np
 import pytest
 import supervision as sv
+from judged_pictures import labelled
 from supervision.metrics import MeanAveragePrecision
 
-from streamer.evaluate.answers import Judged
 from streamer.evaluate.detection_scores import plain_between, score_detections
-from streamer.evaluate.truths import LabelledPicture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from streamer.evaluate.answers import Judged
 
 Box = tuple[float, float, float, float]
 HERE, THERE, FAR = (0.0, 0.0, 10.0, 10.0), (20.0, 20.0, 30.0, 30.0), (50.0, 50.0, 60.0, 60.0)
@@ -25,20 +26,7 @@ def judged(
     truths: Sequence[tuple[int, Box]], said: Sequence[tuple[int, Box, float]], *, crowd: Sequence[int] = ()
 ) -> Judged:
     """Make one picture: class and box of what is there, class, box and score of what was said."""
-    picture = LabelledPicture(
-        path=Path("p.png"),
-        boxes=np.array([box for _, box in truths], np.float32).reshape(-1, 4),
-        class_ids=np.array([class_id for class_id, _ in truths], np.int64),
-        crowd=np.array([place in crowd for place in range(len(truths))], np.bool_),
-    )
-    return Judged(
-        picture=picture,
-        width=100,
-        height=100,
-        boxes=np.array([box for _, box, _ in said], np.float32).reshape(-1, 4),
-        scores=np.array([score for _, _, score in said], np.float32),
-        class_ids=np.array([class_id for class_id, _, _ in said], np.int64),
-    )
+    return judged_pictures.judged(labelled(*truths, crowds=crowd), *said)
 
 
 def test_ap_and_thresholds_by_hand() -> None:

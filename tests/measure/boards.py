@@ -17,19 +17,17 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from streamer.board_reports import Found
 from streamer.capture.scenes.boards import KINDS, Boards
 from streamer.infer.model import open_model
 from streamer.infer.recognise import SpecOptions, load_spec
 from streamer.pixels.convert import picture_of_bgr, use_one_thread
+from streamer.tally import match
 
 if TYPE_CHECKING:
-    from streamer.capture.scenes.shapes import SceneFrame, SceneObject
-    from streamer.core.results import Detection
-
-    Box = tuple[float, float, float, float]
+    from streamer.capture.scenes.shapes import SceneFrame
 
 SIZE = (640, 640)
-LEAST_IOU = 0.3  # the box of a defect is loose: more would ask for the labeller's taste
 _TRUTH, _ANSWER = (0, 160, 0), (0, 0, 255)  # B G R
 
 
@@ -39,43 +37,25 @@ class Tally:
 
     drawn: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
-    other_name: Counter[str] = field(default_factory=Counter)  # in the right place, called something else
-    invented: Counter[str] = field(default_factory=Counter)  # where nothing was drawn
+    invented: Counter[str] = field(default_factory=Counter)  # where nothing of that kind was drawn
     boards: Counter[str] = field(default_factory=Counter)  # "bad rejected", "good rejected", ...
 
 
-def iou(a: Box, b: Box) -> float:
-    """Return intersection over union of two boxes."""
-    across = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    down = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
-    return across * down / (sum(areas) - across * down)
-
-
-def judge(tally: Tally, frame: SceneFrame, found: list[tuple[str, Detection]]) -> tuple[list[SceneObject], list[str]]:
-    """Count one board; return what was missed and the names of what was invented."""
-    missed: list[SceneObject] = []
-    near: set[int] = set()
-    for defect in frame.objects:
-        tally.drawn[defect.kind] += 1
-        at_it = {i: name for i, (name, d) in enumerate(found) if iou(defect.box, d.box) >= LEAST_IOU}
-        near |= at_it.keys()
-        if defect.kind in at_it.values():
-            tally.found[defect.kind] += 1
-            continue
-        missed.append(defect)
-        tally.other_name.update(f"{defect.kind} called {name}" for name in at_it.values())
-    invented = [name for i, (name, _) in enumerate(found) if i not in near]
+def judge(tally: Tally, frame: SceneFrame, found: list[Found]) -> bool:
+    """Count one board; tell whether anything was missed or invented."""
+    hit, invented = match(found, frame.objects)
+    tally.drawn.update(defect.kind for defect in frame.objects)
+    tally.found.update(hit)
     tally.invented.update(invented)
     tally.boards[f"{'bad' if frame.objects else 'good'} {'rejected' if found else 'accepted'}"] += 1
-    return missed, invented
+    return bool(invented) or len(hit) < len(frame.objects)
 
 
-def mark(frame: SceneFrame, found: list[tuple[str, Detection]], path: Path) -> None:
+def mark(frame: SceneFrame, found: list[Found], path: Path) -> None:
     """Save a board with the truth in green and the answer in red."""
     bgr = frame.bgr.copy()
     marks = [(o.kind, o.box, _TRUTH) for o in frame.objects]
-    marks += [(f"{name} {d.score:.2f}", d.box, _ANSWER) for name, d in found]
+    marks += [(f"{each.kind} {each.score:.2f}", each.box, _ANSWER) for each in found]
     for text, box, colour in marks:
         x1, y1, x2, y2 = (round(side) for side in box)
         cv2.rectangle(bgr, (x1, y1), (x2, y2), colour, 1)
@@ -105,9 +85,8 @@ def main() -> None:
             frame = scene.at(index / 2)
             drawing_s += time.thread_time() - began_s
             (detections,) = model.collect(model.submit([picture_of_bgr(frame.bgr)]))
-            found = [(spec.labels[d.class_id], d) for d in detections]
-            missed, invented = judge(tally, frame, found)
-            if args.save and (missed or invented):
+            found = [Found(kind=spec.labels[d.class_id], score=d.score, box=d.box) for d in detections]
+            if judge(tally, frame, found) and args.save:
                 args.save.mkdir(parents=True, exist_ok=True)
                 mark(frame, found, args.save / f"{index:04d}.png")
     report(tally, drawing_ms=drawing_s / args.boards * 1e3)
@@ -121,7 +100,6 @@ def report(tally: Tally, *, drawing_ms: float) -> None:
         out.write(f"{kind:10} {tally.found[kind]:4} of {count:4}  {tally.found[kind] / max(1, count):.3f}\n")
     out.write(f"all        {tally.found.total():4} of {tally.drawn.total():4}  ")
     out.write(f"{tally.found.total() / max(1, tally.drawn.total()):.3f}\n")
-    out.write(f"right place, other name: {dict(tally.other_name)}\n")
     out.write(f"invented: {dict(tally.invented)}\n")
     out.write(f"boards: {dict(sorted(tally.boards.items()))}\n")
     out.write(f"drawing a board: {drawing_ms:.1f} ms of CPU\n")
